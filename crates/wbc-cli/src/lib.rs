@@ -1,0 +1,1 @@
+//! The wbc-clip command.

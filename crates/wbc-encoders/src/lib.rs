@@ -1,0 +1,1 @@
+//! Image and text encoders, tokenizers, and pretrained weights in and out.

@@ -1,0 +1,1 @@
+//! Zero-shot classification, attribute recognition, in- and out-of-distribution protocols, intervals, calibration and reports.

@@ -1,0 +1,1 @@
+//! Morphology-aware CLIP for white blood cells.
