@@ -1,1 +1,83 @@
-//! Morphology-aware CLIP for white blood cells.
+//! Morphology-aware CLIP for white blood cells: measure, caption, train, retrieve and explain.
+//!
+//! This crate joins the others into whole jobs: everything that the `wbc-clip` command does is a function here. Each
+//! part can be used alone, as a crate of its own.
+//!
+//! ```no_run
+//! use wbc_clip::{RunConfig, Session, train};
+//!
+//! let config = RunConfig::parse(
+//!     "out = 'runs/first'\ntrain = 'synthetic:train'\nvalidation = 'synthetic:val'\nmodel.branches = 'measurements'",
+//!     &[],
+//!     "inline",
+//! )?;
+//! let outcome = train(&config, false, &Session::default())?;
+//! println!("{} steps", outcome.steps);
+//! # Ok::<(), wbc_clip::Error>(())
+//! ```
+//!
+//! # Crate topology
+//! | module | crate | job |
+//! |---|---|---|
+//! | [`core`] | `wbc-core` | shared vocabulary and traits |
+//! | [`morphology`] | `wbc-morphology` | masks, measurements, canonical view |
+//! | [`caption`] | `wbc-caption` | captions by grammar, verified |
+//! | [`data`] | `wbc-data` | datasets, shifts, view cache, batches, synthetic cells |
+//! | [`encoders`] | `wbc-encoders` | image and text encoders, tokenizer, weights |
+//! | [`contrastive`] | `wbc-contrastive` | dual encoder, losses, training |
+//! | [`retrieval`] | `wbc-retrieval` | nearest neighbours and retrieval metrics |
+//! | [`eval`] | `wbc-eval` | zero-shot protocols, intervals, reports |
+//! | [`explain`] | `wbc-explain` | explanations in morphological terms |
+//!
+//! # Concepts
+//! - [`Session`]: data folder, view cache, progress and cancellation of a job.
+//! - [`RunConfig`], [`train`], [`Run`]: from a configuration to a self-contained run folder and back.
+//! - [`evaluate`], [`classify`], [`embed`], [`search`], [`explain_image`]: what a run is for.
+//! - [`segment`], [`measure`], [`write_captions`]: what needs no model.
+//! - [`device`]: backends by name.
+#![recursion_limit = "256"]
+
+pub use wbc_caption as caption;
+pub use wbc_contrastive as contrastive;
+pub use wbc_core as core;
+pub use wbc_data as data;
+pub use wbc_encoders as encoders;
+pub use wbc_eval as eval;
+pub use wbc_explain as explain;
+pub use wbc_morphology as morphology;
+pub use wbc_retrieval as retrieval;
+
+mod captions;
+mod cells;
+mod classify;
+mod config;
+mod demo;
+mod device;
+mod error;
+mod evaluation;
+mod explanation;
+mod export;
+mod files;
+mod report;
+mod run;
+mod search;
+mod session;
+mod train;
+
+pub use captions::{CaptionSummary, write_captions};
+pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
+pub use classify::{Classification, ClassifySummary, classify};
+pub use config::{
+    BranchKind, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind,
+};
+pub use demo::{DemoOptions, demo};
+pub use device::{compiled_devices, device};
+pub use error::Error;
+pub use evaluation::{EvaluateOptions, evaluate};
+pub use explanation::{ExplainOptions, explain_image};
+pub use export::{ExportFormat, export};
+pub use report::write_report;
+pub use run::Run;
+pub use search::{Query, SearchHit, SearchResult, embed, search};
+pub use session::Session;
+pub use train::train;

@@ -1,1 +1,57 @@
 //! Turns attributes and measurements of a cell into diverse captions and checks that they are faithful.
+//!
+//! ```
+//! use wbc_caption::{Grammar, Outcome, Verifier};
+//! use wbc_core::{Annotation, AttributeSchema, Captioner, CellDescription, CellType, CellTypes};
+//!
+//! let schema = AttributeSchema::wbcatt();
+//! let mut cell = Annotation::unknown(&schema);
+//! cell.cell_type = Some(CellType::new("eosinophil"));
+//! cell.set(&schema, "nucleus_shape", "segmented-bilobed")?;
+//! cell.set(&schema, "granule_colour", "red")?;
+//!
+//! let grammar = Grammar::wbcatt();
+//! let captions = grammar.captions(&CellDescription { annotation: &cell, measured: None }, 4, 7)?;
+//! assert_eq!(grammar.canonical(&cell), "bilobed nucleus, red granules");
+//!
+//! let verifier = Verifier::new(&schema, &CellTypes::builtin());
+//! for caption in &captions {
+//!     let verdict = verifier.verify(&caption.text, Some(&caption.facts), Some(&cell), None);
+//!     assert_eq!(verdict.outcome, Outcome::Faithful, "{}", caption.text);
+//! }
+//! let wrong = verifier.verify("an eosinophil with purple granules", None, Some(&cell), None);
+//! assert_eq!(wrong.contradicted[0].name(), "granule_colour");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Concepts
+//! - [`Grammar`]: random subsets of the known facts as list, label, sentence, report or teaching note. Each caption
+//!   carries exactly the facts that its text asserts.
+//! - [`Captioners`]: several captioners by weight, from a [`CaptionersConfig`] file.
+//! - [`prompt_sets`]: the texts of zero-shot recognition, from the same phrases.
+//! - [`Verifier`]: reads any text back into facts, binding each word to the nearest noun of its clause, and compares. It
+//!   is strict: what it does not understand is not faithful.
+//! - [`CaptionRecord`], [`RecordWriter`], [`read_records`], [`verify_file`]: captions on disk, one JSON object per line.
+//!
+//! It neither looks at pixels nor decides what is true of a cell: attributes and measurements come from elsewhere.
+
+mod compose;
+mod config;
+mod error;
+mod grammar;
+mod lexicon;
+mod prompts;
+mod reader;
+mod records;
+mod report;
+mod rounding;
+mod verify;
+mod vocabulary;
+mod wording;
+
+pub use config::{CaptionerConfig, CaptionerKind, Captioners, CaptionersConfig, Version};
+pub use error::CaptionError;
+pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
+pub use prompts::prompt_sets;
+pub use records::{CaptionRecord, LineReport, RecordWriter, Records, read_records, verify_file};
+pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, Verification, Verifier, VerifyContext, verify};

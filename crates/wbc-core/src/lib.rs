@@ -60,4 +60,4 @@ pub use sample::{CropBox, DatasetRef, ImageSource, MaskSource, Optics, PixelSize
 pub use schema::{Attribute, AttributeSchema, AttributeValue, TYPE_FACT};
 pub use view::{CellView, CellViewer, Segmentation, Segmenter, ViewerSpec};
 
-pub use image::{self, RgbImage};
+pub use image::{self, GrayImage, RgbImage};

@@ -1,1 +1,61 @@
 //! Datasets of blood cells: registry, adapters, verification, splits, shifts, augmentation, view cache, batches and synthetic cells.
+//!
+//! ```
+//! use wbc_data::{DataStore, stats};
+//!
+//! let store = DataStore::new(None); // no data folder: only what is generated
+//! let cells = store.open(&"synthetic:test".parse()?)?;
+//! let counted = stats(&cells);
+//! assert_eq!(counted.n, cells.samples.len());
+//! assert!(store.open(&"synthetic:monday".parse()?).is_err());
+//! # Ok::<(), wbc_data::DataError>(())
+//! ```
+//!
+//! # Concepts
+//! - [`Registry`] and [`DatasetEntry`]: what is known about each dataset, read from `datasets.toml`.
+//! - [`DataStore`]: a data folder, limits and vocabularies; opens a [`Dataset`] by id, folder, image or manifest
+//!   ([`resolve_input`]).
+//! - [`verify`], [`stats`], [`export`]: integrity, counts, and a copy that reopens to the same samples.
+//! - [`HospitalShift`]: another hospital, simulated before anything is measured; [`build_views`] makes a [`ViewSet`]
+//!   of all cells and their shifted copies, kept by a [`ViewCache`].
+//! - [`BatchPlan`] and [`BatchLoader`]: which rows a step sees, and their augmented pixels, resumable anywhere.
+//! - [`synthetic_samples`]: cartoon cells with true masks and attributes.
+//!
+//! Nothing here downloads, segments, measures or trains; the viewer that makes cell views is injected.
+
+mod adapters;
+mod augment;
+mod batches;
+mod cache;
+mod error;
+mod export;
+mod frame;
+mod input;
+mod manifest;
+mod masks;
+mod noise;
+mod plain;
+mod registry;
+mod shift;
+mod stats;
+mod store;
+mod synthetic;
+mod table;
+mod verify;
+mod views;
+
+pub use augment::{Augmentation, pixels_as_f32};
+pub use batches::{BatchLoader, BatchPlan, LoaderOptions, PixelBatch};
+pub use cache::ViewCache;
+pub use error::DataError;
+pub use export::{ExportReport, export};
+pub use input::resolve_input;
+pub use masks::load_masks;
+pub use plain::PlainViewer;
+pub use registry::{Adapter, DatasetEntry, FileEntry, Registry};
+pub use shift::HospitalShift;
+pub use stats::{DatasetStats, SizeRange, stats};
+pub use store::{DataStore, Dataset};
+pub use synthetic::{SyntheticOptions, synthetic_samples};
+pub use verify::{VerifyReport, content_hash, verify};
+pub use views::{ViewOptions, ViewSet, build_views};

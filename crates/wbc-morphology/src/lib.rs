@@ -1,1 +1,52 @@
 //! Segments nucleus and cytoplasm of white blood cells and measures them: named quantities with units, and the canonical cell view.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wbc_core::{CellViewer, Segmenter, image::{Rgb, RgbImage}};
+//! use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
+//!
+//! // a nucleus of radius 14 in a cell of radius 28
+//! let image = RgbImage::from_fn(100, 90, |x, y| {
+//!     let r = (x as f32 - 50.0).hypot(y as f32 - 45.0);
+//!     Rgb(if r < 14.0 { [95, 40, 140] } else if r < 28.0 { [190, 172, 216] } else { [236, 232, 226] })
+//! });
+//! let segmenter = VoteSegmenter::default();
+//! let masks = segmenter.segment(&image).masks;
+//! assert!(masks.nucleus().area_px() > 550 && masks.cell().area_px() > 2200);
+//!
+//! let viewer = CanonicalViewer::new(Arc::new(segmenter), CanonicalOptions::default())?;
+//! let view = viewer.view(&image);
+//! assert_eq!(view.pixels.dimensions(), (112, 112));
+//! let names = viewer.spec().measurements.as_ref().unwrap().names();
+//! assert_eq!(names.count(), view.measurements.unwrap().len());
+//! # Ok::<(), wbc_morphology::MorphologyError>(())
+//! ```
+//!
+//! # Concepts
+//! - [`VoteSegmenter`] finds the central cell without training; [`GivenMasks`] takes masks that somebody else made.
+//!   Both are [`wbc_core::Segmenter`]s and flag what is doubtful.
+//! - [`measure()`] gives a cell's numbers in the order of [`measurement_schema`]; each [`FeatureGroup`] adds some.
+//! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
+//! - [`MeasurementTable`] writes rows of many cells to a file; [`overlay`] draws outlines for looking.
+//!
+//! It holds no trained model, knows no cell types and says nothing in words.
+
+mod canonical;
+mod error;
+mod measure;
+mod ops;
+mod overlay;
+mod segment;
+mod stain;
+mod table;
+mod view;
+
+pub use error::MorphologyError;
+pub use measure::{
+    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout, Percentiles,
+    RegionProps, Shape, Sizes, Texture, builtin_groups, measure, measure_groups, measurement_schema, schema_of,
+};
+pub use overlay::overlay;
+pub use segment::{GivenMasks, VoteParams, VoteSegmenter};
+pub use table::{MeasurementTable, TableError};
+pub use view::{CanonicalOptions, CanonicalViewer};

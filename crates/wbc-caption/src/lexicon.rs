@@ -1,0 +1,221 @@
+use crate::vocabulary::{
+    ABOUT, ABSENCES, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, LINKS, MEANINGS, NEGATIONS, NOUNS, Noun, PRESENT,
+    SHORT_LINKS,
+};
+use crate::wording::QUANTITIES;
+use std::collections::HashMap;
+use wbc_core::{AttributeSchema, CellType, CellTypes, Unit};
+
+/// An attribute's value by its positions in the schema.
+pub(crate) type Value = (usize, usize);
+
+/// What a run of words is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Term {
+    Noun(Noun),
+    /// Position in [`QUANTITIES`].
+    Quantity(usize),
+    Type(CellType),
+    /// A whole phrase of the schema that the grammar of nouns and modifiers cannot take apart.
+    Whole(Value),
+    Modifier(String),
+    Negation,
+    Absent,
+    Present,
+    Link,
+    ShortLink,
+    Determiner,
+    Break,
+    Dimension,
+    About,
+    And,
+    Or,
+    Filler,
+    Unit(Unit),
+    /// Value and number of decimals.
+    Number(f64, usize),
+    Comma,
+    Colon,
+    Stop,
+    Unknown(String),
+}
+
+/// Words and what they mean for one schema and one set of types.
+#[derive(Clone, Debug)]
+pub(crate) struct Lexicon {
+    terms: HashMap<String, Vec<(Vec<String>, Term)>>,
+    meanings: HashMap<(Noun, String), Value>,
+    absences: HashMap<Noun, Value>,
+}
+
+impl Lexicon {
+    pub(crate) fn new(schema: &AttributeSchema, types: &CellTypes) -> Self {
+        let mut new = Self { terms: HashMap::new(), meanings: HashMap::new(), absences: HashMap::new() };
+        for (noun, spellings) in NOUNS {
+            new.add_all(spellings, &Term::Noun(*noun));
+        }
+        for (i, quantity) in QUANTITIES.iter().enumerate() {
+            new.add_all(quantity.nouns, &Term::Quantity(i));
+        }
+        for (words, term) in [
+            (NEGATIONS, Term::Negation),
+            (ABSENT, Term::Absent),
+            (PRESENT, Term::Present),
+            (LINKS, Term::Link),
+            (SHORT_LINKS, Term::ShortLink),
+            (DETERMINERS, Term::Determiner),
+            (BREAKS, Term::Break),
+            (DIMENSIONS, Term::Dimension),
+            (ABOUT, Term::About),
+            (FILLERS, Term::Filler),
+            (&["and"], Term::And),
+            (&["or", "nor"], Term::Or),
+            (&["px", "pixels"], Term::Unit(Unit::Px)),
+            (&["µm", "μm", "um", "micrometres", "microns"], Term::Unit(Unit::Um)),
+            (&["%", "percent"], Term::Unit(Unit::Percent)),
+        ] {
+            new.add_all(words, &term);
+        }
+        for (attribute, value, nouns, modifiers) in MEANINGS {
+            let Ok(place) = schema.locate(attribute, value) else { continue };
+            for modifier in *modifiers {
+                new.meanings.extend(nouns.iter().map(|n| ((*n, (*modifier).to_owned()), place)));
+                if !modifier.is_empty() {
+                    new.add(modifier, Term::Modifier((*modifier).to_owned()));
+                }
+            }
+        }
+        for (attribute, value, noun) in ABSENCES {
+            new.absences.extend(schema.locate(attribute, value).ok().map(|place| (*noun, place)));
+        }
+        for cell_type in types.iter() {
+            new.add_type(cell_type, types);
+        }
+        new
+    }
+
+    fn add_type(&mut self, cell_type: &CellType, types: &CellTypes) {
+        let name = cell_type.spoken();
+        let spellings = [name.clone(), format!("{name}s")];
+        for spelling in spellings.iter().chain(types.synonyms(cell_type)) {
+            // Short codes collide with English (`met`, `my`), and `band neutrophil` says more than the type.
+            let codes = spelling.chars().count() < 4 && spelling != "eos";
+            let more = spelling.split(' ').any(|w| matches!(w, "band" | "segmented"));
+            if !codes && !more {
+                self.add(spelling, Term::Type(cell_type.clone()));
+            }
+        }
+    }
+
+    /// Adds a phrase that reads as one value, whatever its words mean alone.
+    pub(crate) fn add_whole(&mut self, phrase: &str, value: Value) {
+        self.add(phrase, Term::Whole(value));
+    }
+
+    fn add_all(&mut self, phrases: &[&str], term: &Term) {
+        for phrase in phrases {
+            self.add(phrase, term.clone());
+        }
+    }
+
+    fn add(&mut self, phrase: &str, term: Term) {
+        let words: Vec<String> = words_of(phrase).into_iter().map(|w| w.text).collect();
+        let Some(first) = words.first() else { return };
+        let list = self.terms.entry(first.clone()).or_default();
+        if list.iter().any(|(known, _)| *known == words) {
+            if !matches!(term, Term::Whole(_)) {
+                return;
+            }
+            list.retain(|(known, _)| *known != words);
+        }
+        list.push((words, term));
+        list.sort_by_key(|(words, _)| std::cmp::Reverse(words.len()));
+    }
+
+    /// What a modifier says of a noun; the empty modifier is the bare noun.
+    pub(crate) fn meaning(&self, noun: Noun, modifier: &str) -> Option<Value> {
+        // Borrowed look-up of a pair needs an owned key; texts are short.
+        self.meanings.get(&(noun, modifier.to_owned())).copied()
+    }
+
+    /// What the absence of a noun says.
+    pub(crate) fn absence(&self, noun: Noun) -> Option<Value> {
+        self.absences.get(&noun).copied()
+    }
+
+    /// Splits a text into terms, the longest match first.
+    pub(crate) fn terms(&self, text: &str) -> Vec<Term> {
+        let words = words_of(text);
+        let mut terms = Vec::with_capacity(words.len());
+        let mut at = 0;
+        while let Some(word) = words.get(at) {
+            let found = self.terms.get(&word.text).and_then(|list| {
+                list.iter().find(|(known, _)| {
+                    words.len() >= at + known.len() && known.iter().zip(&words[at..]).all(|(a, b)| *a == b.text)
+                })
+            });
+            let (term, length) = match found {
+                Some((known, term)) => (term.clone(), known.len()),
+                None => (word.alone(), 1),
+            };
+            terms.push(term);
+            at += length;
+        }
+        terms
+    }
+}
+
+struct Word {
+    text: String,
+}
+
+impl Word {
+    fn alone(&self) -> Term {
+        match self.text.as_str() {
+            "," => Term::Comma,
+            ":" => Term::Colon,
+            "." => Term::Stop,
+            word => match word.parse::<f64>() {
+                Ok(value) if word.starts_with(|c: char| c.is_ascii_digit()) => {
+                    Term::Number(value, word.split_once('.').map_or(0, |(_, d)| d.len()))
+                }
+                _ => Term::Unknown(word.to_owned()),
+            },
+        }
+    }
+}
+
+/// Normalised words and punctuation marks: lower case, hyphens opened, `n:c` as two words.
+fn words_of(text: &str) -> Vec<Word> {
+    let chars: Vec<char> = text.to_lowercase().chars().collect();
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let beside = |i: usize, f: fn(&char) -> bool| i > 0 && f(&chars[i - 1]) && chars.get(i + 1).is_some_and(f);
+    for (i, c) in chars.iter().enumerate() {
+        if c.is_alphanumeric() || (*c == '.' && beside(i, |c| c.is_ascii_digit())) {
+            word.push(*c);
+            continue;
+        }
+        if !word.is_empty() {
+            words.push(Word { text: std::mem::take(&mut word) });
+        }
+        let mark = match c {
+            ',' | '(' | ')' => ",",
+            ':' | '/' if beside(i, |c| c.is_alphabetic()) => continue,
+            ':' => ":",
+            '.' | ';' | '!' | '?' | '\n' => ".",
+            '-' | '–' | '\'' => continue,
+            c if c.is_whitespace() => continue,
+            '%' => "%",
+            _ => {
+                words.push(Word { text: c.to_string() });
+                continue;
+            }
+        };
+        words.push(Word { text: mark.to_owned() });
+    }
+    if !word.is_empty() {
+        words.push(Word { text: word });
+    }
+    words
+}

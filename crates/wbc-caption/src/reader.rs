@@ -1,0 +1,316 @@
+use crate::lexicon::{Lexicon, Term, Value};
+use crate::rounding::{about_tolerance, tolerance};
+use crate::verify::Problem;
+use crate::vocabulary::{Noun, TRAILING};
+use crate::wording::QUANTITIES;
+use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, Unit};
+
+/// What a text says, as far as it was understood.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reading {
+    /// Asserted facts in order of their first mention, each once.
+    pub(crate) facts: Vec<Fact>,
+    /// What is wrong with the text itself.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads captions back into facts.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    schema: AttributeSchema,
+    lexicon: Lexicon,
+}
+
+#[derive(Clone, Debug)]
+enum Head {
+    Noun(Noun),
+    Type(CellType),
+    Quantity(usize),
+    Whole(Value),
+}
+
+/// A thing that the text speaks of, with what it says about it.
+struct Mention {
+    head: Head,
+    denied: bool,
+    /// Modifiers, and whether each is denied by itself.
+    modifiers: Vec<(String, bool)>,
+    measured: bool,
+}
+
+impl Reader {
+    /// A reader for one schema and its types. Phrases of the schema that nouns and modifiers do not explain are read whole.
+    pub(crate) fn new(schema: &AttributeSchema, types: &CellTypes) -> Self {
+        let mut reader = Self { schema: schema.clone(), lexicon: Lexicon::new(schema, types) };
+        for (i, attribute) in schema.attributes.iter().enumerate() {
+            for (v, value) in attribute.values.iter().enumerate() {
+                for phrase in &value.phrases {
+                    let reading = reader.read(phrase);
+                    let exact = reading.facts == [Fact::attribute(&attribute.name, &value.name)];
+                    if !exact || !reading.problems.is_empty() {
+                        reader.lexicon.add_whole(phrase, (i, v));
+                    }
+                }
+            }
+        }
+        reader
+    }
+
+    /// Reads one text.
+    pub(crate) fn read(&self, text: &str) -> Reading {
+        let terms = self.lexicon.terms(text);
+        let mut walk = Walk::default();
+        for at in 0..terms.len() {
+            walk.step(&terms, at);
+        }
+        walk.flush();
+        let mut reading = Reading { facts: Vec::new(), problems: walk.problems };
+        for mention in &walk.mentions {
+            self.resolve(mention, &mut reading);
+        }
+        for (mention, number) in &walk.numbers {
+            let fact = mention.and_then(|m| measured_fact(&walk.mentions[m].head, number));
+            match fact {
+                Some(fact) => reading.facts.push(fact),
+                None => reading.problems.push(Problem::Number { value: number.value }),
+            }
+        }
+        let mut seen = Vec::new();
+        reading.facts.retain(|f| !seen.contains(f) && { seen.push(f.clone()); true });
+        reading
+    }
+
+    fn resolve(&self, mention: &Mention, reading: &mut Reading) {
+        let noun = match &mention.head {
+            Head::Type(value) => {
+                if mention.denied {
+                    reading.problems.push(Problem::Denied { what: value.to_string() });
+                } else {
+                    reading.facts.push(Fact::Type { value: value.clone() });
+                }
+                Some(Noun::Cell)
+            }
+            Head::Whole(value) => {
+                self.say(*value, mention.denied, reading);
+                None
+            }
+            Head::Quantity(_) => None,
+            Head::Noun(noun) => Some(*noun),
+        };
+        for (modifier, denied) in &mention.modifiers {
+            match noun.and_then(|n| self.lexicon.meaning(n, modifier)) {
+                Some(value) => self.say(value, mention.denied || *denied, reading),
+                None => reading.problems.push(Problem::Unbound { word: modifier.clone(), noun: name(&mention.head) }),
+            }
+        }
+        let (Head::Noun(noun), true) = (&mention.head, mention.modifiers.is_empty()) else { return };
+        match (mention.denied, self.lexicon.absence(*noun), self.lexicon.meaning(*noun, "")) {
+            (true, Some(value), _) => self.say(value, false, reading),
+            (true, None, _) => reading.problems.push(Problem::Denied { what: name(&mention.head) }),
+            (false, _, Some(value)) if !mention.measured => self.say(value, false, reading),
+            _ => {}
+        }
+    }
+
+    /// Asserts a value; denying one of two asserts the other.
+    fn say(&self, (attribute, value): Value, denied: bool, reading: &mut Reading) {
+        let attribute = &self.schema.attributes[attribute];
+        let value = match (denied, attribute.values.len()) {
+            (false, _) => value,
+            (true, 2) => 1 - value,
+            (true, _) => {
+                let what = format!("{} {}", attribute.name, attribute.values[value].name);
+                return reading.problems.push(Problem::Denied { what });
+            }
+        };
+        reading.facts.push(Fact::attribute(&attribute.name, &attribute.values[value].name));
+    }
+}
+
+fn name(head: &Head) -> String {
+    match head {
+        Head::Noun(noun) => format!("{noun:?}").to_lowercase(),
+        Head::Type(value) => value.to_string(),
+        Head::Quantity(i) => QUANTITIES[*i].name.to_owned(),
+        Head::Whole(_) => "phrase".to_owned(),
+    }
+}
+
+struct Number {
+    value: f64,
+    decimals: usize,
+    about: bool,
+    unit: Option<Unit>,
+}
+
+fn measured_fact(head: &Head, number: &Number) -> Option<Fact> {
+    let name = match head {
+        Head::Quantity(i) => QUANTITIES[*i].name,
+        Head::Noun(Noun::Ratio) => "nuclear_cytoplasmic_ratio",
+        _ => return None,
+    };
+    let length = name.ends_with("diameter_area");
+    if length != matches!(number.unit, Some(Unit::Px | Unit::Um)) {
+        return None;
+    }
+    let exact = tolerance(0.1_f64.powi(number.decimals as i32));
+    let tolerance = if number.about { about_tolerance(number.value) } else { exact };
+    let scale = if number.unit == Some(Unit::Percent) { 100.0 } else { 1.0 };
+    Some(Fact::Measurement { name: name.into(), value: number.value / scale, tolerance: tolerance / scale })
+}
+
+/// Whether what follows speaks of the last mention.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    None,
+    /// Up to the next comma: `stained pink, …`
+    Short,
+    /// Through an enumeration: `is pink, round, …`
+    Long,
+}
+
+/// Goes through the terms once and binds modifiers, negations and numbers to the nearest noun of their clause.
+#[derive(Default)]
+struct Walk {
+    mentions: Vec<Mention>,
+    numbers: Vec<(Option<usize>, Number)>,
+    problems: Vec<Problem>,
+    /// Modifiers that wait for their noun.
+    waiting: Vec<String>,
+    /// First mention of the sentence and of the part between commas.
+    sentence: usize,
+    clause: usize,
+    link: Link,
+    negated: bool,
+}
+
+impl Walk {
+    fn step(&mut self, terms: &[Term], at: usize) {
+        let before = at.checked_sub(1).map(|i| &terms[i]);
+        match &terms[at] {
+            Term::Noun(noun) => self.mention(Head::Noun(*noun)),
+            Term::Quantity(i) => self.mention(Head::Quantity(*i)),
+            Term::Type(value) => self.mention(Head::Type(value.clone())),
+            Term::Whole(value) => self.mention(Head::Whole(*value)),
+            Term::Modifier(word) => self.modifier(word, terms, at),
+            Term::Negation => self.negated = true,
+            Term::Absent => match self.last() {
+                Some(last) => self.mentions[last].denied = true,
+                None => self.problems.push(Problem::Unread { word: "absent".into() }),
+            },
+            Term::Present => {
+                if let (true, Some(last)) = (std::mem::take(&mut self.negated), self.last()) {
+                    self.mentions[last].denied = true;
+                }
+            }
+            Term::Link => self.link = if self.last().is_some() { Link::Long } else { Link::None },
+            Term::ShortLink => self.link = if self.last().is_some() { Link::Short } else { Link::None },
+            Term::Colon => {
+                self.negated = false;
+                let names = self.last().is_some() && before.is_some_and(is_head);
+                self.link = if names { Link::Long } else { Link::None };
+            }
+            Term::Determiner => self.link = Link::None,
+            Term::Break => (self.link, self.negated) = (Link::None, false),
+            Term::Or => self.negated |= self.last().is_some_and(|l| self.mentions[l].denied),
+            Term::And => self.negated = false,
+            Term::Comma => {
+                (self.negated, self.clause) = (false, self.mentions.len());
+                if self.link == Link::Short {
+                    self.link = Link::None;
+                }
+            }
+            Term::Stop => self.stop(),
+            Term::Number(value, decimals) => {
+                let unit = match terms.get(at + 1) {
+                    Some(Term::Unit(unit)) => Some(*unit),
+                    _ => None,
+                };
+                let about = matches!(before, Some(Term::About));
+                self.number(Number { value: *value, decimals: *decimals, about, unit });
+            }
+            Term::Unknown(word) => self.problems.push(Problem::Unread { word: word.clone() }),
+            Term::Dimension | Term::About | Term::Filler | Term::Unit(_) => {}
+        }
+    }
+
+    /// The last mention of the sentence.
+    fn last(&self) -> Option<usize> {
+        (self.mentions.len() > self.sentence).then(|| self.mentions.len() - 1)
+    }
+
+    fn mention(&mut self, head: Head) {
+        let modifiers = std::mem::take(&mut self.waiting).into_iter().map(|m| (m, false)).collect();
+        self.mentions.push(Mention { head, denied: std::mem::take(&mut self.negated), modifiers, measured: false });
+        self.link = Link::None;
+    }
+
+    fn modifier(&mut self, word: &str, terms: &[Term], at: usize) {
+        let beside = at.checked_sub(1).is_some_and(|i| is_head(&terms[i]));
+        let after_noun = self.link != Link::None || beside;
+        let forward = match noun_ahead(&terms[at + 1..]) {
+            Some(Ahead::Next) => true,
+            Some(Ahead::Beyond) => !after_noun,
+            None => false,
+        };
+        if forward {
+            return self.waiting.push(word.to_owned());
+        }
+        let target = self.last().filter(|last| self.link != Link::None || *last >= self.clause);
+        match target {
+            Some(last) => {
+                self.mentions[last].modifiers.push((word.to_owned(), std::mem::take(&mut self.negated)));
+                let trailing = word.split(' ').next().is_some_and(|first| TRAILING.contains(&first));
+                if self.link == Link::None && !trailing {
+                    self.link = Link::Long;
+                }
+            }
+            None => self.problems.push(Problem::Unbound { word: word.to_owned(), noun: String::new() }),
+        }
+    }
+
+    fn number(&mut self, number: Number) {
+        let named = |m: &Mention| matches!(m.head, Head::Quantity(_) | Head::Noun(Noun::Ratio));
+        let target = (self.sentence..self.mentions.len()).rev().find(|i| named(&self.mentions[*i]));
+        if let Some(i) = target {
+            self.mentions[i].measured = true;
+        }
+        self.numbers.push((target, number));
+    }
+
+    fn stop(&mut self) {
+        self.flush();
+        (self.link, self.negated) = (Link::None, false);
+        (self.sentence, self.clause) = (self.mentions.len(), self.mentions.len());
+    }
+
+    fn flush(&mut self) {
+        let waiting = self.waiting.drain(..);
+        self.problems.extend(waiting.map(|word| Problem::Unbound { word, noun: String::new() }));
+    }
+}
+
+fn is_head(term: &Term) -> bool {
+    matches!(term, Term::Noun(_) | Term::Type(_) | Term::Whole(_) | Term::Quantity(_))
+}
+
+enum Ahead {
+    /// Only modifiers in between.
+    Next,
+    /// Behind a comma or `and`.
+    Beyond,
+}
+
+fn noun_ahead(terms: &[Term]) -> Option<Ahead> {
+    let mut beyond = false;
+    for term in terms {
+        match term {
+            Term::Modifier(_) | Term::Unknown(_) => {}
+            Term::Comma | Term::And | Term::Or => beyond = true,
+            term if is_head(term) => return Some(if beyond { Ahead::Beyond } else { Ahead::Next }),
+            _ => return None,
+        }
+    }
+    None
+}

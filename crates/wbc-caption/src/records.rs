@@ -1,0 +1,258 @@
+use crate::error::CaptionError;
+use crate::verify::{Outcome, Verification, Verifier};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use wbc_core::{Caption, Fact, Limits, Provenance, SampleId};
+
+/// One line of a caption file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptionRecord {
+    /// Version of the line's form.
+    pub version: u32,
+    /// The cell.
+    pub id: SampleId,
+    /// English text.
+    pub text: String,
+    /// Everything the text asserts.
+    pub facts: Vec<Fact>,
+    /// Who wrote it.
+    pub provenance: Provenance,
+    /// What the verifier said when it was written.
+    pub outcome: Outcome,
+}
+
+impl CaptionRecord {
+    /// The current version.
+    pub const VERSION: u32 = 1;
+
+    /// A record of a verified caption.
+    pub fn new(id: SampleId, caption: Caption, outcome: Outcome) -> Self {
+        let Caption { text, facts, provenance } = caption;
+        Self { version: Self::VERSION, id, text, facts, provenance, outcome }
+    }
+
+    /// The caption without id and verdict.
+    pub fn into_caption(self) -> Caption {
+        Caption { text: self.text, facts: self.facts, provenance: self.provenance }
+    }
+}
+
+/// Appends records, and knows after a crash what is there already.
+///
+/// A line is whole or absent: a torn last line is cut off when the file is opened again.
+#[derive(Debug)]
+pub struct RecordWriter {
+    path: PathBuf,
+    file: File,
+    written: BTreeMap<SampleId, usize>,
+}
+
+impl RecordWriter {
+    /// Opens a file for appending; an absent one is created.
+    ///
+    /// # Errors
+    /// [`CaptionError::Io`], and [`CaptionError::Line`] where the file holds something that is no caption record.
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self, CaptionError> {
+        let io = |action| move |source| CaptionError::Io { action, path: path.to_owned(), source };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io("open"))?;
+        let whole = whole_bytes(&mut file).map_err(io("read"))?;
+        file.set_len(whole).map_err(io("write"))?;
+        let mut written = BTreeMap::new();
+        for record in read_records(path, limits)? {
+            *written.entry(record?.id).or_default() += 1;
+        }
+        file.seek(SeekFrom::End(0)).map_err(io("write"))?;
+        Ok(Self { path: path.to_owned(), file, written })
+    }
+
+    /// Number of captions that the file has of a cell. Grammar captions do not depend on how many are asked for, so
+    /// a cell that was cut off continues at this position.
+    pub fn written(&self, id: &SampleId) -> usize {
+        self.written.get(id).copied().unwrap_or(0)
+    }
+
+    /// Whether the file has `captions_per_cell` captions of a cell.
+    pub fn is_complete(&self, id: &SampleId, captions_per_cell: usize) -> bool {
+        self.written(id) >= captions_per_cell
+    }
+
+    /// Appends records in one write.
+    ///
+    /// # Errors
+    /// [`CaptionError::Io`].
+    pub fn append(&mut self, records: &[CaptionRecord]) -> Result<(), CaptionError> {
+        let io = |source| CaptionError::Io { action: "write", path: self.path.clone(), source };
+        let mut bytes = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut bytes, record).map_err(|e| io(e.into()))?;
+            bytes.push(b'\n');
+        }
+        self.file.write_all(&bytes).map_err(io)?;
+        for record in records {
+            *self.written.entry(record.id.clone()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that everything is on disk.
+    ///
+    /// # Errors
+    /// [`CaptionError::Io`].
+    pub fn finish(self) -> Result<(), CaptionError> {
+        self.file.sync_data().map_err(|source| CaptionError::Io { action: "write", path: self.path, source })
+    }
+}
+
+/// Length of the file up to its last line break.
+fn whole_bytes(file: &mut File) -> std::io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut block = vec![0; 64 << 10];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(i) = part.iter().rposition(|b| *b == b'\n') {
+            return Ok(start + i as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// Reads a caption file line by line.
+///
+/// # Errors
+/// [`CaptionError::Io`] where it cannot be opened. Each item is a record or a [`CaptionError::Line`] with its number; a
+/// line or a file beyond `limits` ends the reading.
+pub fn read_records(path: &Path, limits: &Limits) -> Result<Records, CaptionError> {
+    let file = File::open(path).map_err(|source| CaptionError::Io { action: "read", path: path.to_owned(), source })?;
+    Ok(Records { path: path.to_owned(), lines: BufReader::new(file), limits: *limits, line: 0, ended: false })
+}
+
+/// Records of a caption file, from [`read_records`].
+#[derive(Debug)]
+pub struct Records {
+    path: PathBuf,
+    lines: BufReader<File>,
+    limits: Limits,
+    line: u64,
+    ended: bool,
+}
+
+impl Records {
+    fn refuse(&self, cause: String) -> CaptionError {
+        CaptionError::Line { cause, path: self.path.clone(), line: self.line }
+    }
+
+    /// The next line that is not blank, `None` at the end.
+    fn next_line(&mut self) -> Result<Option<Vec<u8>>, CaptionError> {
+        loop {
+            self.line += 1;
+            let most = self.limits.max_line_bytes;
+            let mut bytes = Vec::new();
+            let n = (&mut self.lines).take(most as u64 + 1).read_until(b'\n', &mut bytes).map_err(|source| {
+                CaptionError::Io { action: "read", path: self.path.clone(), source }
+            })?;
+            if n == 0 {
+                return Ok(None);
+            }
+            if n > most {
+                return Err(self.refuse(format!("line is longer than {most} bytes")));
+            }
+            if self.line > self.limits.max_rows {
+                return Err(self.refuse(format!("more than {} lines", self.limits.max_rows)));
+            }
+            if !bytes.trim_ascii().is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<CaptionRecord, CaptionError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let bytes = match self.next_line() {
+            Ok(Some(bytes)) => bytes,
+            other => {
+                self.ended = true;
+                return other.err().map(Err);
+            }
+        };
+        let record = serde_json::from_slice::<CaptionRecord>(&bytes);
+        Some(match record {
+            Ok(record) if record.version == CaptionRecord::VERSION => Ok(record),
+            Ok(record) => Err(self.refuse(format!(
+                "version {} where {} is expected",
+                record.version,
+                CaptionRecord::VERSION
+            ))),
+            Err(e) => Err(self.refuse(format!("not a caption record: {e}"))),
+        })
+    }
+}
+
+/// The verdict on one line of a caption file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LineReport {
+    /// Line number, from 1.
+    pub line: u64,
+    /// The cell; `None` where the line is no record.
+    pub id: Option<SampleId>,
+    /// What the verifier found; `None` where the line is no record.
+    pub verification: Option<Verification>,
+    /// Why the line is no record.
+    pub error: Option<String>,
+}
+
+impl LineReport {
+    /// Whether the line is a faithful caption.
+    pub fn is_faithful(&self) -> bool {
+        self.verification.as_ref().is_some_and(|v| v.outcome == Outcome::Faithful)
+    }
+}
+
+/// Verifies every record of a file against its own facts, and against the cell where `known` has it.
+///
+/// # Errors
+/// [`CaptionError::Io`] where the file cannot be read; a bad line is a report, not an error.
+pub fn verify_file(
+    path: &Path,
+    verifier: &Verifier,
+    limits: &Limits,
+    known: &dyn Fn(&SampleId) -> Option<wbc_core::Annotation>,
+) -> Result<Vec<LineReport>, CaptionError> {
+    let mut records = read_records(path, limits)?;
+    let mut reports = Vec::new();
+    while let Some(record) = records.next() {
+        let line = records.line;
+        reports.push(match record {
+            Ok(record) => {
+                let annotation = known(&record.id);
+                let verification =
+                    verifier.verify(&record.text, Some(&record.facts), annotation.as_ref(), None);
+                LineReport { line, id: Some(record.id), verification: Some(verification), error: None }
+            }
+            Err(e @ CaptionError::Line { .. }) => {
+                LineReport { line, id: None, verification: None, error: Some(e.to_string()) }
+            }
+            Err(e) => return Err(e),
+        });
+    }
+    Ok(reports)
+}

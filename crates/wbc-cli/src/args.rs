@@ -1,0 +1,224 @@
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Morphology-aware CLIP for white blood cells.
+///
+/// Segments and measures cells, writes captions, trains a dual encoder, classifies zero-shot, searches and explains.
+/// For research, not for diagnosis.
+///
+/// INPUT is an image, a folder of images, a manifest CSV (a column `path`; optional id, label, split, mask, x0, y0, x1,
+/// y1, group, pixel_size_um, optics and attributes) or DATASET[:split]. Datasets are expected below the folder named by
+/// the environment variable WBC_CLIP_DATA; `synthetic` needs none. Exit status: 0 all done, 1 something failed (the rest
+/// is done), 2 wrong usage.
+#[derive(Parser, Debug)]
+#[command(name = "wbc-clip", version, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Backend to compute on; what is compiled in is listed when a name is unknown
+    #[arg(long, global = true, default_value = "flex")]
+    pub(crate) device: String,
+    /// Seed of everything random [default: 0, in training the configuration's]
+    #[arg(long, global = true)]
+    pub(crate) seed: Option<u64>,
+    /// Print exactly one JSON document on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more on standard error; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Folder where views are kept between calls [default: wbc-clip in the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Compute every view anew and keep none
+    #[arg(long, global = true, conflicts_with = "cache")]
+    pub(crate) no_cache: bool,
+    /// Threads for images [default: all cores]; results do not depend on it
+    #[arg(long, global = true)]
+    pub(crate) threads: Option<usize>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// The whole of it on synthetic cells: generate, measure, caption, train, evaluate, explain
+    ///
+    /// Writes DIR/report.html (open it in a browser) and DIR/run, a run folder for all other commands.
+    Demo {
+        /// Folder to be written
+        #[arg(long, value_name = "DIR", default_value = "wbc-clip-demo")]
+        out: PathBuf,
+    },
+    /// Datasets: list, verify, count, export
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Masks of nucleus and cytoplasm: DIR/<id>.png (0 background, 128 cytoplasm, 255 nucleus) and DIR/quality.csv
+    Segment {
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Folder to be written
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Named measurements, one row per cell
+    Measure {
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Folder with masks <id>.png; without, masks are made
+        #[arg(long, value_name = "DIR")]
+        masks: Option<PathBuf>,
+        /// Table to be written: .csv, .parquet or .jsonl
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Captions with the facts that they assert, or `caption verify FILE`
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Caption(CaptionArgs),
+    /// Trains a dual encoder as a configuration says
+    ///
+    /// Ctrl-C stops after the current step with a checkpoint; --resume continues, bit for bit.
+    Train {
+        /// Configuration, see configs/
+        config: PathBuf,
+        /// Continue the run in the configuration's `out`
+        #[arg(long)]
+        resume: bool,
+        /// Change a value of the configuration, for example --set optimiser.epochs=3
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        changes: Vec<String>,
+    },
+    /// Zero-shot types and attributes, retrieval both ways and calibration, with 95 % intervals
+    Eval {
+        /// Run folder
+        run: PathBuf,
+        /// DATASET[:split] or manifest CSV; repeat for several
+        #[arg(long = "dataset", value_name = "ID_OR_CSV", required = true)]
+        datasets: Vec<String>,
+        /// Restrict candidates and cells to these types
+        #[arg(long, value_delimiter = ',')]
+        classes: Option<Vec<String>>,
+    },
+    /// Type and attributes of cells, with probabilities
+    Classify {
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Run folder
+        #[arg(long)]
+        run: PathBuf,
+        /// CSV to be written
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Embeddings of cells, as an index for `search`
+    Embed {
+        /// Run folder
+        run: PathBuf,
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Index to be written (.parquet)
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Cells of an index that fit a text or look like an image
+    Search {
+        /// Run folder
+        run: PathBuf,
+        /// Index written by `embed`
+        #[arg(long, value_name = "FILE")]
+        index: PathBuf,
+        #[command(flatten)]
+        query: QueryArgs,
+        /// How many cells
+        #[arg(short, default_value_t = 10)]
+        k: usize,
+    },
+    /// Why a cell is what the model says: evidence, heat maps, nearest captions
+    Explain {
+        /// Image of one cell
+        image: PathBuf,
+        /// Run folder
+        #[arg(long)]
+        run: PathBuf,
+        /// Folder for PNGs, explanation.json and explanation.html
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Draw a heat map for this phrase, too; repeat for several
+        #[arg(long = "phrase", value_name = "TEXT")]
+        phrases: Vec<String>,
+    },
+    /// Weights with all that is needed to use them elsewhere
+    Export {
+        /// Run folder
+        run: PathBuf,
+        /// Layout
+        #[arg(long, value_enum)]
+        format: Format,
+        /// Folder to be written
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct QueryArgs {
+    /// Description, for example "neutrophil with vacuoles"
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// Image of a cell
+    #[arg(long)]
+    pub(crate) image: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CaptionArgs {
+    /// Image, folder, manifest CSV or DATASET[:split], with annotations
+    #[arg(required = true)]
+    pub(crate) input: Option<String>,
+    /// Captioners, see configs/captioners.toml
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) captioners: Option<PathBuf>,
+    /// Captions to be written (.jsonl); an existing file is continued
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) verify: Option<CaptionCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum CaptionCommand {
+    /// Reads every caption of a file back into facts and compares them with what it claims
+    Verify {
+        /// Captions (.jsonl)
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DataCommand {
+    /// All known datasets, and which are present
+    List,
+    /// Checks files, hashes, images and masks
+    Verify {
+        /// DATASET[:split]
+        id: String,
+    },
+    /// Counts per type, split and attribute value
+    Stats {
+        /// Image, folder, manifest CSV or DATASET[:split]
+        id: String,
+    },
+    /// Copies cells, masks and a manifest into a folder
+    Export {
+        /// Folder, manifest CSV or DATASET[:split]
+        id: String,
+        /// Folder to be written
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// One safetensors file with this project's tensor names
+    Safetensors,
+}

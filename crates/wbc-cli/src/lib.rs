@@ -1,1 +1,0 @@
-//! The wbc-clip command.

@@ -1,0 +1,55 @@
+use serde::Serialize;
+use std::io::Write;
+use tracing_subscriber::EnvFilter;
+use wbc_clip::core::Warning;
+
+/// Logs go to standard error: warnings, with -v what is done, with -vv everything of this project.
+pub(crate) fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let names = ["wbc_clip", "wbc_core", "wbc_morphology", "wbc_caption", "wbc_data", "wbc_encoders", "wbc_contrastive", "wbc_retrieval", "wbc_eval", "wbc_explain"];
+    let filter = names.map(|n| format!("{n}={level}")).join(",");
+    let built = EnvFilter::try_new(format!("error,{filter}")).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(built).with_writer(std::io::stderr).with_target(false);
+    log.without_time().init();
+}
+
+/// Prints the one document of `--json`.
+pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+    print_text(&serde_json::to_string_pretty(document)?)
+}
+
+/// Prints text on standard output; a closed pipe is no error.
+pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints what failed on standard error.
+pub(crate) fn print_failures(failures: &[Warning]) {
+    for failure in failures {
+        note(&format!("failed: {failure}"));
+    }
+}
+
+/// Prints an error with all its causes on standard error, no cause twice.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let mut shown: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !shown.iter().any(|s| s.contains(&cause)) {
+            shown.push(cause);
+        }
+    }
+    note(&format!("error: {}", shown.join(": ")));
+}
+
+/// Prints a line on standard error.
+#[expect(clippy::print_stderr, reason = "the command's own messages")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,77 @@
+use crate::TrainError;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngCore};
+use wbc_data::ViewSet;
+use wbc_encoders::{MeasurementInput, MeasurementStatistics};
+
+/// Measurements of all rows of a view set, normalised once; rows are gathered per batch.
+pub(crate) struct NormalisedMeasurements {
+    width: usize,
+    values: Vec<f32>,
+    mask: Vec<f32>,
+    /// Columns that are lengths or areas in pixels.
+    absolute: Vec<usize>,
+}
+
+impl NormalisedMeasurements {
+    /// `length_scale` is per row.
+    pub(crate) fn new(
+        views: &ViewSet,
+        statistics: &MeasurementStatistics,
+        length_scale: &[Option<f64>],
+    ) -> Result<Self, TrainError> {
+        let rows = views.measurements.as_ref().ok_or_else(|| TrainError::Data {
+            cause: "the model needs measurements, but the views have none".into(),
+        })?;
+        if rows.ncols() != statistics.mean.len() {
+            return Err(TrainError::Data {
+                cause: format!("{} measurements where {} are expected", rows.ncols(), statistics.mean.len()),
+            });
+        }
+        let raw: Vec<f32> = rows.iter().copied().collect();
+        let (values, mask) = statistics.rows(&raw, length_scale);
+        let powers = statistics.schema.measurements.iter().map(|m| m.unit.pixel_power());
+        let absolute = powers.enumerate().filter(|(_, p)| *p != 0).map(|(j, _)| j).collect();
+        Ok(Self { width: rows.ncols(), values, mask, absolute })
+    }
+
+    fn gather(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let take = |from: &[f32]| rows.iter().flat_map(|r| &from[r * self.width..(r + 1) * self.width]).copied().collect();
+        (take(&self.values), take(&self.mask))
+    }
+
+    /// Rows as they are.
+    pub(crate) fn batch(&self, rows: &[usize], device: &Device) -> MeasurementInput {
+        let (values, mask) = self.gather(rows);
+        self.tensors(rows.len(), values, mask, device)
+    }
+
+    /// Rows with Gaussian noise on known values and, for a share of cells, without absolute sizes.
+    pub(crate) fn noisy_batch(
+        &self,
+        rows: &[usize],
+        noise: f64,
+        absolute_dropout: f64,
+        rng: &mut dyn RngCore,
+        device: &Device,
+    ) -> MeasurementInput {
+        let (mut values, mut mask) = self.gather(rows);
+        for row in mask.chunks_exact_mut(self.width) {
+            if rng.random_bool(absolute_dropout) {
+                self.absolute.iter().for_each(|j| row[*j] = 0.0);
+            }
+        }
+        for pair in values.chunks_mut(2) {
+            let (u, v): (f32, f32) = (rng.random::<f32>().max(1e-7), rng.random());
+            let (radius, angle) = (noise as f32 * (-2.0 * u.ln()).sqrt(), std::f32::consts::TAU * v);
+            let (sin, cos) = angle.sin_cos();
+            pair.iter_mut().zip([radius * cos, radius * sin]).for_each(|(x, n)| *x += n);
+        }
+        self.tensors(rows.len(), values, mask, device)
+    }
+
+    fn tensors(&self, n: usize, values: Vec<f32>, mask: Vec<f32>, device: &Device) -> MeasurementInput {
+        let tensor = |v| Tensor::from_data(TensorData::new(v, [n, self.width]), device);
+        MeasurementInput { values: tensor(values), mask: tensor(mask) }
+    }
+}

@@ -1,0 +1,177 @@
+use crate::TrainError;
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How many of the newest checkpoints are kept.
+const KEPT: usize = 2;
+const STATE: &str = "state.json";
+const MODEL: &str = "model.bpk";
+const OPTIMISER: &str = "optimiser.bpk";
+const BEST: &str = "best.bpk";
+
+/// Where a training run stands, apart from weights and optimiser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainState {
+    /// Version of this file.
+    pub version: u32,
+    /// Hash of configuration and data: a checkpoint of another run is refused.
+    pub fingerprint: String,
+    /// The next step.
+    pub next_step: usize,
+    /// Best validation score so far.
+    pub best_score: Option<f64>,
+    /// Step after which it was reached.
+    pub best_step: Option<usize>,
+    /// Length of `metrics.jsonl` in bytes.
+    pub metrics_len: u64,
+}
+
+impl TrainState {
+    /// The current version of the file format.
+    pub const VERSION: u32 = 1;
+}
+
+/// The folder of checkpoints of a run: `step-<n>/` each with weights and optimiser in burn's own format, the only one
+/// that keeps parameter identities and so resumes exactly.
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    root: PathBuf,
+}
+
+impl CheckpointStore {
+    /// A store below a run folder.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Writes a checkpoint beside the others and then drops all but the newest two. A failure leaves the others usable.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`] with what the system said, a full disk for example.
+    pub fn save<M: Module>(&self, model: &M, optimiser: &ModuleOptimizer, state: &TrainState) -> Result<(), TrainError> {
+        let scratch = self.root.join("writing");
+        self.write(&scratch, model, optimiser, state).map_err(|cause| {
+            // what was half written only takes space that the user now lacks
+            let _ = fs::remove_dir_all(&scratch);
+            TrainError::Checkpoint { cause, path: self.root.clone() }
+        })?;
+        let all = self.all();
+        for (_, old) in all.iter().rev().skip(KEPT) {
+            if let Err(e) = fs::remove_dir_all(old) {
+                tracing::warn!("cannot remove the old checkpoint {}: {e}", old.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn write<M: Module>(
+        &self,
+        scratch: &Path,
+        model: &M,
+        optimiser: &ModuleOptimizer,
+        state: &TrainState,
+    ) -> Result<(), String> {
+        let text = |e: std::io::Error| e.to_string();
+        if scratch.exists() {
+            fs::remove_dir_all(scratch).map_err(text)?;
+        }
+        fs::create_dir_all(scratch).map_err(text)?;
+        model.clone().save_file(scratch.join(MODEL)).map_err(|e| format!("{e:?}"))?;
+        optimiser.save(scratch.join(OPTIMISER)).map_err(|e| format!("{e:?}"))?;
+        fs::write(scratch.join(STATE), serde_json::to_vec_pretty(state).map_err(|e| e.to_string())?).map_err(text)?;
+        for file in [MODEL, OPTIMISER, STATE] {
+            fs::File::open(scratch.join(file)).and_then(|f| f.sync_all()).map_err(text)?;
+        }
+        let target = self.root.join(format!("step-{:08}", state.next_step));
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(text)?;
+        }
+        fs::rename(scratch, &target).map_err(text)?;
+        fs::File::open(&self.root).and_then(|d| d.sync_all()).map_err(text)
+    }
+
+    /// Remembers the weights of the best validation.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`] with what the system said.
+    pub fn save_best<M: Module>(&self, model: &M) -> Result<(), TrainError> {
+        let write = || {
+            fs::create_dir_all(&self.root).map_err(|e| e.to_string())?;
+            let scratch = self.root.join("best-writing.bpk");
+            model.clone().save_file(&scratch).map_err(|e| format!("{e:?}"))?;
+            fs::File::open(&scratch).and_then(|f| f.sync_all()).map_err(|e| e.to_string())?;
+            fs::rename(&scratch, self.root.join(BEST)).map_err(|e| e.to_string())
+        };
+        write().map_err(|cause| TrainError::Checkpoint { cause, path: self.root.clone() })
+    }
+
+    /// The weights of the best validation.
+    ///
+    /// # Errors
+    /// [`TrainError::Resume`] when the file does not fit the model.
+    pub fn load_best<M: Module>(&self, model: M) -> Result<M, TrainError> {
+        let path = self.root.join(BEST);
+        model.try_load_file(&path).map_err(|e| TrainError::Resume { cause: format!("{e:?}"), path })
+    }
+
+    /// The newest checkpoint that can be read, or `None` when there is none at all. A damaged one is passed over with a
+    /// warning in favour of the one before.
+    ///
+    /// # Errors
+    /// [`TrainError::Resume`] when checkpoints exist but none belongs to this run or can be read.
+    pub fn load_newest<M: Module>(
+        &self,
+        model: &M,
+        optimiser: &ModuleOptimizer,
+        fingerprint: &str,
+    ) -> Result<Option<(M, ModuleOptimizer, TrainState)>, TrainError> {
+        let mut last = None;
+        for (_, path) in self.all().into_iter().rev() {
+            match self.load(&path, model, optimiser, fingerprint) {
+                Ok(found) => return Ok(Some(found)),
+                Err(cause) => {
+                    tracing::warn!("checkpoint passed over ({cause}): {}", path.display());
+                    last.get_or_insert(TrainError::Resume { cause, path });
+                }
+            }
+        }
+        last.map_or(Ok(None), Err)
+    }
+
+    fn load<M: Module>(
+        &self,
+        path: &Path,
+        model: &M,
+        optimiser: &ModuleOptimizer,
+        fingerprint: &str,
+    ) -> Result<(M, ModuleOptimizer, TrainState), String> {
+        let bytes = fs::read(path.join(STATE)).map_err(|e| e.to_string())?;
+        let state: TrainState = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+        if state.version != TrainState::VERSION {
+            return Err(format!("made by another version: {} where {} is expected", state.version, TrainState::VERSION));
+        }
+        if state.fingerprint != fingerprint {
+            return Err("made with another configuration or other data".into());
+        }
+        let model = model.clone().try_load_file(path.join(MODEL)).map_err(|e| format!("{e:?}"))?;
+        let optimiser = optimiser.clone().load(path.join(OPTIMISER)).map_err(|e| format!("{e:?}"))?;
+        Ok((model, optimiser, state))
+    }
+
+    /// All complete checkpoints, oldest first.
+    fn all(&self) -> Vec<(usize, PathBuf)> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut found: Vec<(usize, PathBuf)> = entries
+            .filter_map(|e| {
+                let step = e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+                Some((step, e.path()))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}

@@ -1,0 +1,183 @@
+use crate::TrainError;
+use serde::{Deserialize, Serialize};
+use wbc_encoders::{ImageTowerConfig, TextConfig, TokenizerConfig};
+
+/// Architecture of the built-in dual encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width of the shared space.
+    #[serde(default = "default_embed_dim")]
+    pub embed_dim: usize,
+    /// Image tower.
+    pub image: ImageTowerConfig,
+    /// Text transformer.
+    #[serde(default)]
+    pub text: TextConfig,
+    /// Tokenizer.
+    #[serde(default)]
+    pub tokenizer: TokenizerConfig,
+}
+
+fn default_embed_dim() -> usize {
+    128
+}
+
+/// Which loss joins images and whole captions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// CLIP's softmax over the batch, [`crate::InfoNce`].
+    InfoNce,
+    /// SigLIP's sigmoid over pairs, [`crate::SigmoidLoss`].
+    Sigmoid,
+}
+
+/// Which weights a run ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the best validation.
+    Best,
+    /// Those of the last step.
+    Last,
+}
+
+/// How the model is trained. Defaults are those of the measured recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimiserConfig {
+    /// Passes over all cells and their shifted copies.
+    pub epochs: usize,
+    /// Cells per step.
+    pub batch_size: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up; at most a tenth of all steps is used.
+    pub warmup_steps: usize,
+    /// The cosine ends at this share of the peak.
+    pub final_learning_rate_ratio: f64,
+    /// Decoupled weight decay of matrices; biases, norms, positions and temperatures have none.
+    pub weight_decay: f64,
+    /// Largest L2 norm of the whole gradient.
+    pub clip_norm: f64,
+    /// Loss on whole captions.
+    pub loss: LossKind,
+    /// Weight of the caption loss; 0 leaves it out.
+    pub caption_weight: f64,
+    /// Weight of the contrast sets; 0 leaves them out.
+    pub contrast_weight: f64,
+    /// Standard deviation of the noise on normalised measurements.
+    pub measurement_noise: f64,
+    /// Share of cells whose absolute sizes are hidden.
+    pub absolute_dropout: f64,
+    /// Worker threads that prepare batches.
+    pub workers: usize,
+    /// Validations per run, spread evenly; the last step is always validated.
+    pub validations: usize,
+    /// Steps between checkpoints; there is one at the end in any case.
+    pub checkpoint_steps: usize,
+    /// Which weights the run ends with.
+    pub keep: Keep,
+}
+
+impl Default for OptimiserConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 15,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            warmup_steps: 200,
+            final_learning_rate_ratio: 0.01,
+            weight_decay: 0.05,
+            clip_norm: 1.0,
+            loss: LossKind::InfoNce,
+            caption_weight: 1.0,
+            contrast_weight: 1.0,
+            measurement_noise: 0.1,
+            absolute_dropout: 0.3,
+            workers: 1,
+            validations: 5,
+            checkpoint_steps: 200,
+            keep: Keep::Best,
+        }
+    }
+}
+
+impl OptimiserConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] naming the first impossible field.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        let weight = |v: f64| v.is_finite() && v >= 0.0;
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        let problems = [
+            ("epochs", self.epochs > 0, "at least 1"),
+            ("batch_size", self.batch_size > 1, "at least 2"),
+            ("learning_rate", positive(self.learning_rate), "above 0"),
+            ("final_learning_rate_ratio", share(self.final_learning_rate_ratio), "in 0..=1"),
+            ("weight_decay", weight(self.weight_decay), "0 or above"),
+            ("clip_norm", positive(self.clip_norm), "above 0"),
+            ("caption_weight", weight(self.caption_weight), "0 or above"),
+            ("contrast_weight", weight(self.contrast_weight), "0 or above"),
+            ("contrast_weight", self.caption_weight + self.contrast_weight > 0.0, "above 0 when caption_weight is 0"),
+            ("measurement_noise", weight(self.measurement_noise), "0 or above"),
+            ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),
+            ("workers", (1..=64).contains(&self.workers), "in 1..=64"),
+            ("checkpoint_steps", self.checkpoint_steps > 0, "at least 1"),
+        ];
+        match problems.into_iter().find(|(_, fine, _)| !fine) {
+            Some((field, _, expected)) => Err(TrainError::Config { field, cause: format!("expected {expected}") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Learning rate of a step: linear warm-up times a cosine from the peak to its final share.
+    pub fn learning_rate_at(&self, step: usize, total: usize) -> f64 {
+        let warmup = self.warmup_steps.min(total / 10).max(1);
+        let rise = ((step + 1) as f64 / warmup as f64).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos());
+        let floor = self.final_learning_rate_ratio;
+        self.learning_rate * rise * (cosine * (1.0 - floor) + floor)
+    }
+
+    /// Whether the model is validated after a step (0-based).
+    pub fn validates_after(&self, step: usize, total: usize) -> bool {
+        let done = step + 1;
+        let every = |n: usize| done * n / total != step * n / total;
+        done == total || (self.validations > 0 && every(self.validations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_values_are_refused_by_name() {
+        let bad = OptimiserConfig { learning_rate: -1.0, ..Default::default() };
+        assert!(bad.check().unwrap_err().to_string().contains("learning_rate"));
+        let nothing = OptimiserConfig { caption_weight: 0.0, contrast_weight: 0.0, ..Default::default() };
+        assert!(nothing.check().is_err());
+        assert!(OptimiserConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn the_rate_rises_then_falls_to_its_floor() {
+        let c = OptimiserConfig::default();
+        let rates: Vec<f64> = (0..3000).map(|s| c.learning_rate_at(s, 3000)).collect();
+        assert!(rates[0] < 1e-5 && rates[199] > 9e-4 && rates[2999] < 1.1e-5);
+        assert!(rates[200..].windows(2).all(|w| w[1] <= w[0]));
+    }
+
+    #[test]
+    fn validations_are_spread_evenly_and_end_with_the_last_step() {
+        let c = OptimiserConfig { validations: 4, ..Default::default() };
+        let at: Vec<usize> = (0..100).filter(|s| c.validates_after(*s, 100)).collect();
+        assert_eq!(at, [24, 49, 74, 99]);
+        let none = OptimiserConfig { validations: 0, ..Default::default() };
+        assert_eq!((0..10).filter(|s| none.validates_after(*s, 10)).count(), 1);
+    }
+}

@@ -1,0 +1,265 @@
+use crate::store::Found;
+use crate::{DataError, DataStore, Dataset, manifest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use wbc_core::{
+    Annotation, DatasetRef, ImageSource, Limits, MaskSource, Optics, Sample, SampleId, Warning, is_image_path,
+};
+
+/// Opens what a user points at: a registered dataset (`ID` or `ID:SPLIT`), a folder, a manifest CSV (`FILE.csv` or
+/// `FILE.csv:SPLIT`) or one image.
+///
+/// A registered id goes before a file of the same name (`./bccd` is the file). Images of a folder are named by their
+/// path without extension, a single image by its stem. Where every image of a folder lies below a subfolder with the
+/// name of a known cell type, that is its label.
+///
+/// # Errors
+/// [`DataError::NotAnInput`], and those of the dataset, folder or manifest.
+pub fn resolve_input(input: &str, store: &DataStore) -> Result<Dataset, DataError> {
+    if let Ok(dataset) = input.parse::<DatasetRef>()
+        && store.registry.get(&dataset.id).is_ok()
+    {
+        return store.open(&dataset);
+    }
+    let path = Path::new(input);
+    if path.is_dir() {
+        return open_folder(input, path, store);
+    }
+    if path.is_file() {
+        return if is_table(path) {
+            store.finish(input.into(), manifest::read(path, store)?)
+        } else {
+            open_image(input, path, store)
+        };
+    }
+    if let Some((file, split)) = input.rsplit_once(':')
+        && is_table(Path::new(file))
+        && Path::new(file).is_file()
+    {
+        let mut found = manifest::read(Path::new(file), store)?;
+        found.samples.retain(|s| s.split.as_deref() == Some(split));
+        return store.finish(input.into(), found);
+    }
+    Err(DataError::NotAnInput { input: input.into(), known: store.registry.ids().join(", ") })
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+}
+
+fn open_image(input: &str, path: &Path, store: &DataStore) -> Result<Dataset, DataError> {
+    if !is_image_path(path) {
+        return Err(DataError::NotAnInput { input: input.into(), known: store.registry.ids().join(", ") });
+    }
+    let mask = Some(path.with_extension("png")).filter(|m| can_have_mask(path) && m.is_file() && is_grey_png(m));
+    let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let sample = sample_of(store, id, FoundImage { path: path.to_owned(), mask });
+    store.finish(input.into(), Found { samples: vec![sample], ..Found::default() })
+}
+
+fn open_folder(input: &str, folder: &Path, store: &DataStore) -> Result<Dataset, DataError> {
+    let mut found = Found::default();
+    let images = find_images(folder, &store.limits, &mut found.warnings)?;
+    let ids = ids_below(folder, images.iter().map(|i| i.path.as_path()));
+    let labels: Option<Vec<_>> = images
+        .iter()
+        .map(|image| {
+            let below = image.path.strip_prefix(folder).ok()?.parent()?.components().next()?;
+            store.cell_types.canonical(below.as_os_str().to_str()?)
+        })
+        .collect();
+    found.samples = ids.into_iter().zip(images).map(|(id, image)| sample_of(store, id, image)).collect();
+    for (sample, label) in found.samples.iter_mut().zip(labels.into_iter().flatten()) {
+        sample.annotation.cell_type = Some(label);
+    }
+    store.finish(input.into(), found)
+}
+
+fn sample_of(store: &DataStore, id: String, image: FoundImage) -> Sample {
+    Sample {
+        id: SampleId(id),
+        image: ImageSource::File { path: image.path, crop: None },
+        annotation: Annotation::unknown(&store.schema),
+        split: None,
+        group: None,
+        optics: Optics::default(),
+        mask: image.mask.map(MaskSource::File),
+    }
+}
+
+/// An image of a folder with the mask beside it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoundImage {
+    pub(crate) path: PathBuf,
+    pub(crate) mask: Option<PathBuf>,
+}
+
+/// All images directly or below a folder, sorted by path. Links are followed, each folder is entered once; hidden names
+/// are skipped; what cannot be entered is a warning.
+pub(crate) fn find_images(
+    folder: &Path,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<FoundImage>, DataError> {
+    let mut images = Vec::new();
+    let mut entered = BTreeSet::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let seen = folder.canonicalize().map(|real| !entered.insert(real));
+        let entries = match seen {
+            Ok(true) => continue,
+            Ok(false) => sorted_entries(&folder),
+            Err(e) => Err(e),
+        };
+        match entries {
+            Ok((folders, files)) => {
+                // popped from the end, so that of two ways to one folder the first in order is taken
+                open.extend(folders.into_iter().rev());
+                images.extend(paired(files));
+            }
+            Err(e) => warnings.push(Warning { item: folder.display().to_string(), cause: e.to_string() }),
+        }
+        if images.len() as u64 > limits.max_rows {
+            return Err(DataError::Table { cause: format!("more than {} images", limits.max_rows), path: folder });
+        }
+    }
+    images.sort();
+    Ok(images)
+}
+
+/// Folders and image files, sorted.
+fn sorted_entries(folder: &Path) -> std::io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(path);
+        } else if is_image_path(&path) {
+            files.push(path);
+        }
+    }
+    folders.sort();
+    files.sort();
+    Ok((folders, files))
+}
+
+/// Takes the grey PNGs beside a BMP, JPEG or TIFF of the same stem as masks.
+fn paired(files: Vec<PathBuf>) -> Vec<FoundImage> {
+    let names: BTreeSet<_> = files.iter().cloned().collect();
+    let mut masks = BTreeMap::new();
+    for image in files.iter().filter(|f| can_have_mask(f)) {
+        let mask = ["png", "PNG"].map(|e| image.with_extension(e)).into_iter().find(|m| names.contains(m));
+        if let Some(mask) = mask.filter(|m| is_grey_png(m)) {
+            masks.insert(image.clone(), mask);
+        }
+    }
+    let taken: BTreeSet<_> = masks.values().cloned().collect();
+    let images = files.into_iter().filter(|f| !taken.contains(f));
+    images.map(|path| FoundImage { mask: masks.get(&path).cloned(), path }).collect()
+}
+
+fn can_have_mask(path: &Path) -> bool {
+    is_image_path(path) && !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))
+}
+
+/// Whether a PNG has grey pixels, with alpha or without (the colour type is byte 25 of every PNG).
+fn is_grey_png(path: &Path) -> bool {
+    let mut head = [0; 26];
+    let read = File::open(path).and_then(|mut f| f.read_exact(&mut head));
+    read.is_ok() && head.starts_with(b"\x89PNG\r\n\x1a\n") && matches!(head[25], 0 | 4)
+}
+
+/// Ids of files: paths below a folder without extension, joined by `/`. Where two would share one, all keep theirs.
+pub(crate) fn ids_below<'p>(folder: &Path, files: impl Iterator<Item = &'p Path> + Clone) -> Vec<String> {
+    let named = |with_extension: bool| -> Vec<String> {
+        let files = files.clone().map(|f| f.strip_prefix(folder).unwrap_or(f));
+        files.map(|f| if with_extension { id_of(f) } else { id_of(&f.with_extension("")) }).collect()
+    };
+    let short = named(false);
+    if short.iter().collect::<BTreeSet<_>>().len() == short.len() { short } else { named(true) }
+}
+
+/// A relative path joined by `/`.
+pub(crate) fn id_of(path: &Path) -> String {
+    let parts = path.components().filter(|c| matches!(c, std::path::Component::Normal(_)));
+    parts.map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbc_core::image::{GrayImage, RgbImage};
+
+    fn folder_with(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            RgbImage::new(4, 3).save(&path).unwrap();
+        }
+        dir
+    }
+
+    fn open(path: &Path) -> Result<Dataset, DataError> {
+        resolve_input(path.to_str().unwrap(), &DataStore::new(None))
+    }
+
+    fn ids(dataset: &Dataset) -> Vec<&str> {
+        dataset.samples.iter().map(|s| s.id.0.as_str()).collect()
+    }
+
+    #[test]
+    fn images_directly_and_below_are_named_by_path_and_sorted() {
+        let dir = folder_with(&["b.png", "sub/a.jpg", "a.bmp", "sub/deep/c.JPG"]);
+        std::fs::write(dir.path().join("readme.txt"), "x").unwrap();
+        let found = open(dir.path()).unwrap();
+        assert_eq!(ids(&found), ["a", "b", "sub/a", "sub/deep/c"]);
+        assert_eq!(ids(&open(&dir.path().join("sub/a.jpg")).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn a_grey_png_beside_its_image_is_a_mask_and_a_colour_png_is_an_image() {
+        let dir = folder_with(&["a.bmp", "b.jpg", "b.png"]);
+        GrayImage::new(4, 3).save(dir.path().join("a.png")).unwrap();
+        GrayImage::new(4, 3).save(dir.path().join("alone.png")).unwrap();
+        let found = open(dir.path()).unwrap();
+        // b.jpg and b.png are two images with one stem, so all keep their extension
+        assert_eq!(ids(&found), ["a.bmp", "alone.png", "b.jpg", "b.png"]);
+        assert!(matches!(&found.samples[0].mask, Some(MaskSource::File(m)) if m.ends_with("a.png")));
+        assert!(found.samples[1..].iter().all(|s| s.mask.is_none()));
+        assert!(open(&dir.path().join("a.bmp")).unwrap().samples[0].mask.is_some());
+    }
+
+    #[test]
+    fn class_folders_label_their_images_only_where_all_are_known() {
+        let dir = folder_with(&["Neutrophils/1.png", "mono/2.png"]);
+        let found = open(dir.path()).unwrap();
+        assert_eq!(found.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>(), ["monocyte", "neutrophil"]);
+        RgbImage::new(2, 2).save(dir.path().join("loose.png")).unwrap();
+        assert!(open(dir.path()).unwrap().classes.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn link_loops_end() {
+        let dir = folder_with(&["sub/a.png"]);
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("sub/loop")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), dir.path().join("dangling.png")).unwrap();
+        assert_eq!(ids(&open(dir.path()).unwrap()), ["dangling", "sub/a"]);
+    }
+
+    #[test]
+    fn what_is_nothing_is_named_and_what_is_empty_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(open(dir.path()), Err(DataError::NoCells { .. })));
+        let error = open(&dir.path().join("nowhere")).unwrap_err();
+        assert!(matches!(error, DataError::NotAnInput { .. }) && error.to_string().contains("bccd"));
+        std::fs::write(dir.path().join("notes.txt"), "x").unwrap();
+        assert!(matches!(open(&dir.path().join("notes.txt")), Err(DataError::NotAnInput { .. })));
+    }
+}

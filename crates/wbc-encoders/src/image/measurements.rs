@@ -1,0 +1,93 @@
+use crate::layers::{linear, quick_gelu};
+use crate::{EncoderError, Mode};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+/// Normalised measurements with a mask.
+#[derive(Clone, Debug)]
+pub struct MeasurementInput {
+    /// `[batch, n_measurements]`, zero mean and unit variance over the training set.
+    pub values: Tensor<2>,
+    /// `[batch, n_measurements]`, 1 where a value is known, 0 where it is to be ignored.
+    pub mask: Tensor<2>,
+}
+
+impl MeasurementInput {
+    /// Values that are all known.
+    pub fn complete(values: Tensor<2>) -> Self {
+        Self { mask: values.ones_like(), values }
+    }
+}
+
+/// Configuration of a [`MeasurementBranch`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasurementBranchConfig {
+    /// Number of measurements.
+    pub n_measurements: usize,
+    /// Width of the two hidden layers.
+    #[serde(default = "default_hidden")]
+    pub hidden: usize,
+    /// Dropout after each hidden layer.
+    #[serde(default = "default_dropout")]
+    pub dropout: f64,
+}
+
+fn default_hidden() -> usize {
+    384
+}
+
+fn default_dropout() -> f64 {
+    0.2
+}
+
+impl MeasurementBranchConfig {
+    /// The default widths for a number of measurements.
+    pub fn new(n_measurements: usize) -> Self {
+        Self { n_measurements, hidden: default_hidden(), dropout: default_dropout() }
+    }
+
+    pub(crate) fn init(
+        &self,
+        embed_dim: usize,
+        rng: &mut dyn RngCore,
+        device: &Device,
+    ) -> Result<MeasurementBranch, EncoderError> {
+        if self.n_measurements == 0 || self.hidden == 0 {
+            return Err(EncoderError::Config { field: "measurements", cause: "widths must be at least 1".into() });
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(EncoderError::Config {
+                field: "measurements.dropout",
+                cause: format!("{} is not in 0..1", self.dropout),
+            });
+        }
+        Ok(MeasurementBranch {
+            first: linear(self.n_measurements, self.hidden, rng, device),
+            second: linear(self.hidden, self.hidden, rng, device),
+            projection: linear(self.hidden, embed_dim, rng, device),
+            dropout: self.dropout,
+        })
+    }
+}
+
+/// Perceptron over named, normalised measurements; unknown ones count as average.
+#[derive(Module, Debug)]
+pub struct MeasurementBranch {
+    first: Linear,
+    second: Linear,
+    projection: Linear,
+    dropout: f64,
+}
+
+impl MeasurementBranch {
+    /// `[batch, n_measurements]` to `[batch, embed_dim]`.
+    pub fn forward(&self, input: MeasurementInput, mode: &mut Mode<'_>) -> Tensor<2> {
+        let x = mode.dropout(quick_gelu(self.first.forward(input.values * input.mask)), self.dropout);
+        let x = mode.dropout(quick_gelu(self.second.forward(x)), self.dropout);
+        self.projection.forward(x)
+    }
+}

@@ -1,0 +1,38 @@
+mod measurements;
+mod pixels;
+mod tower;
+
+pub use measurements::{MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
+pub use pixels::{PixelBranch, PixelBranchConfig};
+pub use tower::{ImageTower, ImageTowerConfig};
+
+use crate::Mode;
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Tensor;
+
+/// What an image encoder sees: pixels, measurements, or both.
+#[derive(Clone, Debug)]
+pub struct ImageInput {
+    /// `[batch, 3, height, width]`, red, green, blue in `0..=1`.
+    pub pixels: Option<Tensor<4>>,
+    /// Normalised measurements.
+    pub measurements: Option<MeasurementInput>,
+}
+
+/// What an image encoder answers.
+#[derive(Clone, Debug)]
+pub struct ImageOutput {
+    /// `[batch, embed_dim]`, of any length.
+    pub pooled: Tensor<2>,
+    /// `[batch, n_patches, embed_dim]`: what each patch contributes, in the space of `pooled`; row by row over the image.
+    pub patches: Option<Tensor<3>>,
+}
+
+/// Turns cell views into vectors. Implement it for a burn module of your own to train and evaluate that.
+pub trait ImageEncoder: Module + ModuleDisplay + Sync {
+    /// Width of the pooled embedding.
+    fn embed_dim(&self) -> usize;
+
+    /// Encodes a batch.
+    fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput;
+}

@@ -1,0 +1,111 @@
+use crate::layers::{Block, linear, normal};
+use crate::{EncoderError, Mode};
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::{Device, Tensor};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of a [`PixelBranch`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PixelBranchConfig {
+    /// Side of the square view, in pixels; a multiple of `patch`.
+    pub side: usize,
+    /// Side of a patch, in pixels.
+    pub patch: usize,
+    /// Width of a token; a multiple of `heads`.
+    pub width: usize,
+    /// Number of transformer blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Dropout inside the blocks.
+    pub dropout: f64,
+}
+
+impl Default for PixelBranchConfig {
+    /// 112 px in patches of 16, four blocks of width 128: what a CPU trains in minutes.
+    fn default() -> Self {
+        Self { side: 112, patch: 16, width: 128, depth: 4, heads: 4, dropout: 0.0 }
+    }
+}
+
+impl PixelBranchConfig {
+    pub(crate) fn init(
+        &self,
+        embed_dim: usize,
+        rng: &mut dyn RngCore,
+        device: &Device,
+    ) -> Result<PixelBranch, EncoderError> {
+        let invalid = |field, cause: String| Err(EncoderError::Config { field, cause });
+        if self.patch == 0 || self.side == 0 || !self.side.is_multiple_of(self.patch) {
+            return invalid("pixels.side", format!("{} is not a multiple of patch {}", self.side, self.patch));
+        }
+        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
+            return invalid("pixels.width", format!("{} is not a multiple of heads {}", self.width, self.heads));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return invalid("pixels.dropout", format!("{} is not in 0..1", self.dropout));
+        }
+        let grid = self.side / self.patch;
+        Ok(PixelBranch {
+            embedding: linear(3 * self.patch * self.patch, self.width, rng, device),
+            position: normal([1, grid * grid, self.width], 0.02, rng, device),
+            blocks: (0..self.depth).map(|_| Block::new(self.width, self.heads, rng, device)).collect(),
+            norm: LayerNormConfig::new(self.width).init(device),
+            projection: linear(self.width, embed_dim, rng, device),
+            patch: self.patch,
+            dropout: self.dropout,
+        })
+    }
+}
+
+/// Vision transformer (Dosovitskiy et al. 2021) with mean pooling: patches are cut by reshaping, without a convolution,
+/// which burn's CPU backends train slowly.
+#[derive(Module, Debug)]
+pub struct PixelBranch {
+    embedding: Linear,
+    position: Param<Tensor<3>>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    projection: Linear,
+    patch: usize,
+    dropout: f64,
+}
+
+impl PixelBranch {
+    /// `[batch, 3, side, side]` in `0..=1` to what each patch contributes, `[batch, n_patches, embed_dim]`; the pooled
+    /// embedding is their mean, since normalised tokens are projected linearly.
+    pub fn patches(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<3> {
+        let [batch, n, width] = {
+            let [_, n, width] = self.position.val().dims();
+            [pixels.dims()[0], n, width]
+        };
+        let tokens = self.tokens(pixels, mode).reshape([batch * n, width]);
+        let projected = self.projection.forward(tokens);
+        let embed_dim = projected.dims()[1];
+        projected.reshape([batch, n, embed_dim])
+    }
+
+    /// `[batch, 3, side, side]` in `0..=1` to `[batch, embed_dim]`.
+    pub fn forward(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
+        self.projection.forward(self.tokens(pixels, mode).mean_dim(1).squeeze_dim::<2>(1))
+    }
+
+    fn tokens(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<3> {
+        let [batch, channels, height, width] = pixels.dims();
+        let (rows, columns) = (height / self.patch, width / self.patch);
+        let patches = pixels
+            .mul_scalar(2.0)
+            .sub_scalar(1.0)
+            .reshape([batch, channels, rows, self.patch, columns, self.patch])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([batch, rows * columns, channels * self.patch * self.patch]);
+        let mut x = self.embedding.forward(patches) + self.position.val();
+        for block in &self.blocks {
+            x = block.forward(x, None, self.dropout, mode);
+        }
+        self.norm.forward(x)
+    }
+}

@@ -1,0 +1,111 @@
+use crate::EncoderError;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::tensor::Tensor;
+use std::path::Path;
+
+/// Writes all parameters as safetensors, atomically, replacing an existing file.
+///
+/// # Errors
+/// [`EncoderError::Weights`] when the file cannot be written.
+pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
+    let mut store = SafetensorsStore::from_file(path).overwrite(true).metadata("wbc_clip_version", env!("CARGO_PKG_VERSION"));
+    model.save_into(&mut store).map_err(|e| refused(e, path))
+}
+
+/// Reads all parameters from safetensors into a model of the same architecture.
+///
+/// # Errors
+/// [`EncoderError::Weights`] when the file cannot be read, a tensor is missing, left over, of another shape, or not finite.
+pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, EncoderError> {
+    std::fs::metadata(path).map_err(|source| EncoderError::Io { path: path.to_owned(), source })?;
+    let mut store = SafetensorsStore::from_file(path).validate(false).allow_partial(true);
+    let result = model.load_from(&mut store).map_err(|e| refused(e, path))?;
+    let cause = if let Some(error) = result.errors.first() {
+        format!("tensor does not fit: {error}")
+    } else if let Some((name, _)) = result.missing.first() {
+        format!("tensor `{name}` is missing")
+    } else if let Some(name) = result.unused.first() {
+        format!("tensor `{name}` belongs to no part of the model")
+    } else {
+        check_finite(&model).map_err(|name| refused(format!("tensor `{name}` is not finite"), path))?;
+        return Ok(model);
+    };
+    Err(EncoderError::Weights { cause, path: path.to_owned() })
+}
+
+/// Checks that every parameter is finite.
+///
+/// # Errors
+/// The path of the first parameter that is not.
+pub fn check_finite<M: Module>(model: &M) -> Result<(), String> {
+    struct Finite {
+        path: Vec<String>,
+        bad: Option<String>,
+    }
+    impl ModuleVisitor for Finite {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let finite = param.val().into_data().try_to_vec::<f32>().is_ok_and(|v| v.iter().all(|x| x.is_finite()));
+            if !finite && self.bad.is_none() {
+                self.bad = Some(self.path.join("."));
+            }
+        }
+    }
+    let mut visitor = Finite { path: Vec::new(), bad: None };
+    model.visit(&mut visitor);
+    visitor.bad.map_or(Ok(()), Err)
+}
+
+fn refused(cause: impl std::fmt::Display, path: &Path) -> EncoderError {
+    EncoderError::Weights { cause: cause.to_string(), path: path.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageEncoder, ImageInput, ImageTower, ImageTowerConfig, MeasurementInput, Mode};
+    use burn::tensor::Device;
+
+    fn tower(n: usize, seed: u64) -> ImageTower {
+        ImageTowerConfig::measurements_only(n).init(8, seed, &Device::flex()).unwrap()
+    }
+
+    fn answer(tower: &ImageTower) -> Vec<f32> {
+        let values = Tensor::ones([1, 5], &Device::flex());
+        let input = ImageInput { pixels: None, measurements: Some(MeasurementInput::complete(values)) };
+        tower.forward(input, &mut Mode::Eval).pooled.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn weights_survive_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let trained = tower(5, 1);
+        save_weights(&trained, &path).unwrap();
+        save_weights(&trained, &path).unwrap();
+        let loaded = load_weights(tower(5, 2), &path).unwrap();
+        assert_eq!(answer(&loaded), answer(&trained));
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        save_weights(&tower(5, 1), &path).unwrap();
+        assert!(load_weights(tower(6, 2), &path).is_err(), "wrong shape");
+        let both = ImageTowerConfig::both(5).init(8, 0, &Device::flex()).unwrap();
+        let missing = load_weights(both.clone(), &path).unwrap_err().to_string();
+        assert!(missing.contains("missing"), "{missing}");
+        save_weights(&both, &path).unwrap();
+        let unused = load_weights(tower(5, 1), &path).unwrap_err().to_string();
+        assert!(unused.contains("no part of the model"), "{unused}");
+        std::fs::write(&path, b"not safetensors").unwrap();
+        assert!(load_weights(tower(5, 1), &path).is_err());
+    }
+}

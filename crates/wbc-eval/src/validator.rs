@@ -1,0 +1,98 @@
+use crate::classification::{Confusion, mean};
+use crate::protocol::attribute_gallery;
+use crate::zero_shot::ask;
+use crate::EvalError;
+use burn::tensor::Device;
+use std::collections::BTreeMap;
+use wbc_contrastive::{DualEncoder, FactSpace, TrainError, TrainedModel, Validation, Validator};
+use wbc_core::{Annotation, PromptSets};
+use wbc_data::ViewSet;
+use wbc_encoders::{Branches, ImageEncoder, Preprocess, TextEncoder, Tokenizer};
+use wbc_retrieval::{Relevance, evaluate_per_query};
+
+/// Validates by what the model is for: zero-shot type, zero-shot attributes, and finding a cell's combination of
+/// attributes among all that occur. The score is the mean of balanced accuracy, attribute accuracy, attribute macro-F1
+/// and hit rate at 1, as far as annotated.
+pub struct ZeroShotValidator {
+    views: ViewSet,
+    annotations: Vec<Annotation>,
+    length_scale: Vec<Option<f64>>,
+    space: FactSpace,
+    prompts: PromptSets,
+    tokenizer: Tokenizer,
+    preprocess: Preprocess,
+    device: Device,
+}
+
+impl ZeroShotValidator {
+    /// A validator over some views; `annotations` are per sample, `length_scale` per row of the views.
+    #[expect(clippy::too_many_arguments, reason = "everything that a trained model holds, apart from the weights")]
+    pub fn new(
+        views: ViewSet,
+        annotations: Vec<Annotation>,
+        length_scale: Vec<Option<f64>>,
+        space: FactSpace,
+        prompts: PromptSets,
+        tokenizer: Tokenizer,
+        preprocess: Preprocess,
+        device: Device,
+    ) -> Self {
+        Self { views, annotations, length_scale, space, prompts, tokenizer, preprocess, device }
+    }
+
+    fn judge<I: ImageEncoder, T: TextEncoder>(&self, model: &DualEncoder<I, T>) -> Result<Validation, EvalError> {
+        let trained = TrainedModel {
+            model: model.clone(),
+            tokenizer: self.tokenizer.clone(),
+            preprocess: self.preprocess.clone(),
+            prompts: self.prompts.clone(),
+            space: self.space.clone(),
+            device: self.device.clone(),
+        };
+        let cells = trained.embed_views(&self.views, &self.length_scale, Branches::All)?;
+        let codes: Vec<Vec<i16>> =
+            self.views.samples.iter().map(|s| self.space.encode(&self.annotations[*s])).collect();
+        let mut metrics = BTreeMap::new();
+        let (mut accuracies, mut f1s) = (Vec::new(), Vec::new());
+        for (fact, set) in self.prompts.sets.iter().enumerate() {
+            let known: Vec<usize> = (0..codes.len()).filter(|i| codes[*i][fact] >= 0).collect();
+            if known.is_empty() {
+                continue;
+            }
+            let guessed = ask(&trained, &cells, set)?.predicted();
+            let truth: Vec<usize> = known.iter().map(|i| codes[*i][fact] as usize).collect();
+            let predicted: Vec<usize> = known.iter().map(|i| guessed[*i]).collect();
+            let confusion = Confusion::new(&truth, &predicted, set.values.len())?;
+            if fact == 0 {
+                metrics.extend(named("zero_shot.accuracy", confusion.accuracy()));
+                metrics.extend(named("zero_shot.balanced_accuracy", confusion.balanced_accuracy()));
+            } else {
+                accuracies.extend(confusion.accuracy());
+                f1s.extend(confusion.macro_f1_of_all());
+            }
+        }
+        metrics.extend(named("attributes.mean_accuracy", mean(accuracies)));
+        metrics.extend(named("attributes.mean_macro_f1", mean(f1s)));
+        let annotations: Vec<&Annotation> = self.views.samples.iter().map(|s| &self.annotations[*s]).collect();
+        if let Some(gallery) = attribute_gallery(self.space.schema(), &annotations) {
+            let texts = trained.embed_texts(&gallery.texts)?;
+            let relevance = Relevance::Labels { queries: gallery.labels, gallery: (0..gallery.texts.len() as u32).collect() };
+            let found = evaluate_per_query(&cells.select(&gallery.rows), &texts, &relevance, &[1])?.summarise(None);
+            metrics.extend(named("retrieval.same_attributes.hit_rate_1", found.map(|f| f.hit_rate[&1])));
+        }
+        let score = mean(
+            metrics.iter().filter(|(name, _)| name.as_str() != "zero_shot.accuracy").map(|(_, value)| *value),
+        );
+        Ok(Validation { metrics, score: score.ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })? })
+    }
+}
+
+fn named(name: &str, value: Option<f64>) -> Option<(String, f64)> {
+    value.map(|v| (name.to_owned(), v))
+}
+
+impl<I: ImageEncoder, T: TextEncoder> Validator<I, T> for ZeroShotValidator {
+    fn validate(&mut self, model: &DualEncoder<I, T>) -> Result<Validation, TrainError> {
+        self.judge(model).map_err(|e| TrainError::Validation(Box::new(e)))
+    }
+}

@@ -1,0 +1,156 @@
+//! Pixels of the canonical view.
+
+use crate::ops::{Plane, dilate_box, gaussian_blur};
+use crate::stain::{StainTable, background_colour};
+use std::f64::consts::PI;
+use wbc_core::{CellMasks, Mask, RgbImage};
+
+/// White of the view: the normalised background.
+const WHITE: f32 = 240.0;
+/// Side of the window in equivalent diameters of the cell, and in longer sides of its box.
+const WINDOW: (f64, f64) = (1.35, 1.08);
+/// How much of a rim of one twentieth of the diameter around the cell is still seen.
+const RIM: f32 = 0.6;
+
+/// Cell centred, scaled to its own size, stain normalised, surroundings faded to white. White where there is no cell.
+pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage {
+    let cell = masks.cell();
+    let Some((x0, y0, x1, y1)) = cell.bounds() else {
+        return RgbImage::from_pixel(side, side, image::Rgb([WHITE as u8; 3]));
+    };
+    let centre = ((x0 + x1 - 1) as f64 / 2.0, (y0 + y1 - 1) as f64 / 2.0);
+    let diameter = 2.0 * (cell.area_px() as f64 / PI).sqrt();
+    let longer = (x1 - x0).max(y1 - y0) as f64 - 1.0;
+    let window = (WINDOW.0 * diameter).max(WINDOW.1 * longer);
+    let reduction = window / f64::from(side);
+
+    let fade_sigma = (diameter / 40.0).max(1.0);
+    let rim = ((diameter / 20.0) as usize).max(3) / 2;
+    let view_sigma = 0.35 * (reduction - 1.0);
+    let margin = (4.0 * (fade_sigma + view_sigma.max(0.0))) as usize + rim + 3;
+    let crop = Crop {
+        x0: x0.saturating_sub(margin),
+        y0: y0.saturating_sub(margin),
+        x1: (x1 + margin).min(cell.width()),
+        y1: (y1 + margin).min(cell.height()),
+    };
+
+    let visible = visibility(&crop.mask(cell), fade_sigma as f32, rim);
+    let table = StainTable::new(image, masks.nucleus(), background_colour(image));
+    let channels: [Plane; 3] = std::array::from_fn(|c| {
+        let seen = crop.channel(image, c).zip(&visible.data).map(|(v, s)| table.levels[c][usize::from(v)] * s + 1.0 - s);
+        let plane = Plane { data: seen.collect(), ..visible };
+        let mut plane = if view_sigma > 0.3 { gaussian_blur(&plane, view_sigma as f32) } else { plane };
+        plane.data.iter_mut().for_each(|v| *v = (*v * WHITE).clamp(0.0, 255.0).floor());
+        plane
+    });
+    let half = f64::from(side) / 2.0;
+    let position = |x: u32, y: u32| {
+        let at = |v: u32, middle: f64, start: usize| (f64::from(v) - half) * reduction + middle - start as f64;
+        (at(x, centre.0, crop.x0), at(y, centre.1, crop.y0))
+    };
+    RgbImage::from_fn(side, side, |x, y| {
+        let (x, y) = position(x, y);
+        image::Rgb(channels.each_ref().map(|c| interpolated(c, x, y)))
+    })
+}
+
+/// Part of the image, ends exclusive.
+struct Crop {
+    x0: usize,
+    y0: usize,
+    x1: usize,
+    y1: usize,
+}
+
+impl Crop {
+    fn mask(&self, mask: &Mask) -> Plane {
+        let rows = mask.as_slice().chunks_exact(mask.width()).take(self.y1).skip(self.y0);
+        let data = rows.flat_map(|r| r[self.x0..self.x1].iter().map(|m| f32::from(u8::from(*m)))).collect();
+        Plane { width: self.x1 - self.x0, height: self.y1 - self.y0, data }
+    }
+
+    fn channel<'a>(&self, image: &'a RgbImage, channel: usize) -> impl Iterator<Item = u8> + use<'a> {
+        let (from, to) = (3 * self.x0, 3 * self.x1);
+        let rows = image.as_raw().chunks_exact(3 * image.width() as usize).take(self.y1).skip(self.y0);
+        rows.flat_map(move |r| r[from..to].iter().skip(channel).step_by(3).copied())
+    }
+}
+
+/// How much of each pixel is seen: 1 in the cell, falling softly outside.
+fn visibility(cell: &Plane, sigma: f32, rim: usize) -> Plane {
+    let mut soft = gaussian_blur(cell, sigma);
+    let wide = dilate_box(&soft, rim);
+    soft.data.iter_mut().zip(&wide.data).for_each(|(s, w)| *s = s.max(w * RIM));
+    soft
+}
+
+/// Bilinear; white outside.
+fn interpolated(plane: &Plane, x: f64, y: f64) -> u8 {
+    let (left, top) = (x.floor(), y.floor());
+    let (fx, fy) = ((x - left) as f32, (y - top) as f32);
+    let (left, top) = (left as isize, top as isize);
+    let at = |x: isize, y: isize| {
+        let inside = x >= 0 && y >= 0 && x < plane.width as isize && y < plane.height as isize;
+        if inside { plane.data[y as usize * plane.width + x as usize] } else { WHITE }
+    };
+    let (a, b, c, d) = (at(left, top), at(left + 1, top), at(left, top + 1), at(left + 1, top + 1));
+    let (above, below) = (a + fx * (b - a), c + fx * (d - c));
+    (above + fy * (below - above)).round_ties_even() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// A cell of the given radius and centre among red surroundings.
+    fn scene(side: u32, centre: (f32, f32), radius: f32) -> (RgbImage, CellMasks) {
+        let distance = |x: u32, y: u32| (x as f32 - centre.0).hypot(y as f32 - centre.1) / radius;
+        let image = RgbImage::from_fn(side, side, |x, y| {
+            let r = distance(x, y);
+            Rgb(if r < 0.5 {
+                [95, 40, 140]
+            } else if r < 1.0 {
+                [190, 172, 216]
+            } else if x < side / 4 {
+                [220, 120, 120]
+            } else {
+                [236, 232, 226]
+            })
+        });
+        let disc = |r: f32| Mask::from_fn(side as usize, side as usize, |x, y| distance(x as u32, y as u32) < r);
+        (image, CellMasks::new(disc(0.5), disc(1.0)).unwrap())
+    }
+
+    fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+        let sum: u32 = a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        f64::from(sum) / a.as_raw().len() as f64
+    }
+
+    #[test]
+    fn place_and_size_of_the_cell_do_not_matter() {
+        let view = |(image, masks): (RgbImage, CellMasks)| pixels(&image, &masks, 80);
+        let reference = view(scene(300, (150.0, 150.0), 60.0));
+        assert!(difference(&reference, &view(scene(300, (190.0, 170.0), 60.0))) < 2.0);
+        assert!(difference(&reference, &view(scene(390, (200.0, 200.0), 90.0))) < 3.0);
+    }
+
+    #[test]
+    fn surroundings_are_white_and_the_cell_is_in_the_middle() {
+        let (image, masks) = scene(200, (60.0, 100.0), 40.0);
+        let view = pixels(&image, &masks, 112);
+        assert_eq!(view.get_pixel(1, 56).0, [240; 3]);
+        assert_eq!(view.get_pixel(110, 110).0, [240; 3]);
+        assert!(view.get_pixel(56, 56).0[1] < 120);
+    }
+
+    #[test]
+    fn cells_at_the_frame_are_completed_with_white() {
+        let (image, masks) = scene(100, (5.0, 5.0), 40.0);
+        let view = pixels(&image, &masks, 64);
+        assert_eq!(view.get_pixel(0, 0).0, [240; 3]);
+        let (blank, none) = (RgbImage::new(9, 9), CellMasks::empty(9, 9));
+        assert!(pixels(&blank, &none, 16).pixels().all(|p| p.0 == [240; 3]));
+    }
+}

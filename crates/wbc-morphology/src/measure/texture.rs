@@ -1,0 +1,84 @@
+//! Texture of nucleus and cytoplasm at a fixed cell size.
+
+use super::FeatureGroup;
+use super::context::{CellContext, Compartment};
+use super::define::{define, push};
+use super::glcm::{Glcm, GlcmProperties};
+use wbc_core::{MeasurementDef, MeasurementRow, Unit};
+
+/// Diameter, in pixels, to which every cell is scaled before pixels are paired.
+const CELL_DIAMETER_PX: f64 = 90.0;
+/// Green is reduced to 32 levels of 8.
+const LEVELS: usize = 32;
+const LEVEL_SHIFT: u32 = 3;
+const DISTANCES: [usize; 2] = [1, 3];
+const PROPERTIES: [(&str, fn(&GlcmProperties) -> f64); 4] = [
+    ("contrast", |p| p.contrast),
+    ("homogeneity", |p| p.homogeneity),
+    ("energy", |p| p.energy),
+    ("correlation", |p| p.correlation),
+];
+
+/// Properties of co-occurrence matrices of green, mean of the horizontal and the vertical one, at two distances.
+pub struct Texture;
+
+impl FeatureGroup for Texture {
+    fn name(&self) -> String {
+        "texture".into()
+    }
+
+    fn definitions(&self) -> Vec<MeasurementDef> {
+        let mut all = Vec::new();
+        for part in Compartment::PARTS {
+            for (property, _) in PROPERTIES {
+                all.extend(DISTANCES.map(|d| {
+                    let definition = format!(
+                        "{property} of green in 32 levels, pairs {d} px apart in two directions, cell scaled to a diameter of 90 px"
+                    );
+                    let source = "scikit-image graycomatrix, graycoprops; Haralick 1973";
+                    define(part, &format!("texture.{property}.d{d}.l{LEVELS}"), Unit::Ratio, &definition, source)
+                }));
+            }
+        }
+        all
+    }
+
+    fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
+        for part in Compartment::PARTS {
+            let (image, width) = scaled_levels(cell, part);
+            let at = DISTANCES.map(|d| {
+                let across = Glcm::new(&image, width, LEVELS, (d, 0)).properties()?;
+                let down = Glcm::new(&image, width, LEVELS, (0, d)).properties()?;
+                Some(PROPERTIES.map(|(_, of)| (of(&across) + of(&down)) / 2.0))
+            });
+            for p in 0..PROPERTIES.len() {
+                for values in &at {
+                    push(out, values.map(|v| [v[p]]));
+                }
+            }
+        }
+    }
+}
+
+/// Levels 1 to 32 of a part's green on the cell's box scaled to [`CELL_DIAMETER_PX`], 0 outside, and the box's width
+/// (OpenCV `resize` with `INTER_NEAREST`).
+fn scaled_levels(cell: &CellContext, part: Compartment) -> (Vec<u8>, usize) {
+    let Some((x0, y0, x1, y1)) = cell.mask(Compartment::Cell).bounds() else {
+        return (Vec::new(), 0);
+    };
+    let zoom = CELL_DIAMETER_PX / cell.cell_diameter_px();
+    let targets = |from: usize, to: usize| {
+        let count = ((to - from) as f64 * zoom).round_ties_even() as usize;
+        (0..count).map(move |i| from + ((i as f64 / zoom) as usize).min(to - from - 1))
+    };
+    let columns: Vec<usize> = targets(x0, x1).collect();
+    let (mask, green) = (cell.mask(part).as_slice(), cell.green_u8());
+    let mut image = Vec::with_capacity(columns.len() * columns.len());
+    for y in targets(y0, y1) {
+        image.extend(columns.iter().map(|x| {
+            let i = y * cell.width() + x;
+            if mask[i] { (green[i] >> LEVEL_SHIFT) + 1 } else { 0 }
+        }));
+    }
+    (image, columns.len())
+}

@@ -1,0 +1,62 @@
+//! Operations on images, in OpenCV's conventions wherever OpenCV has them.
+
+mod blur;
+mod colour;
+mod components;
+mod distance;
+mod morphology;
+mod polygon;
+mod resize;
+mod threshold;
+
+pub(crate) use blur::{blur_3x3_rgb, gaussian_blur};
+pub(crate) use colour::{hsv_u8_from_rgb, lab_u8_from_rgb};
+pub(crate) use components::{Connectivity, components, fill_holes};
+pub(crate) use distance::distance_to;
+pub(crate) use morphology::{Element, dilate, dilate_box, open};
+pub(crate) use polygon::{convex_hull, fill_convex, fill_polygon};
+pub(crate) use resize::{resize_area_rgb, resize_mask, resize_nearest_mask, resize_rgb};
+pub(crate) use threshold::{median, otsu3};
+
+/// One channel, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plane {
+    pub width: usize,
+    pub height: usize,
+    pub data: Vec<f32>,
+}
+
+impl Plane {
+    /// All zero.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        Self { width, height, data: vec![0.0; width * height] }
+    }
+
+    /// 1 where the mask is set.
+    pub(crate) fn from_mask(mask: &wbc_core::Mask) -> Self {
+        let data = mask.as_slice().iter().map(|m| f32::from(u8::from(*m))).collect();
+        Self { width: mask.width(), height: mask.height(), data }
+    }
+}
+
+/// OpenCV's `BORDER_REFLECT_101`: `dcb|abcd|cba`.
+pub(crate) fn reflect_101(i: isize, len: usize) -> usize {
+    if len < 2 {
+        return 0;
+    }
+    let period = 2 * (len as isize - 1);
+    let i = i.rem_euclid(period);
+    (if i < len as isize { i } else { period - i }) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reflection_skips_the_border_pixel() {
+        let at: Vec<usize> = (-3..7).map(|i| reflect_101(i, 4)).collect();
+        assert_eq!(at, [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]);
+        assert_eq!(reflect_101(-5, 1), 0);
+    }
+}

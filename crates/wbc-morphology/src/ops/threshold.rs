@@ -1,0 +1,104 @@
+/// Bins of scikit-image's `threshold_multiotsu`.
+const BINS: usize = 256;
+
+/// Linear-interpolation percentile, `q` in 0..100, as numpy's; reorders the values. 0 for no values.
+pub(crate) fn percentile(values: &mut [f32], q: f64) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let at = (q / 100.0).clamp(0.0, 1.0) * (values.len() - 1) as f64;
+    let (below, part) = (at.floor() as usize, at.fract());
+    let (_, low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
+    let low = f64::from(*low);
+    let high = above.iter().copied().min_by(f32::total_cmp).map_or(low, f64::from);
+    (low + part * (high - low)) as f32
+}
+
+/// Median; the mean of the two middle values where there is no middle one. Reorders the values.
+pub(crate) fn median(values: &mut [f32]) -> f32 {
+    percentile(values, 50.0)
+}
+
+/// Two thresholds of three-class Otsu after the extreme 0.1 % are clipped; mean and mean + one standard deviation where
+/// there are fewer than three grey levels.
+pub(crate) fn otsu3(values: &[f32]) -> [f32; 2] {
+    let mut sorted = values.to_vec();
+    let (low, high) = (percentile(&mut sorted, 0.1), percentile(&mut sorted, 99.9));
+    let clipped: Vec<f32> = values.iter().map(|v| v.clamp(low, high)).collect();
+    multi_otsu3(&clipped).unwrap_or_else(|| {
+        let n = values.len().max(1) as f64;
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+        let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
+        [mean as f32, (mean + variance.sqrt()) as f32]
+    })
+}
+
+/// scikit-image's `threshold_multiotsu` with three classes (Liao, Chen and Chung 2001): the centres of the two
+/// histogram bins after which the between-class variance is greatest. `None` for fewer than three grey levels.
+fn multi_otsu3(values: &[f32]) -> Option<[f32; 2]> {
+    let low = values.iter().copied().min_by(f32::total_cmp)?;
+    let high = values.iter().copied().max_by(f32::total_cmp)?;
+    let range = f64::from(high) - f64::from(low);
+    if !range.is_finite() || range <= 0.0 {
+        return None;
+    }
+    let mut counts = [0_u32; BINS];
+    let scale = BINS as f64 / range;
+    for v in values {
+        counts[(((f64::from(*v) - f64::from(low)) * scale) as usize).min(BINS - 1)] += 1;
+    }
+    let centre = |i: usize| (f64::from(low) + (i as f64 + 0.5) / scale) as f32;
+    // A cut after an empty bin parts the pixels as the cut before it does, and the first of equals wins.
+    let cuts: Vec<usize> = (0..BINS).filter(|i| counts[*i] > 0).collect();
+    if cuts.len() < 3 {
+        return None;
+    }
+    let (mut weight, mut moment) = (0.0_f64, 0.0_f64);
+    let sums: Vec<(f64, f64)> = cuts
+        .iter()
+        .map(|i| {
+            weight += f64::from(counts[*i]);
+            moment += f64::from(counts[*i]) * (*i as f64 + 1.0);
+            (weight, moment)
+        })
+        .collect();
+    let share = |from: (f64, f64), to: (f64, f64)| (to.1 - from.1) * (to.1 - from.1) / (to.0 - from.0);
+    let last = cuts.len() - 1;
+    let upper: Vec<f64> = sums[..last].iter().map(|s| share(*s, sums[last])).collect();
+    let (mut best, mut at) = (f64::NEG_INFINITY, (0, 1));
+    for i in 0..last - 1 {
+        let lower = share((0.0, 0.0), sums[i]);
+        for j in i + 1..last {
+            let variance = lower + share(sums[i], sums[j]) + upper[j];
+            if variance > best {
+                (best, at) = (variance, (i, j));
+            }
+        }
+    }
+    Some([centre(cuts[at.0]), centre(cuts[at.1])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_groups_are_parted() {
+        let values: Vec<f32> = (0..300).map(|i| [10.0, 60.0, 200.0][i % 3] + (i % 7) as f32 - 3.0).collect();
+        let [low, high] = otsu3(&values);
+        assert!((12.0..57.0).contains(&low) && (62.0..197.0).contains(&high), "{low} {high}");
+    }
+
+    #[test]
+    fn a_flat_image_has_nothing_above_its_threshold() {
+        let [_, high] = otsu3(&[3.0; 50]);
+        assert!(high >= 3.0);
+        assert_eq!(otsu3(&[]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn percentiles_interpolate() {
+        assert_eq!(percentile(&mut [4.0, 1.0, 3.0, 2.0], 50.0), 2.5);
+        assert_eq!(percentile(&mut [4.0, 1.0, 3.0, 2.0], 100.0), 4.0);
+    }
+}

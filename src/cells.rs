@@ -1,0 +1,178 @@
+use crate::files::{item_path, make_dir, write_atomic};
+use crate::{Error, Session};
+use image::ImageFormat;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+use wbc_core::{
+    CellMasks, CellViewer, GrayImage, Limits, QualityFlag, QualityFlags, RgbImage, Sample, Segmentation, Segmenter,
+    Warning, Warnings, read_bytes,
+};
+use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementTable, VoteSegmenter, measurement_schema};
+
+/// Items in memory at a time: bounds memory whatever the size of the input.
+const CHUNK: usize = 128;
+
+/// What [`segment`] did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SegmentSummary {
+    /// Images with a mask written.
+    pub n: usize,
+    /// Of these, images in which no cell was found.
+    pub n_no_cell: usize,
+    /// Images that failed.
+    pub errors: Vec<Warning>,
+}
+
+/// What [`measure`] did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeasureSummary {
+    /// Rows written.
+    pub n: usize,
+    /// Of these, rows without values because no cell was found.
+    pub n_no_cell: usize,
+    /// Number of measurements per row.
+    pub n_measurements: usize,
+    /// Images that failed.
+    pub errors: Vec<Warning>,
+}
+
+/// Segments all images of an input: `out/<id>.png` (0 background, 128 cytoplasm, 255 nucleus) and `out/quality.csv`.
+/// What fails is listed, the rest is done.
+///
+/// # Errors
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Io`] when `out` cannot be written.
+pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSummary, Error> {
+    let dataset = session.open(input)?;
+    make_dir(out)?;
+    let segmenter = VoteSegmenter::default();
+    let quality_path = out.join("quality.csv");
+    let mut quality = csv::Writer::from_writer(Vec::new());
+    let csv_failed = |e: csv::Error| Error::Io { path: quality_path.clone(), source: e.into() };
+    quality.write_record(["id", "path", "flags"]).map_err(csv_failed)?;
+    let warnings = opening_warnings(dataset.warnings);
+    let (mut n, mut n_no_cell) = (0, 0);
+    for_each_image(&dataset.samples, session, "segmenting", &warnings, |sample, image| {
+        let found = segmenter.segment(image);
+        let path = item_path(out, &sample.id.0, "png")?;
+        if let Some(parent) = path.parent() {
+            make_dir(parent)?;
+        }
+        write_atomic(&path, png(&found.masks.to_image())?)?;
+        Ok(found.flags)
+    }, |sample, flags| {
+        n += 1;
+        n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+        quality.write_record([&sample.id.0, &shown_path(sample), &flags.to_string()]).map_err(csv_failed)
+    })?;
+    let content = quality.into_inner().map_err(|e| Error::Data(e.to_string()))?;
+    write_atomic(&quality_path, content)?;
+    Ok(SegmentSummary { n, n_no_cell, errors: warnings.sorted() })
+}
+
+/// Measures all images of an input into a table (`.csv`, `.parquet` or `.jsonl`), one row per cell. Masks are read from
+/// `masks/<id>.png` where given, else made. What fails is listed, the rest is done.
+///
+/// # Errors
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Table`] when `out` cannot be written or its format is
+/// unknown.
+pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session) -> Result<MeasureSummary, Error> {
+    let schema = measurement_schema();
+    let dataset = session.open(input)?;
+    let mut table = MeasurementTable::create(out, &schema)?;
+    let options = CanonicalOptions { with_pixels: false, ..CanonicalOptions::default() };
+    let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
+    let warnings = opening_warnings(dataset.warnings);
+    let (mut n, mut n_no_cell) = (0, 0);
+    for_each_image(&dataset.samples, session, "measuring", &warnings, |sample, image| {
+        let view = match masks {
+            None => viewer.view(image),
+            Some(folder) => {
+                let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
+                viewer.view_segmented(image, &Segmentation { masks, flags: QualityFlags::NONE })
+            }
+        };
+        Ok((view.measurements.unwrap_or_else(|| vec![None; schema.len()]), view.flags))
+    }, |sample, (row, flags)| {
+        n += 1;
+        n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+        Ok(table.write(&sample.id.0, &shown_path(sample), flags, &row)?)
+    })?;
+    table.finish()?;
+    Ok(MeasureSummary { n, n_no_cell, n_measurements: schema.len(), errors: warnings.sorted() })
+}
+
+/// Decodes and works on images in parallel, hands the results on in order; a failure of one is noted, not fatal.
+fn for_each_image<R: Send>(
+    samples: &[Sample],
+    session: &Session,
+    stage: &str,
+    warnings: &Warnings,
+    work: impl Fn(&Sample, &RgbImage) -> Result<R, Error> + Sync,
+    mut take: impl FnMut(&Sample, R) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(session.threads.unwrap_or(0))
+        .build()
+        .map_err(|e| Error::Data(format!("no threads: {e}")))?;
+    session.progress.start(stage, Some(samples.len() as u64));
+    for chunk in samples.chunks(CHUNK) {
+        if session.cancel.is_cancelled() {
+            return Err(Error::Data("stopped".into()));
+        }
+        let done: Vec<Option<R>> = pool.install(|| {
+            chunk
+                .par_iter()
+                .map(|sample| {
+                    let result = sample
+                        .image
+                        .load(&session.store.limits)
+                        .map_err(Error::from)
+                        .and_then(|image| work(sample, &image));
+                    session.progress.advance(1);
+                    result.map_err(|e| warnings.push_error(shown_path(sample), &e)).ok()
+                })
+                .collect()
+        });
+        for (sample, result) in chunk.iter().zip(done) {
+            if let Some(result) = result {
+                take(sample, result)?;
+            }
+        }
+    }
+    session.progress.finish();
+    Ok(())
+}
+
+/// Warnings that already hold what could not be opened.
+pub(crate) fn opening_warnings(known: Vec<Warning>) -> Warnings {
+    let warnings = Warnings::new();
+    known.into_iter().for_each(|w| warnings.push(w.item, w.cause));
+    warnings
+}
+
+/// The file of a sample, or its id where it has none.
+pub(crate) fn shown_path(sample: &Sample) -> String {
+    sample.image.path().map_or_else(|| sample.id.to_string(), |p| p.display().to_string())
+}
+
+fn read_masks(path: &Path, image: &RgbImage, limits: &Limits) -> Result<CellMasks, Error> {
+    let bytes = read_bytes(path, limits)?;
+    let grey: GrayImage = wbc_core::image::imageops::grayscale(&wbc_core::decode_image(&bytes, path, limits)?);
+    if grey.dimensions() != image.dimensions() {
+        return Err(Error::Data(format!(
+            "the mask is {} x {} px, the image {} x {}: {}",
+            grey.width(), grey.height(), image.width(), image.height(), path.display()
+        )));
+    }
+    Ok(CellMasks::from_image(&grey))
+}
+
+/// PNG bytes of a grey image.
+fn png(image: &GrayImage) -> Result<Vec<u8>, Error> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| Error::Data(e.to_string()))?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,333 @@
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use wbc_contrastive::{ModelConfig, OptimiserConfig};
+use wbc_core::CellType;
+use wbc_data::{Augmentation, HospitalShift};
+use wbc_encoders::{
+    ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, TextConfig, TokenizerConfig,
+};
+
+/// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of this file.
+    #[serde(default = "RunConfig::version")]
+    pub version: u32,
+    /// Run folder to be written.
+    pub out: PathBuf,
+    /// Seed of everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// Device: `flex`, `ndarray`, `libtorch`, `cuda`…
+    #[serde(default = "default_device")]
+    pub device: String,
+    /// Training cells: `DATASET[:split]` or a manifest CSV.
+    pub train: String,
+    /// Validation cells, of the same distribution.
+    pub validation: String,
+    /// `grammar`, or a JSON Lines file of captions.
+    #[serde(default = "default_captions")]
+    pub captions: String,
+    /// Candidate types; those that occur in `train` where empty.
+    #[serde(default)]
+    pub types: Vec<CellType>,
+    /// How cells are looked at.
+    #[serde(default)]
+    pub view: ViewSection,
+    /// Architecture.
+    #[serde(default)]
+    pub model: ModelSection,
+    /// Optimisation.
+    #[serde(default)]
+    pub optimiser: OptimiserConfig,
+    /// Changes of finished views in training.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+}
+
+fn default_device() -> String {
+    "flex".into()
+}
+
+fn default_captions() -> String {
+    GRAMMAR.into()
+}
+
+/// The value of `captions` that means the built-in grammar.
+pub(crate) const GRAMMAR: &str = "grammar";
+
+/// Which viewer makes cell views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewerKind {
+    /// Segmented, centred, scaled to the cell, stain normalised; with measurements.
+    Canonical,
+    /// The frame as it is, without measurements.
+    Plain,
+}
+
+/// How cells are looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ViewSection {
+    /// The viewer.
+    pub viewer: ViewerKind,
+    /// Side of the view in pixels.
+    pub side: u32,
+    /// Simulated other hospitals per training cell.
+    pub shifted_copies: u32,
+    /// How they are simulated.
+    pub shift: HospitalShift,
+}
+
+impl Default for ViewSection {
+    fn default() -> Self {
+        Self { viewer: ViewerKind::Canonical, side: 112, shifted_copies: 1, shift: HospitalShift::default() }
+    }
+}
+
+/// Which branches the image tower has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BranchKind {
+    /// Named measurements alone.
+    Measurements,
+    /// Pixels alone.
+    Pixels,
+    /// Both, fused late.
+    Both,
+}
+
+/// Architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSection {
+    /// Branches of the image tower.
+    pub branches: BranchKind,
+    /// Width of the shared space.
+    pub embed_dim: usize,
+    /// Share of training cells for which a branch is left out, each.
+    pub branch_dropout: f64,
+    /// Measurement branch.
+    pub measurements: MeasurementSection,
+    /// Pixel branch.
+    pub pixels: PixelSection,
+    /// Text transformer.
+    pub text: TextConfig,
+    /// Tokenizer.
+    pub tokenizer: TokenizerConfig,
+}
+
+impl Default for ModelSection {
+    fn default() -> Self {
+        Self {
+            branches: BranchKind::Both,
+            embed_dim: 128,
+            branch_dropout: 0.25,
+            measurements: MeasurementSection::default(),
+            pixels: PixelSection::default(),
+            text: TextConfig::default(),
+            tokenizer: TokenizerConfig::default(),
+        }
+    }
+}
+
+/// Measurement branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeasurementSection {
+    /// Width of the hidden layers.
+    pub hidden: usize,
+    /// Dropout after each hidden layer.
+    pub dropout: f64,
+}
+
+impl Default for MeasurementSection {
+    fn default() -> Self {
+        let c = MeasurementBranchConfig::new(1);
+        Self { hidden: c.hidden, dropout: c.dropout }
+    }
+}
+
+/// Pixel branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PixelSection {
+    /// Side of a patch in pixels; divides the side of the view.
+    pub patch: usize,
+    /// Width of a token.
+    pub width: usize,
+    /// Transformer blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Dropout inside the blocks.
+    pub dropout: f64,
+}
+
+impl Default for PixelSection {
+    fn default() -> Self {
+        let c = PixelBranchConfig::default();
+        Self { patch: c.patch, width: c.width, depth: c.depth, heads: c.heads, dropout: c.dropout }
+    }
+}
+
+impl RunConfig {
+    /// The current version of the file format.
+    pub const VERSION: u32 = 1;
+
+    fn version() -> u32 {
+        Self::VERSION
+    }
+
+    /// Reads a file, with `key=value` changes (dotted keys, TOML values; what is no TOML value is taken as text).
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file, line and key; [`Error::Io`].
+    pub fn load(path: &Path, changes: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::Config {
+            place: path.display().to_string(),
+            cause: e.to_string(),
+        })?;
+        Self::parse(&text, changes, &path.display().to_string())
+    }
+
+    /// Parses a file's text; `place` is used in errors.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming place, line and key.
+    pub fn parse(text: &str, changes: &[String], place: &str) -> Result<Self, Error> {
+        let invalid = |cause: String| Error::Config { place: place.into(), cause };
+        let mut table: toml::Table = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+        // the text is parsed directly first: only then errors know their line
+        match toml::from_str::<Self>(text) {
+            Ok(config) if changes.is_empty() => return config.checked(place),
+            Err(e) if changes.is_empty() || !e.to_string().contains("missing field") => {
+                return Err(invalid(e.to_string()));
+            }
+            _ => {}
+        }
+        for change in changes {
+            apply(&mut table, change).map_err(|cause| Error::Config { place: format!("--set {change}"), cause })?;
+        }
+        let with_changes = format!("{place} with --set");
+        let config: Self = toml::Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Config { place: with_changes.clone(), cause: e.to_string() })?;
+        config.checked(&with_changes)
+    }
+
+    fn checked(self, place: &str) -> Result<Self, Error> {
+        let invalid = |cause: String| Err(Error::Config { place: place.into(), cause });
+        if self.version != Self::VERSION {
+            return invalid(format!("version {} where {} is expected", self.version, Self::VERSION));
+        }
+        if self.view.viewer == ViewerKind::Plain && self.model.branches != BranchKind::Pixels {
+            return invalid("the plain viewer makes no measurements: use model.branches = \"pixels\"".into());
+        }
+        if !(16..=1024).contains(&self.view.side) {
+            return invalid(format!("view.side is {}, expected 16 to 1024", self.view.side));
+        }
+        if self.view.shifted_copies > 100 {
+            return invalid(format!("view.shifted_copies is {}, expected at most 100", self.view.shifted_copies));
+        }
+        self.optimiser.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
+        self.augmentation.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
+        Ok(self)
+    }
+
+    /// The file's text, complete.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value that TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        toml::to_string(self).map_err(|e| Error::Config { place: "config.toml".into(), cause: e.to_string() })
+    }
+
+    /// The architecture for views with that many measurements.
+    pub fn model_config(&self, n_measurements: usize) -> ModelConfig {
+        let m = &self.model;
+        let measurements = (m.branches != BranchKind::Pixels).then(|| MeasurementBranchConfig {
+            n_measurements,
+            hidden: m.measurements.hidden,
+            dropout: m.measurements.dropout,
+        });
+        let pixels = self.has_pixels().then(|| PixelBranchConfig {
+            side: self.view.side as usize,
+            patch: m.pixels.patch,
+            width: m.pixels.width,
+            depth: m.pixels.depth,
+            heads: m.pixels.heads,
+            dropout: m.pixels.dropout,
+        });
+        ModelConfig {
+            embed_dim: m.embed_dim,
+            image: ImageTowerConfig { pixels, measurements, branch_dropout: m.branch_dropout },
+            text: m.text.clone(),
+            tokenizer: m.tokenizer.clone(),
+        }
+    }
+
+    /// Whether the image tower looks at pixels.
+    pub fn has_pixels(&self) -> bool {
+        self.model.branches != BranchKind::Measurements
+    }
+}
+
+/// Sets one dotted key of a table.
+fn apply(table: &mut toml::Table, change: &str) -> Result<(), String> {
+    let (key, value) = change.split_once('=').ok_or("expected KEY=VALUE")?;
+    let (key, value) = (key.trim(), value.trim());
+    let value = toml::from_str::<toml::Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.into()));
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().filter(|p| !p.is_empty()).ok_or("the key is empty")?;
+    let mut at = table;
+    for part in parts {
+        at = at
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| format!("`{part}` is no table"))?;
+    }
+    at.insert(last.into(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "out = 'runs/x'\ntrain = 'wbcatt:train'\nvalidation = 'wbcatt:val'\n";
+
+    #[test]
+    fn a_complete_file_reads_back_as_itself() {
+        let config = RunConfig::parse(MINIMAL, &[], "x.toml").unwrap();
+        assert_eq!(RunConfig::parse(&config.to_toml().unwrap(), &[], "y").unwrap(), config);
+    }
+
+    #[test]
+    fn changes_reach_into_tables() {
+        let changes = ["optimiser.epochs=3", "seed=9", "out=elsewhere", "view.shifted_copies=0"].map(String::from);
+        let config = RunConfig::parse(MINIMAL, &changes, "x.toml").unwrap();
+        assert_eq!((config.optimiser.epochs, config.seed, config.view.shifted_copies), (3, 9, 0));
+        assert_eq!(config.out, PathBuf::from("elsewhere"));
+        let without_out = "train = 'a'\nvalidation = 'b'";
+        assert!(RunConfig::parse(without_out, &["out=x".into()], "x").is_ok());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let unknown = format!("{MINIMAL}epoch = 4\n");
+        let message = RunConfig::parse(&unknown, &[], "x.toml").unwrap_err().to_string();
+        assert!(message.contains("x.toml") && message.contains("epoch") && message.contains("line 4"), "{message}");
+        for change in ["optimiser.epochs=0", "optimiser.learning_rate=-1", "view.viewer=plain", "nonsense", "a.b=1"] {
+            let error = RunConfig::parse(MINIMAL, &[change.into()], "x.toml").unwrap_err();
+            assert!(error.is_usage(), "{change}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use crate::cells::opening_warnings;
+use crate::{Error, Run, Session};
+use wbc_caption::{Grammar, GrammarOptions};
+use wbc_core::{CellType, Warnings};
+use wbc_eval::{Bootstrap, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
+
+/// How a run is evaluated.
+#[derive(Clone, Debug, Default)]
+pub struct EvaluateOptions {
+    /// Restricts candidates and cells to these types.
+    pub classes: Option<Vec<CellType>>,
+    /// Seed of intervals and of the captions that are retrieved.
+    pub seed: u64,
+}
+
+/// Evaluates a run on datasets (`DATASET[:split]` or manifest CSVs). One that fails enters `errors`, as do images that
+/// cannot be read; the others are evaluated.
+///
+/// # Errors
+/// [`Error::Usage`] for a class that the run does not know.
+pub fn evaluate(
+    run: &Run,
+    datasets: &[String],
+    options: &EvaluateOptions,
+    session: &Session,
+) -> Result<EvalDocument, Error> {
+    let known = run.trained.space.types();
+    if let Some(unknown) = options.classes.iter().flatten().find(|c| !known.contains(c)) {
+        let known: Vec<&str> = known.iter().map(CellType::as_str).collect();
+        return Err(Error::Usage(format!("unknown class `{unknown}`, the run knows: {}", known.join(", "))));
+    }
+    let errors = Warnings::new();
+    let mut reports = Vec::new();
+    for id in datasets {
+        match evaluate_one(run, id, options, session, &errors) {
+            Ok(report) => reports.push(report),
+            Err(e) => errors.push_error(id, &e),
+        }
+    }
+    Ok(EvalDocument::new(reports, errors.sorted()))
+}
+
+fn evaluate_one(
+    run: &Run,
+    id: &str,
+    options: &EvaluateOptions,
+    session: &Session,
+    errors: &Warnings,
+) -> Result<DatasetReport, Error> {
+    let dataset = session.open(id)?;
+    let warnings = opening_warnings(dataset.warnings);
+    let (views, length_scale) = run.views(&dataset.samples, session, &warnings)?;
+    warnings.sorted().into_iter().for_each(|w| errors.push(w.item, w.cause));
+    if views.is_empty() {
+        return Err(Error::Data("no image could be read".into()));
+    }
+    let input = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale };
+    let captioner = Grammar::new(run.trained.space.schema(), GrammarOptions::default())?;
+    let options = EvalOptions {
+        classes: options.classes.clone(),
+        bootstrap: Bootstrap { seed: options.seed, ..Bootstrap::default() },
+        seed: options.seed,
+    };
+    Ok(evaluate_dataset(&run.trained, input, &captioner, &options)?)
+}

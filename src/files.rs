@@ -1,0 +1,35 @@
+use crate::Error;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Writes a file whole or not at all: beside it first, then renamed.
+pub(crate) fn write_atomic(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
+    let scratch = path.with_extension(format!("{}.writing", std::process::id()));
+    fs::write(&scratch, content)
+        .and_then(|()| fs::File::open(&scratch)?.sync_all())
+        .and_then(|()| fs::rename(&scratch, path))
+        .map_err(|e| {
+            let _ = fs::remove_file(&scratch);
+            Error::io(path)(e)
+        })
+}
+
+/// Reads a text file.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::io(path))
+}
+
+/// Makes a folder with its parents.
+pub(crate) fn make_dir(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::io(path))
+}
+
+/// Where the file of an item goes below a folder; an id may hold folders, but may not leave it.
+pub(crate) fn item_path(folder: &Path, id: &str, extension: &str) -> Result<PathBuf, Error> {
+    let relative = Path::new(id);
+    let inside = relative.components().all(|c| matches!(c, Component::Normal(_))) && !id.is_empty();
+    if !inside {
+        return Err(Error::Data(format!("the id `{id}` cannot be a file name")));
+    }
+    Ok(folder.join(format!("{id}.{extension}")))
+}

@@ -1,0 +1,160 @@
+use crate::files::{read_text, write_atomic};
+use crate::{Error, RunConfig, Session, ViewerKind, device};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
+use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample, TYPE_FACT, ViewerSpec, Warnings};
+use wbc_data::{PlainViewer, ViewOptions, ViewSet};
+use wbc_encoders::{ImageTower, Preprocess, TextTransformer, Tokenizer, load_weights};
+use wbc_explain::TrainingReference;
+use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
+
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const WEIGHTS: &str = "weights.safetensors";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const PREPROCESS: &str = "preprocess.json";
+pub(crate) const PROMPTS: &str = "prompts.toml";
+pub(crate) const SCHEMA: &str = "schema.json";
+pub(crate) const REFERENCE: &str = "reference.json";
+pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const REPORT: &str = "report.html";
+
+/// A finished training run, opened from its folder: nothing else is needed to use the model.
+pub struct Run {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its configuration.
+    pub config: RunConfig,
+    /// Model with tokenizer, preprocessing and prompts.
+    pub trained: TrainedModel<ImageTower, TextTransformer>,
+    /// The viewer that makes its cell views.
+    pub viewer: Arc<dyn CellViewer>,
+    /// What training cells of each type and value measured; absent for a model without measurements.
+    pub reference: Option<TrainingReference>,
+}
+
+impl Run {
+    /// Opens a run folder on a device.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for a folder that is none, is unfinished or of another version; errors of its files.
+    pub fn open(folder: &Path, device_name: &str) -> Result<Self, Error> {
+        let device = device(device_name)?;
+        let refused = |cause: String| Error::Run { path: folder.to_owned(), cause };
+        for name in [CONFIG, PREPROCESS, TOKENIZER, PROMPTS, SCHEMA] {
+            if !folder.join(name).is_file() {
+                return Err(refused(format!("{name} is missing")));
+            }
+        }
+        if !folder.join(WEIGHTS).is_file() {
+            return Err(refused(format!("{WEIGHTS} is missing: the training has not finished, continue it with --resume")));
+        }
+        let place = folder.join(CONFIG);
+        let config = RunConfig::parse(&read_text(&place)?, &[], &place.display().to_string())
+            .map_err(|e| refused(e.to_string()))?;
+        let preprocess = Preprocess::from_json(&read_text(&folder.join(PREPROCESS))?)?;
+        let tokenizer = Tokenizer::load(&folder.join(TOKENIZER))?;
+        let prompts = PromptSets::from_toml(&read_text(&folder.join(PROMPTS))?)?;
+        let schema: AttributeSchema = serde_json::from_str(&read_text(&folder.join(SCHEMA))?)
+            .map_err(|e| refused(format!("{SCHEMA}: {e}")))?;
+        let types = prompts
+            .get(TYPE_FACT)
+            .ok_or_else(|| refused(format!("{PROMPTS} has no set `{TYPE_FACT}`")))?
+            .values
+            .iter()
+            .map(|name| CellType::new(name))
+            .collect();
+        let viewer = viewer_from_spec(&preprocess.viewer)?;
+        let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
+        let empty = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &device)?;
+        let model = load_weights(empty, &folder.join(WEIGHTS))?;
+        let reference = match folder.join(REFERENCE) {
+            path if path.is_file() => {
+                Some(serde_json::from_str(&read_text(&path)?).map_err(|e| refused(format!("{REFERENCE}: {e}")))?)
+            }
+            _ => None,
+        };
+        let space = FactSpace::new(types, schema);
+        let trained = TrainedModel { model, tokenizer, preprocess, prompts, space, device };
+        Ok(Self { folder: folder.to_owned(), config, trained, viewer, reference })
+    }
+
+    /// Views of samples as this model sees them, with the scale of each view's lengths.
+    ///
+    /// # Errors
+    /// As [`Session::views`].
+    pub fn views(
+        &self,
+        samples: &[Sample],
+        session: &Session,
+        warnings: &Warnings,
+    ) -> Result<(ViewSet, Vec<Option<f64>>), Error> {
+        let options = ViewOptions { keep_pixels: self.config.has_pixels(), ..ViewOptions::default() };
+        let views = session.views(samples, self.viewer.as_ref(), options, warnings)?;
+        let scale = row_scales(&views, samples, &self.trained.preprocess.optics);
+        Ok((views, scale))
+    }
+
+    /// A short name of the weights: embeddings of different models are never mixed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the weights cannot be read.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let path = self.folder.join(WEIGHTS);
+        let bytes = std::fs::read(&path).map_err(Error::io(path))?;
+        Ok(blake3::hash(&bytes).to_hex()[..16].to_owned())
+    }
+}
+
+/// Per row of a view set, the factor that brings its lengths to the training optics.
+pub(crate) fn row_scales(views: &ViewSet, samples: &[Sample], training: &Optics) -> Vec<Option<f64>> {
+    views.samples.iter().map(|s| samples[*s].optics.length_scale_to(training)).collect()
+}
+
+/// The viewer that a configuration asks for.
+pub(crate) fn viewer_from_config(config: &RunConfig) -> Result<Arc<dyn CellViewer>, Error> {
+    Ok(match config.view.viewer {
+        ViewerKind::Plain => Arc::new(PlainViewer::new(config.view.side)?),
+        ViewerKind::Canonical => {
+            let options = CanonicalOptions {
+                side: config.view.side,
+                with_pixels: config.has_pixels(),
+                with_measurements: config.model.branches != crate::BranchKind::Pixels,
+            };
+            Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?)
+        }
+    })
+}
+
+/// The viewer that a run was trained with.
+fn viewer_from_spec(spec: &ViewerSpec) -> Result<Arc<dyn CellViewer>, Error> {
+    if spec.name == CanonicalViewer::NAME {
+        return Ok(Arc::new(CanonicalViewer::from_spec(spec)?));
+    }
+    let plain = PlainViewer::new(spec.side)?;
+    if plain.spec() == spec {
+        return Ok(Arc::new(plain));
+    }
+    Err(Error::Data(format!("the run needs the viewer `{}` version {}, which this program does not have", spec.name, spec.version)))
+}
+
+/// Writes what a run folder holds apart from logs and weights.
+pub(crate) fn write_preamble(
+    folder: &Path,
+    config: &RunConfig,
+    tokenizer: &Tokenizer,
+    preprocess: &Preprocess,
+    prompts: &PromptSets,
+    schema: &AttributeSchema,
+    reference: Option<&TrainingReference>,
+) -> Result<(), Error> {
+    let json = |e: serde_json::Error| Error::Data(e.to_string());
+    write_atomic(&folder.join(TOKENIZER), tokenizer.to_json()?)?;
+    write_atomic(&folder.join(PREPROCESS), preprocess.to_json())?;
+    write_atomic(&folder.join(PROMPTS), prompts.to_toml())?;
+    write_atomic(&folder.join(SCHEMA), serde_json::to_string_pretty(schema).map_err(json)?)?;
+    if let Some(reference) = reference {
+        write_atomic(&folder.join(REFERENCE), serde_json::to_string(reference).map_err(json)?)?;
+    }
+    write_atomic(&folder.join(CONFIG), config.to_toml()?)
+}

@@ -1,0 +1,232 @@
+use crate::config::GRAMMAR;
+use crate::files::make_dir;
+use crate::run::{CONFIG, WEIGHTS, row_scales, viewer_from_config, write_preamble};
+use crate::{Error, RunConfig, Session, device, write_report};
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use wbc_caption::{CaptionReader, Grammar, prompt_sets};
+use wbc_contrastive::{CaptionSource, FactSpace, TrainError, TrainOutcome, Trainer, TrainingData, WbcClip};
+use wbc_core::{
+    Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, Optics, PromptSets, Sample, Warnings,
+    seeded_rng,
+};
+use wbc_data::{Dataset, ViewOptions, ViewSet};
+use wbc_encoders::{MeasurementStatistics, Preprocess, Tokenizer};
+use wbc_eval::ZeroShotValidator;
+use wbc_explain::TrainingReference;
+
+/// Captions from which the tokenizer learns, beside all prompts.
+const TOKENIZER_CAPTIONS: usize = 4000;
+/// Random stream of those captions.
+const STREAM_TOKENIZER: u64 = 21;
+
+/// Trains a run: views, captions, tokenizer, training with validation, report. The folder `config.out` must not exist
+/// unless `resume` is set; a finished run is left as it is.
+///
+/// # Errors
+/// [`Error::RunExists`]; [`Error::Data`] and [`Error::Dataset`] for data that cannot be used; [`Error::Train`]: after
+/// `Cancelled` and `Checkpoint` the run can be resumed.
+pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<TrainOutcome, Error> {
+    let folder = config.out.as_path();
+    let untaped = device(&config.device)?;
+    if folder.exists() && !resume {
+        return Err(Error::RunExists { path: folder.to_owned() });
+    }
+    if resume {
+        same_config(config, folder)?;
+    }
+    let training = session.open(&config.train)?;
+    let validation = session.open(&config.validation)?;
+    let types = candidate_types(config, &training)?;
+    let schema = training.schema.clone();
+    let prompts = prompts_for(&types, &training, session)?;
+    let viewer = viewer_from_config(config)?;
+    make_dir(folder)?;
+
+    let warnings = Warnings::new();
+    let options = ViewOptions {
+        shifted_copies: config.view.shifted_copies,
+        shift: config.view.shift.clone(),
+        seed: config.seed,
+        keep_pixels: config.has_pixels(),
+        ..ViewOptions::default()
+    };
+    let plain_options = ViewOptions { shifted_copies: 0, ..options.clone() };
+    let views = session.views(&training.samples, viewer.as_ref(), options, &warnings)?;
+    let validation_views = session.views(&validation.samples, viewer.as_ref(), plain_options, &warnings)?;
+    for warning in warnings.sorted() {
+        tracing::warn!("left out: {warning}");
+    }
+    let optics = common_optics(&training.samples);
+    let statistics = statistics(&views, viewer.as_ref())?;
+    let annotations: Vec<Annotation> = training.samples.iter().map(|s| s.annotation.clone()).collect();
+    let reference = match &statistics {
+        Some(statistics) => Some(TrainingReference::compute(&views, &annotations, &types, &schema, statistics)?),
+        None => None,
+    };
+    let captions = caption_source(config, &training)?;
+    let tokenizer = tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?;
+    let preprocess =
+        Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
+    write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
+
+    let taped = untaped.clone().autodiff();
+    let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
+    let mut model =
+        WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &taped)?;
+    if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
+        model = model.with_sigmoid_start();
+    }
+    let space = FactSpace::new(types, schema);
+    let validation_scales = row_scales(&validation_views, &validation.samples, &optics);
+    let mut validator = ZeroShotValidator::new(
+        validation_views,
+        validation.samples.iter().map(|s| s.annotation.clone()).collect(),
+        validation_scales,
+        space.clone(),
+        prompts.clone(),
+        tokenizer.clone(),
+        preprocess.clone(),
+        untaped.clone(),
+    );
+    let data = TrainingData {
+        ids: training.samples.iter().map(|s| s.id.clone()).collect(),
+        length_scale: training.samples.iter().map(|s| s.optics.length_scale_to(&optics)).collect(),
+        views: Arc::new(views),
+        annotations,
+        space,
+        captions,
+        prompts,
+        tokenizer,
+        statistics: preprocess.statistics.clone(),
+        augmentation: config.augmentation,
+    };
+    let trainer = Trainer {
+        config: &config.optimiser,
+        seed: config.seed,
+        folder,
+        device: untaped,
+        progress: session.progress.as_ref(),
+        cancel: &session.cancel,
+    };
+    let outcome = trainer.run(model, &data, &mut validator)?;
+    write_report(folder, session)?;
+    Ok(outcome)
+}
+
+/// Refuses to resume a run with another configuration.
+fn same_config(config: &RunConfig, folder: &Path) -> Result<(), Error> {
+    let path = folder.join(CONFIG);
+    if !path.is_file() {
+        return Ok(()); // killed before anything was written: it simply starts
+    }
+    let stored = RunConfig::load(&path, &[])?;
+    // where the folder is called from may differ
+    if (RunConfig { out: config.out.clone(), ..stored }) == *config {
+        return Ok(());
+    }
+    Err(Error::Config {
+        place: path.display().to_string(),
+        cause: "the run was begun with another configuration; resume it with that one, or choose another `out`".into(),
+    })
+}
+
+fn candidate_types(config: &RunConfig, training: &Dataset) -> Result<Vec<CellType>, Error> {
+    let types = if config.types.is_empty() { training.classes.clone() } else { config.types.clone() };
+    if types.len() < 2 {
+        return Err(Error::Data(format!("training needs at least two cell types, {} has {}", training.id, types.len())));
+    }
+    Ok(types)
+}
+
+fn prompts_for(types: &[CellType], training: &Dataset, session: &Session) -> Result<PromptSets, Error> {
+    let mut names = session.store.cell_types.clone();
+    types.iter().for_each(|t| names.add(t.clone(), &[]));
+    Ok(prompt_sets(&training.schema, types, &names)?)
+}
+
+/// The optics that all training cells share; unknown where they differ.
+fn common_optics(samples: &[Sample]) -> Optics {
+    let mut optics = samples.iter().map(|s| &s.optics);
+    let first = optics.next().cloned().unwrap_or_default();
+    if optics.all(|o| *o == first) { first } else { Optics::default() }
+}
+
+/// Statistics over the unshifted cells.
+fn statistics(views: &ViewSet, viewer: &dyn CellViewer) -> Result<Option<MeasurementStatistics>, Error> {
+    let (Some(schema), Some(rows)) = (&viewer.spec().measurements, &views.measurements) else { return Ok(None) };
+    let unshifted: Vec<f32> = rows.iter().take(views.n_unshifted() * rows.ncols()).copied().collect();
+    Ok(Some(MeasurementStatistics::compute(schema, &unshifted)?))
+}
+
+fn tokenizer(
+    config: &RunConfig,
+    prompts: &PromptSets,
+    captions: &dyn CaptionSource,
+    n_samples: usize,
+) -> Result<Tokenizer, Error> {
+    let mut rng = seeded_rng(&[config.seed, STREAM_TOKENIZER]);
+    let mut texts: Vec<String> = prompts.sets.iter().flat_map(|s| s.prompts.iter().flatten().cloned()).collect();
+    for _ in 0..TOKENIZER_CAPTIONS {
+        texts.push(captions.caption(rng.random_range(0..n_samples), rng.random())?.text);
+    }
+    Ok(Tokenizer::train(texts.iter().map(String::as_str), &config.model.tokenizer)?)
+}
+
+fn caption_source(config: &RunConfig, training: &Dataset) -> Result<Arc<dyn CaptionSource>, Error> {
+    if config.captions == GRAMMAR {
+        let grammar = Grammar::new(&training.schema, wbc_caption::GrammarOptions::default())?;
+        let cells = training.samples.iter().map(|s| (s.id.to_string(), s.annotation.clone())).collect();
+        return Ok(Arc::new(Spoken { captioner: grammar, cells }));
+    }
+    let path = Path::new(&config.captions);
+    let mut by_id: BTreeMap<String, Vec<Caption>> = BTreeMap::new();
+    for record in CaptionReader::open(path, &wbc_core::Limits::default())? {
+        let record = record?;
+        by_id.entry(record.id.clone()).or_default().push(record.into_caption());
+    }
+    let cells = training
+        .samples
+        .iter()
+        .map(|s| match by_id.remove(&s.id.0) {
+            Some(captions) => Ok((s.id.to_string(), captions)),
+            None => Err(Error::Data(format!("no caption for `{}` in {}", s.id, path.display()))),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Arc::new(Written { cells }))
+}
+
+/// Captions made on the fly.
+struct Spoken<C> {
+    captioner: C,
+    cells: Vec<(String, Annotation)>,
+}
+
+impl<C: Captioner> CaptionSource for Spoken<C> {
+    fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
+        let (id, annotation) = &self.cells[sample];
+        let failed = |cause: String| TrainError::Caption { sample: id.clone(), cause };
+        let cell = CellDescription { annotation, measured: None };
+        let captions = self.captioner.captions(&cell, 1, seed).map_err(|e| failed(e.to_string()))?;
+        captions.into_iter().next().ok_or_else(|| failed("the captioner wrote none".into()))
+    }
+}
+
+/// Captions from a file.
+struct Written {
+    cells: Vec<(String, Vec<Caption>)>,
+}
+
+impl CaptionSource for Written {
+    fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
+        let (_, captions) = &self.cells[sample];
+        Ok(captions[seeded_rng(&[seed]).random_range(0..captions.len())].clone())
+    }
+}
+
+/// Whether a run folder holds finished weights.
+pub(crate) fn is_finished(folder: &Path) -> bool {
+    folder.join(WEIGHTS).is_file()
+}
