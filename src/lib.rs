@@ -64,7 +64,7 @@ mod search;
 mod session;
 mod train;
 
-pub use captions::{CaptionSummary, write_captions};
+pub use captions::{CaptionSummary, verify_captions, write_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{

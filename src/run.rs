@@ -70,7 +70,7 @@ impl Run {
         let model = load_weights(empty, &folder.join(WEIGHTS))?;
         let reference = match folder.join(REFERENCE) {
             path if path.is_file() => {
-                Some(serde_json::from_str(&read_text(&path)?).map_err(|e| refused(format!("{REFERENCE}: {e}")))?)
+                Some(TrainingReference::from_json(&read_text(&path)?)?)
             }
             _ => None,
         };
@@ -154,7 +154,7 @@ pub(crate) fn write_preamble(
     write_atomic(&folder.join(PROMPTS), prompts.to_toml())?;
     write_atomic(&folder.join(SCHEMA), serde_json::to_string_pretty(schema).map_err(json)?)?;
     if let Some(reference) = reference {
-        write_atomic(&folder.join(REFERENCE), serde_json::to_string(reference).map_err(json)?)?;
+        write_atomic(&folder.join(REFERENCE), reference.to_json())?;
     }
     write_atomic(&folder.join(CONFIG), config.to_toml()?)
 }

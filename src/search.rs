@@ -65,7 +65,7 @@ pub fn embed(run: &Run, input: &str, out: &Path, session: &Session) -> Result<(u
                 entry.with_path(shown_path(sample))
             })
             .collect();
-        index.add(entries, embedded)?;
+        index.add(entries, &embedded)?;
     }
     index.save(out)?;
     Ok((views.len(), warnings.sorted()))

@@ -1,12 +1,12 @@
 use crate::config::GRAMMAR;
 use crate::files::make_dir;
-use crate::run::{CONFIG, WEIGHTS, row_scales, viewer_from_config, write_preamble};
+use crate::run::{CONFIG, row_scales, viewer_from_config, write_preamble};
 use crate::{Error, RunConfig, Session, device, write_report};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use wbc_caption::{CaptionReader, Grammar, prompt_sets};
+use wbc_caption::{Grammar, prompt_sets, read_records};
 use wbc_contrastive::{CaptionSource, FactSpace, TrainError, TrainOutcome, Trainer, TrainingData, WbcClip};
 use wbc_core::{
     Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, Optics, PromptSets, Sample, Warnings,
@@ -62,10 +62,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let optics = common_optics(&training.samples);
     let statistics = statistics(&views, viewer.as_ref())?;
     let annotations: Vec<Annotation> = training.samples.iter().map(|s| s.annotation.clone()).collect();
-    let reference = match &statistics {
-        Some(statistics) => Some(TrainingReference::compute(&views, &annotations, &types, &schema, statistics)?),
-        None => None,
-    };
+    let space = FactSpace::new(types, schema.clone());
+    let reference = reference(&space, statistics.as_ref(), &views, &training.samples, &optics)?;
     let captions = caption_source(config, &training)?;
     let tokenizer = tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?;
     let preprocess =
@@ -79,7 +77,6 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
     }
-    let space = FactSpace::new(types, schema);
     let validation_scales = row_scales(&validation_views, &validation.samples, &optics);
     let mut validator = ZeroShotValidator::new(
         validation_views,
@@ -154,6 +151,22 @@ fn common_optics(samples: &[Sample]) -> Optics {
     if optics.all(|o| *o == first) { first } else { Optics::default() }
 }
 
+/// How the unshifted training cells of each type and value measured.
+fn reference(
+    space: &FactSpace,
+    statistics: Option<&MeasurementStatistics>,
+    views: &ViewSet,
+    samples: &[Sample],
+    optics: &Optics,
+) -> Result<Option<TrainingReference>, Error> {
+    let (Some(statistics), Some(rows)) = (statistics, &views.measurements) else { return Ok(None) };
+    let unshifted = rows.slice_axis(ndarray::Axis(0), (..views.n_unshifted()).into());
+    let cells = || views.samples.iter().take(views.n_unshifted()).map(|s| &samples[*s]);
+    let scales: Vec<Option<f64>> = cells().map(|s| s.optics.length_scale_to(optics)).collect();
+    let annotations: Vec<&Annotation> = cells().map(|s| &s.annotation).collect();
+    Ok(Some(TrainingReference::compute(space, statistics, unshifted, &scales, &annotations)?))
+}
+
 /// Statistics over the unshifted cells.
 fn statistics(views: &ViewSet, viewer: &dyn CellViewer) -> Result<Option<MeasurementStatistics>, Error> {
     let (Some(schema), Some(rows)) = (&viewer.spec().measurements, &views.measurements) else { return Ok(None) };
@@ -183,9 +196,9 @@ fn caption_source(config: &RunConfig, training: &Dataset) -> Result<Arc<dyn Capt
     }
     let path = Path::new(&config.captions);
     let mut by_id: BTreeMap<String, Vec<Caption>> = BTreeMap::new();
-    for record in CaptionReader::open(path, &wbc_core::Limits::default())? {
+    for record in read_records(path, &wbc_core::Limits::default())? {
         let record = record?;
-        by_id.entry(record.id.clone()).or_default().push(record.into_caption());
+        by_id.entry(record.id.0.clone()).or_default().push(record.into_caption());
     }
     let cells = training
         .samples
@@ -226,7 +239,3 @@ impl CaptionSource for Written {
     }
 }
 
-/// Whether a run folder holds finished weights.
-pub(crate) fn is_finished(folder: &Path) -> bool {
-    folder.join(WEIGHTS).is_file()
-}

@@ -61,13 +61,11 @@ pub(crate) fn one<'t, T>(from: &'t [T], rng: &mut ChaCha8Rng) -> &'t T {
 /// A type's name as spoken, without article.
 pub(crate) fn type_name(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> Option<String> {
     picks.iter().find_map(|p| match p {
-        Pick::Type { cell_type, spoken } => {
-            Some(if spoken.is_empty() || rng.random_bool(0.6) {
-                cell_type.spoken()
-            } else {
-                (*one(spoken, rng)).to_owned()
-            })
-        }
+        Pick::Type { cell_type, spoken } => Some(if spoken.is_empty() || rng.random_bool(0.6) {
+            cell_type.spoken()
+        } else {
+            (*one(spoken, rng)).to_owned()
+        }),
         _ => None,
     })
 }
@@ -220,9 +218,7 @@ pub(crate) fn items(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> Vec<Item> {
     items.extend(of_part(picks, Part::Other).iter().map(|s| Item::new(one::<String>(&s.phrases, rng))));
     items.extend(cytoplasm(of_part(picks, Part::Cytoplasm), rng));
     items.extend(picks.iter().filter_map(|p| match p {
-        Pick::Quantity { quantity, stated, .. } => {
-            Some(Item::new(&quantity.noun_phrase.replace("{}", &stated.text)))
-        }
+        Pick::Quantity { quantity, stated, .. } => Some(Item::new(&quantity.noun_phrase.replace("{}", &stated.text))),
         _ => None,
     }));
     items.shuffle(rng);

@@ -9,11 +9,7 @@ use wbc_core::{AttributeSchema, CellType, CellTypes, CoreError, PromptSet, Promp
 ///
 /// # Errors
 /// [`CoreError::Unknown`] for a type that `names` does not know, [`CoreError::Invalid`] as [`PromptSets::new`].
-pub fn prompt_sets(
-    schema: &AttributeSchema,
-    types: &[CellType],
-    names: &CellTypes,
-) -> Result<PromptSets, CoreError> {
+pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTypes) -> Result<PromptSets, CoreError> {
     for cell_type in types {
         if names.canonical(cell_type.as_str()).as_ref() != Some(cell_type) {
             return Err(CoreError::Unknown {

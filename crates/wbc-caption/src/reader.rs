@@ -76,7 +76,12 @@ impl Reader {
             }
         }
         let mut seen = Vec::new();
-        reading.facts.retain(|f| !seen.contains(f) && { seen.push(f.clone()); true });
+        reading.facts.retain(|f| {
+            !seen.contains(f) && {
+                seen.push(f.clone());
+                true
+            }
+        });
         reading
     }
 

@@ -58,13 +58,8 @@ impl RecordWriter {
     /// [`CaptionError::Io`], and [`CaptionError::Line`] where the file holds something that is no caption record.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, CaptionError> {
         let io = |action| move |source| CaptionError::Io { action, path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io("open"))?;
+        let mut file =
+            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io("open"))?;
         let whole = whole_bytes(&mut file).map_err(io("read"))?;
         file.set_len(whole).map_err(io("write"))?;
         let mut written = BTreeMap::new();
@@ -161,9 +156,10 @@ impl Records {
             self.line += 1;
             let most = self.limits.max_line_bytes;
             let mut bytes = Vec::new();
-            let n = (&mut self.lines).take(most as u64 + 1).read_until(b'\n', &mut bytes).map_err(|source| {
-                CaptionError::Io { action: "read", path: self.path.clone(), source }
-            })?;
+            let n = (&mut self.lines)
+                .take(most as u64 + 1)
+                .read_until(b'\n', &mut bytes)
+                .map_err(|source| CaptionError::Io { action: "read", path: self.path.clone(), source })?;
             if n == 0 {
                 return Ok(None);
             }
@@ -197,11 +193,9 @@ impl Iterator for Records {
         let record = serde_json::from_slice::<CaptionRecord>(&bytes);
         Some(match record {
             Ok(record) if record.version == CaptionRecord::VERSION => Ok(record),
-            Ok(record) => Err(self.refuse(format!(
-                "version {} where {} is expected",
-                record.version,
-                CaptionRecord::VERSION
-            ))),
+            Ok(record) => {
+                Err(self.refuse(format!("version {} where {} is expected", record.version, CaptionRecord::VERSION)))
+            }
             Err(e) => Err(self.refuse(format!("not a caption record: {e}"))),
         })
     }
@@ -244,8 +238,7 @@ pub fn verify_file(
         reports.push(match record {
             Ok(record) => {
                 let annotation = known(&record.id);
-                let verification =
-                    verifier.verify(&record.text, Some(&record.facts), annotation.as_ref(), None);
+                let verification = verifier.verify(&record.text, Some(&record.facts), annotation.as_ref(), None);
                 LineReport { line, id: Some(record.id), verification: Some(verification), error: None }
             }
             Err(e @ CaptionError::Line { .. }) => {

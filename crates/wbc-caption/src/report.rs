@@ -86,11 +86,8 @@ fn predicate(noun: &str, verb: &str, said: &[&Said], rng: &mut ChaCha8Rng) -> Op
     if rest.is_empty() && !first.predicates.is_empty() && rng.random_bool(0.6) {
         return Some(format!("{noun} {}", one(first.predicates, rng)));
     }
-    let tail = if rest.is_empty() {
-        None
-    } else {
-        said.iter().rposition(|s| !s.tails.is_empty() && rng.random_bool(0.7))
-    };
+    let tail =
+        if rest.is_empty() { None } else { said.iter().rposition(|s| !s.tails.is_empty() && rng.random_bool(0.7)) };
     let adjectives: Vec<&str> =
         said.iter().enumerate().filter(|(i, _)| Some(*i) != tail).map(|(_, s)| *one(s.adjectives, rng)).collect();
     let mut text = format!("{noun} {verb} {}", enumeration(&adjectives));

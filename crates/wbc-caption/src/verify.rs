@@ -144,7 +144,7 @@ impl Verifier {
         let (mut contradicted, mut invented, mut unclaimed) = (Vec::new(), Vec::new(), Vec::new());
         for fact in &asserted {
             let known = fact.holds_for(&self.schema, annotation.unwrap_or(&unknown), measured);
-            let claim = claims.iter().find(|c| c.name() == fact.name());
+            let claim = claims.iter().find(|c| same_subject(c, fact));
             match (known, claim) {
                 (Truth::False, _) => contradicted.push(fact.clone()),
                 (_, Some(claim)) if !same(fact, claim) => contradicted.push(fact.clone()),
@@ -154,7 +154,7 @@ impl Verifier {
             }
         }
         let missing: Vec<Fact> =
-            claims.iter().filter(|c| !asserted.iter().any(|a| a.name() == c.name())).cloned().collect();
+            claims.iter().filter(|c| !asserted.iter().any(|a| same_subject(a, c))).cloned().collect();
         let wrong = [&contradicted, &invented, &unclaimed].iter().any(|f| !f.is_empty()) || !problems.is_empty();
         let outcome = match (wrong, missing.is_empty()) {
             (true, _) => Outcome::Unfaithful,
@@ -168,7 +168,7 @@ impl Verifier {
         let mut found = Vec::new();
         let mut note = |what: &str| found.push(Problem::Contradiction { what: what.to_owned() });
         for (i, fact) in facts.iter().enumerate() {
-            if facts[..i].iter().any(|f| f.name() == fact.name()) {
+            if facts[..i].iter().any(|f| same_subject(f, fact)) {
                 note(fact.name());
             }
             let excluded = EXCLUSIONS.iter().any(|((name, value), other, only)| {
@@ -201,6 +201,11 @@ fn form(text: &str, asserted: &[Fact]) -> Vec<Problem> {
         problems.push(Problem::TooLong { words });
     }
     problems
+}
+
+/// About the same thing; an attribute and a measurement may share a name.
+fn same_subject(a: &Fact, b: &Fact) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b) && a.name() == b.name()
 }
 
 /// Equal, numbers up to what is lost in writing them.

@@ -143,8 +143,7 @@ pub(crate) const ABSENT: &[&str] =
     &["absent", "free", "not present", "not seen", "not visible", "are not present", "is not present", "are not seen"];
 pub(crate) const PRESENT: &[&str] = &["present", "seen", "visible"];
 /// Verbs behind which an enumeration may speak of the same noun.
-pub(crate) const LINKS: &[&str] =
-    &["is", "are", "appears", "appear", "looks", "look", "stains", "stain", "remains"];
+pub(crate) const LINKS: &[&str] = &["is", "are", "appears", "appear", "looks", "look", "stains", "stain", "remains"];
 /// What joins a noun to what follows, up to the next comma only.
 pub(crate) const SHORT_LINKS: &[&str] = &["of", "stained", "staining"];
 /// First words of modifiers that stand behind their noun and end with themselves.
@@ -156,8 +155,44 @@ pub(crate) const DIMENSIONS: &[&str] = &["shape", "size", "colour", "color", "ty
 pub(crate) const ABOUT: &[&str] = &["about", "approximately", "roughly", "around", "circa", "nearly"];
 /// Words without a claim about the cell.
 pub(crate) const FILLERS: &[&str] = &[
-    "but", "which", "while", "there", "it", "both", "as", "to", "one", "we", "on", "at", "also",
-    "image", "blood", "smear", "blood smear", "microscopy", "teaching", "example", "note", "observe", "recognise",
-    "look for", "finds", "find", "find in", "findings", "finding", "indicate", "impression", "conclusion", "diagnosis",
-    "whose", "identified", "peripheral", "microscopic", "photograph", "picture", "consistent with",
+    "but",
+    "which",
+    "while",
+    "there",
+    "it",
+    "both",
+    "as",
+    "to",
+    "one",
+    "we",
+    "on",
+    "at",
+    "also",
+    "image",
+    "blood",
+    "smear",
+    "blood smear",
+    "microscopy",
+    "teaching",
+    "example",
+    "note",
+    "observe",
+    "recognise",
+    "look for",
+    "finds",
+    "find",
+    "find in",
+    "findings",
+    "finding",
+    "indicate",
+    "impression",
+    "conclusion",
+    "diagnosis",
+    "whose",
+    "identified",
+    "peripheral",
+    "microscopic",
+    "photograph",
+    "picture",
+    "consistent with",
 ];

@@ -84,20 +84,19 @@ pub(crate) const SAYINGS: &[Saying] = &[
     saying("granule_colour", "purple", Granules, &["purple"], &["stain purple"], &[]),
 ];
 
+/// An attribute and its value.
+type Named = (&'static str, &'static str);
+
 /// Phrases that fit a list of attributes but suggest the opposite inside a caption.
 pub(crate) const AVOIDED: &[&str] = &["granules of no type", "granules of no colour"];
 
 /// Facts that say nothing new once another is known, and sound odd: left out of whole sentences.
-pub(crate) const IMPLIED: &[((&str, &str), (&str, &str))] = &[
-    (("granularity", "no"), ("granule_type", "nil")),
-    (("granularity", "no"), ("granule_colour", "nil")),
-];
+pub(crate) const IMPLIED: &[(Named, Named)] =
+    &[(("granularity", "no"), ("granule_type", "nil")), (("granularity", "no"), ("granule_colour", "nil"))];
 
 /// Facts that cannot both be true of one cell: the first excludes every value of the attribute but the named one.
-pub(crate) const EXCLUSIONS: &[((&str, &str), &str, &str)] = &[
-    (("granularity", "no"), "granule_type", "nil"),
-    (("granularity", "no"), "granule_colour", "nil"),
-];
+pub(crate) const EXCLUSIONS: &[(Named, &str, &str)] =
+    &[(("granularity", "no"), "granule_type", "nil"), (("granularity", "no"), "granule_colour", "nil")];
 
 /// Words by which a type is called in a caption or prompt, the plain name apart.
 pub(crate) const SPOKEN_TYPES: &[(&str, &[&str])] = &[
@@ -217,9 +216,10 @@ fn needs_article(text: &str) -> bool {
     };
     // `irregularly shaped nucleus`: a participle before the noun ends nothing.
     let all: Vec<&str> = text.split(' ').collect();
-    let end = all.iter().enumerate().position(|(i, w)| {
-        i > 0 && ends_noun(w) && !(*w == "shaped" && all[i - 1].ends_with("ly"))
-    });
+    let end = all
+        .iter()
+        .enumerate()
+        .position(|(i, w)| i > 0 && ends_noun(w) && !(*w == "shaped" && all[i - 1].ends_with("ly")));
     let head = all[end.unwrap_or(all.len()) - 1];
     let plural = head.ends_with('s') && !head.ends_with("us") && !head.ends_with("is") && !head.ends_with("ss");
     !plural && !MASS_NOUNS.contains(&head)

@@ -1,5 +1,7 @@
 //! Laws that join writer and reader.
 
+#![expect(clippy::print_stderr, reason = "tests say what they measured and what they skipped")]
+
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -29,8 +31,7 @@ fn measuring() -> (MeasurementSchema, Grammar) {
         ("nucleus.eccentricity", Unit::Ratio),
         ("cell.solidity", Unit::Ratio),
     ];
-    let measured =
-        MeasurementSchema { name: "test".into(), version: 1, measurements: names.map(def).into() };
+    let measured = MeasurementSchema { name: "test".into(), version: 1, measurements: names.map(def).into() };
     let options = GrammarOptions { measurements: true, ..GrammarOptions::default() };
     (measured, Grammar::new(&SCHEMA, options).unwrap())
 }

@@ -1,5 +1,7 @@
 //! The adapters on the datasets themselves; needs WBC_CLIP_DATA.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 use wbc_core::{CancelToken, NoProgress};

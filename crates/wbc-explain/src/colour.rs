@@ -27,7 +27,8 @@ mod tests {
         assert!(near(viridis(0.0), [68, 1, 84]), "{:?}", viridis(0.0));
         assert!(near(viridis(0.5), [33, 145, 140]), "{:?}", viridis(0.5));
         assert!(near(viridis(1.0), [253, 231, 37]), "{:?}", viridis(1.0));
-        let light = |t: f32| viridis(t).iter().zip([0.2126, 0.7152, 0.0722]).map(|(v, w)| f32::from(*v) * w).sum::<f32>();
+        let light =
+            |t: f32| viridis(t).iter().zip([0.2126, 0.7152, 0.0722]).map(|(v, w)| f32::from(*v) * w).sum::<f32>();
         assert!((0..20).all(|i| light(i as f32 / 20.0) < light((i + 1) as f32 / 20.0)));
         assert_eq!(viridis(f32::NAN), viridis(-3.0));
     }

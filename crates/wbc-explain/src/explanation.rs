@@ -51,6 +51,8 @@ pub struct MeasuredEvidence {
     pub decision: Decision,
     /// Who voted, the best separating measurement first.
     pub voters: Vec<Voter>,
+    /// How often such a vote is right about the training cells, see [`crate::FactReference::accuracy`].
+    pub accuracy: Option<f32>,
 }
 
 /// One attribute: what the model reads from its prompts beside what the measurements say.
@@ -182,6 +184,8 @@ pub struct Explanation {
     pub flags: Vec<String>,
     /// The predicted type.
     pub cell_type: Decision,
+    /// What the measurements alone say about the type; absent without reference or measurements.
+    pub measured_type: Option<MeasuredEvidence>,
     /// The attributes, in the schema's order.
     pub attributes: Vec<AttributeEvidence>,
     /// Measurements that moved the decision on the type most, the strongest first; absent where none is known.

@@ -95,6 +95,12 @@ fn verdict(e: &Explanation) -> Markup {
                 }
             }
         }
+        @if let Some(m) = &e.measured_type {
+            p {
+                "The measurements alone: " b { (spoken(&m.decision.value)) } " " (percent(m.decision.probability)) " "
+                (mark(Some(m.decision.value == e.cell_type.value)))
+            }
+        }
         @if asked > 0 {
             p { "Model and measurements agree on " b { (agreeing) " of " (asked) } " attributes." }
         }
@@ -110,10 +116,11 @@ fn attributes(list: &[AttributeEvidence]) -> Markup {
             h3 { "Attributes: the model’s reading beside the measurements’ own" }
             p class="quiet" {
                 "Model: softmax over similarities with each value’s prompts. Measurements: Gaussian naive Bayes over the at most eight "
-                "measurements that separate the values best; a second opinion, on the confident side."
+                "measurements that separate the values best; a second opinion, on the confident side. Right in training: how often that vote "
+                "names the annotated value of the training cells."
             }
             div class="wide" { table {
-                tr { th { "attribute" } th { "model" } th {} th { "measurements" } th {} th { "both" } th { "speaks loudest" } }
+                tr { th { "attribute" } th { "model" } th {} th { "measurements" } th {} th { "both" } th { "speaks loudest" } th class="number" { "right in training" } }
                 @for a in list { (attribute(a)) }
             } }
         }
@@ -121,11 +128,6 @@ fn attributes(list: &[AttributeEvidence]) -> Markup {
 }
 
 fn attribute(a: &AttributeEvidence) -> Markup {
-    let (class, mark) = match a.agrees {
-        Some(true) => ("mark yes", "✓ agree"),
-        Some(false) => ("mark no", "✗ disagree"),
-        None => ("mark none", "– not measured"),
-    };
     let loudest = a.measured.iter().flat_map(|m| &m.voters).max_by(|a, b| a.log_ratio.total_cmp(&b.log_ratio));
     html! {
         tr {
@@ -136,10 +138,22 @@ fn attribute(a: &AttributeEvidence) -> Markup {
                 td { (spoken(&m.decision.value)) (shares(&m.decision)) }
                 td class="number" { (percent(m.decision.probability)) }
             } @else { td class="quiet" { "–" } td {} }
-            td { span class=(class) { (mark) } }
+            td { (mark(a.agrees)) }
             td class="quiet" { @if let Some(v) = loudest { code { (v.measurement) } " " (signed(v.z, 1)) " sd" } }
+            td class="number quiet" {
+                @if let Some(accuracy) = a.measured.as_ref().and_then(|m| m.accuracy) { (percent(accuracy)) } @else { "–" }
+            }
         }
     }
+}
+
+fn mark(agrees: Option<bool>) -> Markup {
+    let (class, text) = match agrees {
+        Some(true) => ("mark yes", "✓ agree"),
+        Some(false) => ("mark no", "✗ disagree"),
+        None => ("mark none", "– not measured"),
+    };
+    html! { span class=(class) { (text) } }
 }
 
 fn shares(decision: &Decision) -> Markup {
@@ -205,7 +219,7 @@ fn nearest(captions: &[NearestCaption]) -> Markup {
     html! {
         h3 { "Nearest captions" }
         table { @for c in captions {
-            tr { td class="number quiet" { (signed(c.cosine, 3)) } td { (c.text) } }
+            tr { td class="number quiet tight" { (signed(c.cosine, 3)) } td { (c.text) } }
         } }
     }
 }
@@ -226,7 +240,11 @@ fn counterfactuals(c: &Counterfactuals) -> Markup {
                     td { (f.title) } td { (spoken(&f.from)) } td { (spoken(&f.to)) }
                     td class="number" { (signed(f.change, 3)) }
                     td { (diverging(-f.change, most)) }
-                    td { @if f.change > 0.0 { span class="mark no" { "contradicts" } } @else { span class="mark yes" { "supports" } } }
+                    td { @match f.change {
+                        c if c > 0.0 => { span class="mark no" { "contradicts" } }
+                        c if c < 0.0 => { span class="mark yes" { "supports" } }
+                        _ => { span class="mark none" { "no difference" } }
+                    } }
                 }
             }
         } }
@@ -251,15 +269,26 @@ fn width(share: f32) -> String {
     format!("width:{:.1}%", share.clamp(0.0, 1.0) * 100.0)
 }
 
+/// A share in percent; certainty is never claimed.
 fn percent(share: f32) -> String {
-    format!("{:.1} %", share * 100.0)
+    match share {
+        s if s > 0.9995 && s < 1.001 => "> 99.9 %".into(),
+        s if s > 0.0 && s < 0.0005 => "< 0.1 %".into(),
+        s => format!("{:.1} %", s * 100.0),
+    }
 }
 
 /// A number with its sign, with a true minus.
 fn signed(value: f32, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let zero = text.bytes().all(|b| matches!(b, b'0' | b'.'));
-    let sign = if zero { "" } else if value < 0.0 { "−" } else { "+" };
+    let sign = if zero {
+        ""
+    } else if value < 0.0 {
+        "−"
+    } else {
+        "+"
+    };
     format!("{sign}{text}")
 }
 
@@ -283,8 +312,12 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_signed() {
-        assert_eq!((signed(-0.12345, 3).as_str(), signed(0.5, 1).as_str(), signed(-0.0001, 2).as_str()), ("−0.123", "+0.5", "0.00"));
+        assert_eq!(
+            (signed(-0.12345, 3).as_str(), signed(0.5, 1).as_str(), signed(-0.0001, 2).as_str()),
+            ("−0.123", "+0.5", "0.00")
+        );
         assert_eq!([1234.5, 12.345, -0.5, 0.0].map(figure), ["1234", "12.3", "−0.500", "0"]);
         assert_eq!(figure(0.000_012), "1.2e−5");
+        assert_eq!([1.0, 0.5, 0.0001, 0.0].map(percent), ["> 99.9 %", "50.0 %", "< 0.1 %", "0.0 %"]);
     }
 }

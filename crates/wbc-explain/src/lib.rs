@@ -45,6 +45,8 @@ mod model;
 mod occlusion;
 mod pictures;
 mod probability;
+#[cfg(test)]
+mod real_tests;
 mod reference;
 mod svg;
 #[cfg(test)]

@@ -116,9 +116,12 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
     /// # Errors
     /// [`ExplainError::Reference`] when it is about other measurements, types or attributes.
     pub fn with_reference(mut self, reference: &'m TrainingReference) -> Result<Self, ExplainError> {
-        let statistics = self.model.preprocess.statistics.as_ref().ok_or_else(|| ExplainError::Reference {
-            cause: "the model sees no measurements".into(),
-        })?;
+        let statistics = self
+            .model
+            .preprocess
+            .statistics
+            .as_ref()
+            .ok_or_else(|| ExplainError::Reference { cause: "the model sees no measurements".into() })?;
         reference.check_fits(&self.model.space, statistics)?;
         self.reference = Some(reference);
         Ok(self)
@@ -140,7 +143,19 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         Ok(Decision::between(&fact.set.values, &logits, Some(&cosines)))
     }
 
-    /// Pixels of the view as it is, `[1, 3, side, side]`.
+    /// The view as it is, `[1, 3, side, side]`; `None` for a viewer without pixels, which answers with a single one.
+    fn view_pixels(&self, view: &CellView) -> Result<Option<Tensor<4>>, ExplainError> {
+        let side = self.model.preprocess.viewer.side;
+        match view.pixels.dimensions() {
+            found if found == (side, side) => {
+                Ok(Some(self.pixels(Look::all(0)[0].pixels(&view.pixels), 1, side as usize)))
+            }
+            (1, 1) => Ok(None),
+            (w, h) => Err(ExplainError::View { cause: format!("{w} x {h} px where {side} x {side} are expected") }),
+        }
+    }
+
+    /// Planes of `n` views as a tensor, `[n, 3, side, side]`.
     fn pixels(&self, planes: Vec<f32>, n: usize, side: usize) -> Tensor<4> {
         Tensor::from_data(TensorData::new(planes, [n, 3, side, side]), &self.model.device)
     }
@@ -221,24 +236,21 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
 
 impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
     fn explain(&self, input: &ExplainInput<'_>) -> Result<Explanation, ExplainError> {
-        let preprocess = &self.model.preprocess;
-        let side = preprocess.viewer.side;
-        if input.view.pixels.dimensions() != (side, side) {
-            let (w, h) = input.view.pixels.dimensions();
-            return Err(ExplainError::View { cause: format!("{w} x {h} px where {side} x {side} are expected") });
-        }
         let mut notes = Vec::new();
-        let row = preprocess.statistics.as_ref().map(|s| Row::new(s, input)).transpose()?;
-        let pixels = self.pixels(Look::all(0)[0].pixels(&input.view.pixels), 1, side as usize);
-        let measurements = row.as_ref().map(|r| self.measurement_input(r, 1));
-        let seen = self.forward(ImageInput { pixels: Some(pixels.clone()), measurements });
+        let row = self.model.preprocess.statistics.as_ref().map(|s| Row::new(s, input)).transpose()?;
+        let pixels = self.view_pixels(input.view)?;
+        if pixels.is_none() && row.is_none() {
+            return Err(ExplainError::View { cause: "it has neither pixels nor measurements".into() });
+        }
+        let measurements = row.as_ref().map(|r| self.measurement_tensors(r.values.clone(), r.mask.clone(), 1));
+        let seen = self.forward(ImageInput { pixels: pixels.clone(), measurements });
         let cell = embeddings(seen.pooled)?;
 
         let decisions = self.facts.iter().map(|f| self.decide(f, &cell)).collect::<Result<Vec<_>, _>>()?;
         let known = row.as_ref().filter(|r| r.known().next().is_some());
         let attributes = self.attributes(&decisions[1..], known);
         let measurements = match known {
-            Some(row) => Some(self.measurements(&pixels, row, &decisions[0])?),
+            Some(row) => Some(self.measurements(pixels.as_ref(), row, &decisions[0])?),
             None => {
                 notes.push(match row {
                     Some(_) => "No measurement of this cell is known, so none could move the decision.".to_owned(),
@@ -256,7 +268,9 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
 
         let mut pictures = BTreeMap::new();
         put(&mut pictures, Explanation::CELL, &downsized(input.image))?;
-        put(&mut pictures, Explanation::VIEW, &input.view.pixels)?;
+        if pixels.is_some() {
+            put(&mut pictures, Explanation::VIEW, &input.view.pixels)?;
+        }
         if let Some(masks) = input.masks {
             put(&mut pictures, Explanation::SEGMENTATION, &downsized(&overlay(input.image, masks)))?;
         }
@@ -264,16 +278,12 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             Some(patches) => self.looks(&input.view.pixels, patches.dims()[1])?,
             None => None,
         };
-        let heat_maps =
-            looks.map(|looks| self.heat_maps(&looks, input, &decisions, &mut pictures)).transpose()?;
+        let heat_maps = looks.map(|looks| self.heat_maps(&looks, input, &decisions, &mut pictures)).transpose()?;
         if heat_maps.is_none() {
             notes.push("The model has no pixel branch that tells places apart, so there is no heat map.".into());
         }
-        let nearest_captions = self
-            .gallery
-            .as_ref()
-            .map(|gallery| nearest(gallery, &cell, self.options.captions))
-            .transpose()?;
+        let nearest_captions =
+            self.gallery.as_ref().map(|gallery| nearest(gallery, &cell, self.options.captions)).transpose()?;
         tracing::debug!(id = input.id, cell_type = decisions[0].value, "explained");
         Ok(Explanation {
             schema: Explanation::SCHEMA.into(),
@@ -281,6 +291,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             id: input.id.into(),
             flags: input.view.flags.iter().map(|f| f.as_str().to_owned()).collect(),
             cell_type: decisions[0].clone(),
+            measured_type: known.zip(self.reference).and_then(|(row, r)| r.vote(TYPE_FACT, &row.values, &row.mask)),
             attributes,
             measurements,
             heat_maps,
@@ -308,7 +319,7 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
 
     fn measurements(
         &self,
-        pixels: &Tensor<4>,
+        pixels: Option<&Tensor<4>>,
         row: &Row<'_>,
         cell_type: &Decision,
     ) -> Result<Vec<crate::MovedBy>, ExplainError> {
@@ -322,7 +333,7 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
                 let values: Vec<f32> = chunk.concat();
                 let mask = row.mask.repeat(chunk.len());
                 let input = ImageInput {
-                    pixels: Some(pixels.clone().repeat_dim(0, chunk.len())),
+                    pixels: pixels.map(|p| p.clone().repeat_dim(0, chunk.len())),
                     measurements: Some(self.measurement_tensors(values, mask, chunk.len())),
                 };
                 let cells = embeddings(self.forward(input).pooled)?;
@@ -334,10 +345,6 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
             Ok(decisions)
         };
         moved_by(row, of_type, self.options.measurements, probabilities)
-    }
-
-    fn measurement_input(&self, row: &Row<'_>, n: usize) -> MeasurementInput {
-        self.measurement_tensors(row.values.repeat(n), row.mask.repeat(n), n)
     }
 
     fn measurement_tensors(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
@@ -407,7 +414,8 @@ fn contrast(fact: &Fact<'_>, own: usize) -> Array1<f32> {
 /// Mean of all rows, or of all but one; zeros where there are none.
 fn mean_without(rows: &Embeddings, left_out: Option<usize>) -> Array1<f32> {
     let kept = rows.len() - usize::from(left_out.is_some());
-    let sum = rows.view().sum_axis(Axis(0)) - left_out.map_or(Array1::zeros(rows.dim()), |i| rows.view().row(i).to_owned());
+    let sum =
+        rows.view().sum_axis(Axis(0)) - left_out.map_or(Array1::zeros(rows.dim()), |i| rows.view().row(i).to_owned());
     sum / kept.max(1) as f32
 }
 

@@ -17,8 +17,7 @@ pub(crate) fn moved_by(
         values[column] = 0.0;
         values
     };
-    let rows: Vec<Vec<f32>> =
-        std::iter::once(row.values.clone()).chain(columns.iter().map(|c| without(*c))).collect();
+    let rows: Vec<Vec<f32>> = std::iter::once(row.values.clone()).chain(columns.iter().map(|c| without(*c))).collect();
     let logs = log_probabilities(&rows)?;
     let predicted = argmax(&logs[0]);
     let mut effects: Vec<(usize, f64)> =

@@ -18,11 +18,7 @@ pub(crate) fn downsized(image: &RgbImage) -> RgbImage {
 }
 
 /// Encodes a picture as PNG and keeps it by its file name.
-pub(crate) fn put(
-    pictures: &mut BTreeMap<String, Vec<u8>>,
-    file: &str,
-    image: &RgbImage,
-) -> Result<(), ExplainError> {
+pub(crate) fn put(pictures: &mut BTreeMap<String, Vec<u8>>, file: &str, image: &RgbImage) -> Result<(), ExplainError> {
     let mut bytes = Cursor::new(Vec::new());
     image
         .write_to(&mut bytes, ImageFormat::Png)

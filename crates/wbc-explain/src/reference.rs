@@ -10,7 +10,7 @@ use wbc_encoders::MeasurementStatistics;
 const VOTERS: usize = 8;
 /// Measurements that correlate more than this with a better separating one do not vote beside it.
 const MOST_CORRELATED: f64 = 0.9;
-/// Fewest training cells of a value with a measurement for a mean and standard deviation to be used.
+/// A value with fewer training cells has no distribution to speak of, and takes no part.
 const FEWEST: u32 = 3;
 /// Smallest standard deviation in a likelihood, in units of all training cells, so that a few alike cells do not decide.
 const LEAST_STD: f64 = 0.1;
@@ -51,6 +51,9 @@ pub struct FactReference {
     pub groups: Vec<GroupMoments>,
     /// The best separating measurements, at most eight, best first.
     pub voters: Vec<Separating>,
+    /// Share of the annotated training cells for which [`TrainingReference::vote`] names the annotated value: told by the
+    /// cells that it was computed from, so somewhat too good. `None` where there is no vote.
+    pub accuracy: Option<f32>,
 }
 
 /// How the measurements of the training cells are distributed, overall and per value of every fact. Stored as
@@ -113,11 +116,29 @@ impl TrainingReference {
                     })
                     .collect();
                 let voters = table.separating(&groups);
-                FactReference { name, values, groups, voters }
+                FactReference { name, values, groups, voters, accuracy: None }
             })
             .collect();
         let measurements = statistics.schema.names().map(str::to_owned).collect();
-        Ok(Self { version: Self::VERSION, measurements, overall, facts })
+        let mut reference = Self { version: Self::VERSION, measurements, overall, facts };
+        for fact in 0..reference.facts.len() {
+            reference.facts[fact].accuracy = reference.accuracy(fact, &codes, &table);
+        }
+        Ok(reference)
+    }
+
+    /// How often the vote is right about cells with known values.
+    fn accuracy(&self, fact: usize, codes: &[Vec<i16>], table: &Table<'_>) -> Option<f32> {
+        let FactReference { name, values, .. } = &self.facts[fact];
+        let (mut asked, mut right) = (0_u32, 0_u32);
+        let rows = table.values.chunks_exact(table.m).zip(table.mask.chunks_exact(table.m));
+        for (code, (row, mask)) in codes.iter().zip(rows) {
+            let Some(truth) = code.get(fact).and_then(|c| values.get(usize::try_from(*c).ok()?)) else { continue };
+            let Some(vote) = self.vote(name, row, mask) else { continue };
+            asked += 1;
+            right += u32::from(vote.decision.value == *truth);
+        }
+        (asked > 0).then(|| right as f32 / asked as f32)
     }
 
     /// The file's text.
@@ -188,25 +209,25 @@ impl TrainingReference {
     /// as an independent second opinion, not as calibrated ones.
     ///
     /// `values` and `mask` are one normalised row. `None` for an unknown fact, when no voter is known for the cell, or
-    /// when fewer than two values occur in training.
+    /// when fewer than two values occur in training. A value with fewer than three training cells gets no vote.
     pub fn vote(&self, fact: &str, values: &[f32], mask: &[f32]) -> Option<MeasuredEvidence> {
         let fact = self.fact(fact)?;
         let total: f64 = fact.groups.iter().map(|g| f64::from(g.cells)).sum();
         let usable = |column: usize| {
-            mask.get(column).is_some_and(|k| *k > 0.0) && fact.groups.iter().filter(|g| g.cells > 0).all(|g| g.n[column] >= FEWEST)
+            mask.get(column).is_some_and(|k| *k > 0.0) && present(&fact.groups).all(|g| g.n[column] >= FEWEST)
         };
         let voters: Vec<&Separating> = fact.voters.iter().filter(|v| usable(v.column)).collect();
-        if voters.is_empty() || fact.groups.iter().filter(|g| g.cells > 0).count() < 2 {
+        if voters.is_empty() || present(&fact.groups).count() < 2 {
             return None;
         }
-        // a value without training cells is impossible, with a finite logarithm so that JSON stays plain
+        // a value that takes no part is impossible, by a finite logarithm so that numbers stay plain
         let prior = |g: &GroupMoments| {
-            if g.cells == 0 { -1e3 } else { ((f64::from(g.cells) + 1.0) / (total + fact.groups.len() as f64)).ln() }
+            if g.cells < FEWEST { -1e6 } else { ((f64::from(g.cells) + 1.0) / (total + fact.groups.len() as f64)).ln() }
         };
         let likelihood = |g: &GroupMoments, column: usize| {
             let std = f64::from(g.std[column]).max(LEAST_STD);
             let distance = (f64::from(values[column]) - f64::from(g.mean[column])) / std;
-            if g.cells == 0 { 0.0 } else { -std.ln() - 0.5 * distance * distance }
+            if g.cells < FEWEST { 0.0 } else { -std.ln() - 0.5 * distance * distance }
         };
         let logits: Vec<f64> = fact
             .groups
@@ -215,7 +236,7 @@ impl TrainingReference {
             .collect();
         let best = argmax(&logits);
         let others: Vec<&GroupMoments> =
-            fact.groups.iter().enumerate().filter(|(i, g)| *i != best && g.cells > 0).map(|(_, g)| g).collect();
+            fact.groups.iter().enumerate().filter(|(i, g)| *i != best && g.cells >= FEWEST).map(|(_, g)| g).collect();
         let log_ratio = |column: usize| {
             let mean = others.iter().map(|g| likelihood(g, column)).sum::<f64>() / others.len().max(1) as f64;
             (likelihood(&fact.groups[best], column) - mean) as f32
@@ -229,7 +250,11 @@ impl TrainingReference {
                 log_ratio: log_ratio(v.column),
             })
             .collect();
-        Some(MeasuredEvidence { decision: Decision::between(&fact.values, &logits, None), voters })
+        Some(MeasuredEvidence {
+            decision: Decision::between(&fact.values, &logits, None),
+            voters,
+            accuracy: fact.accuracy,
+        })
     }
 }
 
@@ -248,7 +273,8 @@ impl Decision {
             })
             .collect();
         let best = argmax(logits);
-        let (value, probability) = candidates.get(best).map_or((String::new(), 0.0), |c| (c.value.clone(), c.probability));
+        let (value, probability) =
+            candidates.get(best).map_or((String::new(), 0.0), |c| (c.value.clone(), c.probability));
         Self { value, probability, candidates }
     }
 }
@@ -265,7 +291,10 @@ impl Table<'_> {
         let mut moments = GroupMoments { cells: rows.len() as u32, n: vec![], mean: vec![], std: vec![] };
         for column in 0..self.m {
             let known = || {
-                rows.iter().map(|r| r * self.m + column).filter(|i| self.mask[*i] > 0.0).map(|i| f64::from(self.values[i]))
+                rows.iter()
+                    .map(|r| r * self.m + column)
+                    .filter(|i| self.mask[*i] > 0.0)
+                    .map(|i| f64::from(self.values[i]))
             };
             let n = known().count();
             let mean = known().sum::<f64>() / n.max(1) as f64;
@@ -278,9 +307,8 @@ impl Table<'_> {
     }
 
     fn separating(&self, groups: &[GroupMoments]) -> Vec<Separating> {
-        let mut all: Vec<Separating> = (0..self.m)
-            .filter_map(|column| Some(Separating { column, f: anova_f(groups, column)? }))
-            .collect();
+        let mut all: Vec<Separating> =
+            (0..self.m).filter_map(|column| Some(Separating { column, f: anova_f(groups, column)? })).collect();
         all.sort_by(|a, b| b.f.total_cmp(&a.f).then(a.column.cmp(&b.column)));
         let mut taken: Vec<Separating> = Vec::new();
         for candidate in all {
@@ -312,9 +340,14 @@ impl Table<'_> {
     }
 }
 
+/// Groups with enough cells to take part.
+fn present(groups: &[GroupMoments]) -> impl Iterator<Item = &GroupMoments> {
+    groups.iter().filter(|g| g.cells >= FEWEST)
+}
+
 /// One-way ANOVA's F from group moments; `None` where a group with cells has too few values, or nothing varies.
 fn anova_f(groups: &[GroupMoments], column: usize) -> Option<f32> {
-    let present: Vec<&GroupMoments> = groups.iter().filter(|g| g.cells > 0).collect();
+    let present: Vec<&GroupMoments> = present(groups).collect();
     if present.len() < 2 || present.iter().any(|g| g.n[column] < FEWEST) {
         return None;
     }

@@ -6,12 +6,12 @@ use ndarray::Array2;
 use wbc_caption::prompt_sets;
 use wbc_contrastive::{FactSpace, ModelConfig, TrainedModel, WbcClip};
 use wbc_core::{
-    Annotation, AttributeSchema, CellMasks, CellType, CellTypes, CellView, Mask, MeasurementDef, MeasurementSchema, Optics,
-    QualityFlag, QualityFlags, RgbImage, Unit, ViewerSpec,
+    Annotation, AttributeSchema, CellMasks, CellType, CellTypes, CellView, Mask, MeasurementDef, MeasurementSchema,
+    Optics, QualityFlag, QualityFlags, RgbImage, Unit, ViewerSpec,
 };
 use wbc_encoders::{
-    ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, Preprocess, TextConfig,
-    TextTransformer, Tokenizer, TokenizerConfig,
+    ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, Preprocess,
+    TextConfig, TextTransformer, Tokenizer, TokenizerConfig,
 };
 
 const SIDE: u32 = 16;
@@ -41,7 +41,12 @@ fn training() -> (Array2<f32>, Vec<Annotation>) {
     let (mut rows, mut annotations) = (Vec::new(), Vec::new());
     for i in 0..40u8 {
         let (wobble, big) = (f32::from(i % 5), i % 2 == 0);
-        rows.extend([if big { 60.0 } else { 30.0 } + wobble, if big { 0.9 } else { 0.8 } + 0.01 * wobble, f32::from(i % 7), 1.0]);
+        rows.extend([
+            if big { 60.0 } else { 30.0 } + wobble,
+            if big { 0.9 } else { 0.8 } + 0.01 * wobble,
+            f32::from(i % 7),
+            1.0,
+        ]);
         let mut a = Annotation::unknown(&schema);
         a.set(&schema, "cell_size", if big { "big" } else { "small" }).unwrap();
         a.cell_type = Some(CellType::new(if big { "monocyte" } else { "lymphocyte" }));
@@ -60,8 +65,14 @@ fn model(pixels: bool, measured: bool) -> Model {
     let config = ModelConfig {
         embed_dim: 8,
         image: ImageTowerConfig {
-            pixels: pixels
-                .then_some(PixelBranchConfig { side: SIDE as usize, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }),
+            pixels: pixels.then_some(PixelBranchConfig {
+                side: SIDE as usize,
+                patch: 4,
+                width: 8,
+                depth: 1,
+                heads: 2,
+                dropout: 0.0,
+            }),
             measurements: measured.then(|| MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(4) }),
             branch_dropout: 0.25,
         },
@@ -136,7 +147,8 @@ fn the_decision_is_that_of_the_embedding() {
     let (image, view) = (disc(), view(Some(BIG)));
     let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
     let explanation = explainer.explain(&input).unwrap();
-    let sum: f32 = explanation.cell_type.candidates.iter().map(|c| (c.cosine.unwrap() * model.prompt_scale()).exp()).sum();
+    let sum: f32 =
+        explanation.cell_type.candidates.iter().map(|c| (c.cosine.unwrap() * model.prompt_scale()).exp()).sum();
     let c = &explanation.cell_type.candidates[1];
     assert!(((c.cosine.unwrap() * model.prompt_scale()).exp() / sum - c.probability).abs() < 1e-5);
 }
@@ -153,10 +165,14 @@ fn measurements_vote_for_the_value_that_their_training_cells_had() {
     let big = vote([61.0, 0.91, 3.0, 1.0], Some(1.0));
     assert!(big.decision.value == "big" && big.decision.probability > 0.95, "{big:?}");
     assert_eq!(vote([31.0, 0.81, 3.0, 1.0], Some(1.0)).decision.value, "small");
+    assert_eq!(big.accuracy, Some(1.0), "the two sizes lie far apart");
     assert!(big.voters.iter().any(|v| v.measurement == "cell.diameter"));
     assert!(big.voters.iter().all(|v| v.measurement != "cell.constant"), "it separates nothing");
     let unknown_optics = vote([61.0, 0.91, 3.0, 1.0], None);
     assert!(unknown_optics.voters.iter().all(|v| v.measurement != "cell.diameter"));
+    let (values, mask) = statistics.rows(&[61.0, 0.91, 3.0, 1.0], &[Some(1.0)]);
+    let cell_type = reference.vote("type", &values, &mask).unwrap().decision;
+    assert!(cell_type.value == "monocyte" && cell_type.candidates[2].probability == 0.0, "no neutrophil in training");
     assert!(reference.vote("cell_shape", &[0.0; 4], &[1.0; 4]).is_none(), "never annotated");
     assert!(reference.vote("cell_size", &[0.0; 4], &[0.0; 4]).is_none(), "nothing measured");
 }
@@ -289,6 +305,9 @@ fn a_model_without_pixel_branch_or_measurements_is_explained_as_far_as_it_goes()
     let e = explainer.explain(&ExplainInput::new("c", &image, &measured)).unwrap();
     assert!(e.heat_maps.is_none() && e.measurements.is_some());
     assert!(e.notes.iter().any(|n| n.contains("no heat map")));
+    let pixelless = CellView { pixels: RgbImage::new(1, 1), ..measured.clone() };
+    let same = explainer.explain(&ExplainInput::new("c", &image, &pixelless)).unwrap();
+    assert!(same.cell_type == e.cell_type && !same.pictures.contains_key(Explanation::VIEW));
     let nothing = explainer.explain(&ExplainInput::new("c", &image, &plain)).unwrap();
     assert!(nothing.measurements.is_none() && nothing.notes.iter().any(|n| n.contains("No measurement")));
 
@@ -304,6 +323,10 @@ fn views_that_do_not_fit_are_refused() {
     let model = model(true, true);
     let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
     let image = disc();
+    let nothing = CellView { pixels: RgbImage::new(1, 1), ..view(None) };
+    let seeing = self::model(true, false);
+    let blind = ModelExplainer::new(&seeing, ExplainOptions::default()).unwrap();
+    assert!(blind.explain(&ExplainInput::new("c", &image, &nothing)).is_err());
     let large = CellView { pixels: RgbImage::new(20, 20), ..view(Some(BIG)) };
     let error = explainer.explain(&ExplainInput::new("c", &image, &large)).unwrap_err();
     assert!(error.to_string().contains("20 x 20 px"), "{error}");

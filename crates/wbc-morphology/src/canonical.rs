@@ -38,7 +38,8 @@ pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage
     let visible = visibility(&crop.mask(cell), fade_sigma as f32, rim);
     let table = StainTable::new(image, masks.nucleus(), background_colour(image));
     let channels: [Plane; 3] = std::array::from_fn(|c| {
-        let seen = crop.channel(image, c).zip(&visible.data).map(|(v, s)| table.levels[c][usize::from(v)] * s + 1.0 - s);
+        let seen =
+            crop.channel(image, c).zip(&visible.data).map(|(v, s)| table.levels[c][usize::from(v)] * s + 1.0 - s);
         let plane = Plane { data: seen.collect(), ..visible };
         let mut plane = if view_sigma > 0.3 { gaussian_blur(&plane, view_sigma as f32) } else { plane };
         plane.data.iter_mut().for_each(|v| *v = (*v * WHITE).clamp(0.0, 255.0).floor());

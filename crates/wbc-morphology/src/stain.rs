@@ -50,7 +50,13 @@ pub(crate) fn background_of_reduced(image: &RgbImage) -> [f32; 3] {
 fn level_at(histogram: &[usize], rank: f64) -> f64 {
     let order = |k: usize| {
         let mut seen = 0;
-        histogram.iter().position(|n| { seen += n; seen > k }).unwrap_or(histogram.len() - 1) as f64
+        histogram
+            .iter()
+            .position(|n| {
+                seen += n;
+                seen > k
+            })
+            .unwrap_or(histogram.len() - 1) as f64
     };
     let low = order(rank.floor() as usize);
     if rank.fract() == 0.0 { low } else { low + rank.fract() * (order(rank.floor() as usize + 1) - low) }

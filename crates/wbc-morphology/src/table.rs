@@ -133,13 +133,7 @@ impl MeasurementTable {
     ///
     /// # Errors
     /// [`TableError::Columns`] for a row of another length than the schema, [`TableError::Write`].
-    pub fn write(
-        &mut self,
-        id: &str,
-        path: &str,
-        flags: QualityFlags,
-        row: &MeasurementRow,
-    ) -> Result<(), TableError> {
+    pub fn write(&mut self, id: &str, path: &str, flags: QualityFlags, row: &MeasurementRow) -> Result<(), TableError> {
         if row.len() != self.names.len() {
             return Err(TableError::Columns { expected: self.names.len(), found: row.len(), id: id.into() });
         }
@@ -166,7 +160,8 @@ impl MeasurementTable {
             Some(Rows::Parquet(rows)) => rows.finish(),
             None => return Ok(()),
         };
-        let placed = finished.and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&self.temporary, &self.path));
+        let placed =
+            finished.and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&self.temporary, &self.path));
         if placed.is_err() {
             let _ = std::fs::remove_file(&self.temporary);
         }
@@ -209,12 +204,7 @@ fn write_csv(rows: &mut csv::Writer<File>, keys: [&str; 3], row: &MeasurementRow
     Ok(())
 }
 
-fn write_json(
-    rows: &mut BufWriter<File>,
-    keys: [&str; 3],
-    names: &[String],
-    row: &MeasurementRow,
-) -> io::Result<()> {
+fn write_json(rows: &mut BufWriter<File>, keys: [&str; 3], names: &[String], row: &MeasurementRow) -> io::Result<()> {
     let mut json = serde_json::Serializer::new(&mut *rows);
     let mut map = json.serialize_map(Some(keys.len() + row.len()))?;
     for (name, key) in KEY_COLUMNS.iter().zip(keys) {

@@ -141,9 +141,10 @@ impl CanonicalViewer {
         } else {
             canonical::pixels(image, &found.masks, side)
         };
-        let measurements = self.options.with_measurements.then(|| {
-            if missing { vec![None; self.schema.len()] } else { self.measured(image, &found.masks, factor) }
-        });
+        let measurements = self
+            .options
+            .with_measurements
+            .then(|| if missing { vec![None; self.schema.len()] } else { self.measured(image, &found.masks, factor) });
         CellView { pixels, measurements, flags }
     }
 
@@ -218,7 +219,13 @@ mod tests {
         let zoom = side as f32 / 100.0;
         RgbImage::from_fn(side, side, |x, y| {
             let r = (x as f32 / zoom - 52.0).hypot(y as f32 / zoom - 47.0);
-            Rgb(if r < 14.0 { [95, 40, 140] } else if r < 28.0 { [190, 172, 216] } else { [236, 232, 226] })
+            Rgb(if r < 14.0 {
+                [95, 40, 140]
+            } else if r < 28.0 {
+                [190, 172, 216]
+            } else {
+                [236, 232, 226]
+            })
         })
     }
 
@@ -251,7 +258,9 @@ mod tests {
         let (small, large) = (small.measurements.unwrap(), large.measurements.unwrap());
         let mut lengths = 0;
         for (i, def) in viewer.schema.measurements.iter().enumerate().filter(|(_, d)| d.unit == Unit::Px) {
-            if let (Some(a), Some(b)) = (small[i], large[i]) && a > 20.0 {
+            if let (Some(a), Some(b)) = (small[i], large[i])
+                && a > 20.0
+            {
                 assert!((b / a - 2.0).abs() < 0.1, "{}: {a} and {b}", def.name);
                 lengths += 1;
             }

@@ -11,6 +11,7 @@ const EXACT: f64 = 2e-6;
 /// OpenCV computes perimeters, ellipses and circles in 32 bits and depths in 1/256 px.
 const OPENCV: f64 = 2e-3;
 
+#[expect(clippy::print_stderr, reason = "says why a test was skipped")]
 fn dataset() -> Option<PathBuf> {
     let folder = std::env::var_os("WBC_CLIP_DATA").map(|d| Path::new(&d).join("zheng2018/Dataset 2"));
     if folder.is_none() {
@@ -90,7 +91,12 @@ fn co_occurrence_is_that_of_scikit_image() {
                     ("energy", found.energy),
                     ("correlation", found.correlation),
                 ] {
-                    assert_near(&format!("{} {name} {property} {offset:?}", item["id"]), found, expected(property), 1e-9);
+                    assert_near(
+                        &format!("{} {name} {property} {offset:?}", item["id"]),
+                        found,
+                        expected(property),
+                        1e-9,
+                    );
                 }
             }
         }

@@ -121,7 +121,10 @@ mod tests {
     fn ticks_are_round_numbers() {
         assert_eq!(labels(&Axis::round(0.13, 0.97, 0.0, 1.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&Axis::round(0.0, 1.0, 0.0, 1.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(labels(&Axis::tight(0.0, 2310.0, 0.0, 1.0)), ["0", "500", "1\u{202f}000", "1\u{202f}500", "2\u{202f}000"]);
+        assert_eq!(
+            labels(&Axis::tight(0.0, 2310.0, 0.0, 1.0)),
+            ["0", "500", "1\u{202f}000", "1\u{202f}500", "2\u{202f}000"]
+        );
         assert_eq!(labels(&Axis::round(-3.0, 4.0, 0.0, 1.0)), ["-4", "-2", "0", "2", "4"]);
         assert_eq!(labels(&Axis::round(0.0, 3e-5, 0.0, 1.0)), ["0", "1e-5", "2e-5", "3e-5"]);
     }
@@ -135,7 +138,9 @@ mod tests {
 
     #[test]
     fn a_constant_still_has_an_axis() {
-        for axis in [Axis::round(2.0, 2.0, 0.0, 100.0), Axis::tight(0.0, 0.0, 0.0, 100.0), Axis::log(2.0, 2.0, 0.0, 100.0)] {
+        for axis in
+            [Axis::round(2.0, 2.0, 0.0, 100.0), Axis::tight(0.0, 0.0, 0.0, 100.0), Axis::log(2.0, 2.0, 0.0, 100.0)]
+        {
             assert!(axis.ticks.len() >= 2, "{axis:?}");
             assert!(axis.at(1.0).is_finite());
         }

@@ -73,7 +73,8 @@ fn cell(right: bool, n: u64, total: u64, truth: &str, predicted: &str) -> Markup
     let share = if total == 0 { 0.0 } else { n as f64 / total as f64 };
     // Rare confusions would vanish in the background otherwise.
     let heat = if n == 0 { 0.0 } else { 6.0 + share * 94.0 };
-    let class = format!("heat {}{}", if right { "right" } else { "wrong" }, if heat > 55.0 { " strong" } else { "" });
+    // White letters are the more legible ones only on the darkest shades.
+    let class = format!("heat {}{}", if right { "right" } else { "wrong" }, if heat > 85.0 { " strong" } else { "" });
     let said = format!("{} predicted as {}: {n} of {total}", figures::spoken(truth), figures::spoken(predicted));
     html! {
         td class=(class) style=(format!("--heat:{heat:.1}%")) title=(said) {

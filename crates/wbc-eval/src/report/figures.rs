@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let written = [0.0, 0.5, 1234.0, 1_234_567.0, -2.25, 0.000_12, 0.000_001, 14.285_714, f64::INFINITY].map(number);
+        let written =
+            [0.0, 0.5, 1234.0, 1_234_567.0, -2.25, 0.000_12, 0.000_001, 14.285_714, f64::INFINITY].map(number);
         let expected =
             ["0", "0.5", "1\u{202f}234", "1\u{202f}234\u{202f}567", "-2.25", "0.00012", "1e-6", "14.29", "–"];
         assert_eq!(written, expected);

@@ -103,12 +103,12 @@ impl FeatureGroup for Percentiles {
                     define(part, &format!("{channel}_p{p}"), Unit::Colour, &definition, "numpy percentile, linear")
                 }));
             }
-            all.extend(
-                [("blue", "CIE b* < 115"), ("red", "CIE a* > 150"), ("bright", "CIE L* > 200")].map(|(name, rule)| {
+            all.extend([("blue", "CIE b* < 115"), ("red", "CIE a* > 150"), ("bright", "CIE L* > 200")].map(
+                |(name, rule)| {
                     let definition = format!("pixels with {rule} (8-bit scale) / all pixels of the {}", part.as_str());
                     define(part, &format!("{name}_fraction"), Unit::Ratio, &definition, OWN)
-                }),
-            );
+                },
+            ));
         }
         all
     }
@@ -124,9 +124,8 @@ impl FeatureGroup for Percentiles {
                 values.extend(pixels.iter().map(|i| channel[*i]));
                 push(out, percentiles(&mut values, PERCENTILES).map(|p| p.map(|v| RGB_SCALE * v)));
             }
-            let share = |is: &dyn Fn(usize) -> bool| {
-                pixels.iter().filter(|i| is(**i)).count() as f64 / pixels.len() as f64
-            };
+            let share =
+                |is: &dyn Fn(usize) -> bool| pixels.iter().filter(|i| is(**i)).count() as f64 / pixels.len() as f64;
             let shares =
                 || [share(&|i| b[i] < BLUE_BELOW), share(&|i| a[i] > RED_ABOVE), share(&|i| l[i] > BRIGHT_ABOVE)];
             push(out, (!pixels.is_empty()).then(shares));

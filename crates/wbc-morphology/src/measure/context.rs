@@ -1,7 +1,7 @@
 //! What all measurements of one cell share, computed once.
 
 use crate::ops::{Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
-use crate::stain::{StainTable, background_colour};
+use crate::stain::{background_colour, stain_normalised};
 use wbc_core::{CellMasks, Mask, RgbImage};
 
 /// A part of the cell.
@@ -69,16 +69,12 @@ impl CellContext {
 
         let crop_mask = |m: &Mask| Mask::from_fn(width, height, |x, y| m.as_slice()[(y + y0) * frame_width + x + x0]);
         let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let crop =
-            image::imageops::crop_imm(image, x0 as u32, y0 as u32, width as u32, height as u32).to_image();
-        let table = StainTable::new(&crop, &nucleus, background_colour(image));
-        let rgb = [0, 1, 2].map(|c| {
-            let data = crop.as_raw().iter().skip(c).step_by(3).map(|v| table.levels[c][usize::from(*v)]).collect();
-            Plane { width, height, data }
-        });
-        let levels_u8 = table.levels.map(|channel| channel.map(|v| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8));
+        let crop = image::imageops::crop_imm(image, x0 as u32, y0 as u32, width as u32, height as u32).to_image();
+        let (rgb, nucleus_od) = stain_normalised(&crop, &nucleus, background_colour(image));
         let mut u8_image = crop;
-        u8_image.pixels_mut().for_each(|p| (0..3).for_each(|c| p.0[c] = levels_u8[c][usize::from(p.0[c])]));
+        for (i, pixel) in u8_image.pixels_mut().enumerate() {
+            pixel.0 = [0, 1, 2].map(|c| (rgb[c].data[i] * WHITE_LEVEL).clamp(0.0, 255.0) as u8);
+        }
 
         let mut cytoplasm = Mask::from_fn(width, height, |x, y| {
             let i = y * width + x;
@@ -103,7 +99,7 @@ impl CellContext {
             hsv: hsv_u8_from_rgb(&u8_image),
             green_u8: u8_image.as_raw().iter().skip(1).step_by(3).copied().collect(),
             rgb,
-            nucleus_od: table.nucleus_od,
+            nucleus_od,
         })
     }
 

@@ -64,9 +64,8 @@ fn solve<const N: usize>(mut a: [[f64; N]; N], mut b: [f64; N]) -> Option<[f64; 
         b.swap(i, pivot);
         for row in i + 1..N {
             let factor = a[row][i] / a[i][i];
-            for column in i..N {
-                a[row][column] -= factor * a[i][column];
-            }
+            let upper = a[i];
+            a[row].iter_mut().zip(upper).skip(i).for_each(|(v, u)| *v -= factor * u);
             b[row] -= factor * b[i];
         }
     }

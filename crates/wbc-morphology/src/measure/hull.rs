@@ -36,11 +36,8 @@ pub(crate) fn convex_hull(points: &[Point]) -> Vec<Point> {
 /// Signed area of a closed polygon, in square pixels.
 pub(crate) fn signed_area(polygon: &[Point]) -> f64 {
     let next = polygon.iter().cycle().skip(1);
-    let doubled: i64 = polygon
-        .iter()
-        .zip(next)
-        .map(|(a, b)| i64::from(a.0) * i64::from(b.1) - i64::from(b.0) * i64::from(a.1))
-        .sum();
+    let doubled: i64 =
+        polygon.iter().zip(next).map(|(a, b)| i64::from(a.0) * i64::from(b.1) - i64::from(b.0) * i64::from(a.1)).sum();
     doubled as f64 / 2.0
 }
 

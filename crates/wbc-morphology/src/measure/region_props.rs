@@ -15,19 +15,54 @@ const N_VALUES: usize = 15;
 /// property of that name.
 const PROPERTIES: [(&str, Unit, &str, &str); N_VALUES] = [
     ("area", Unit::Px2, "number of pixels", "scikit-image regionprops"),
-    ("area_convex", Unit::Px2, "pixels whose centre lies in the hull of the pixels' edge midpoints", "scikit-image regionprops"),
+    (
+        "area_convex",
+        Unit::Px2,
+        "pixels whose centre lies in the hull of the pixels' edge midpoints",
+        "scikit-image regionprops",
+    ),
     ("equivalent_diameter_area", Unit::Px, "diameter of the disc of equal area", "scikit-image regionprops"),
-    ("perimeter", Unit::Px, "line through the centres of the border pixels, four neighbours", "scikit-image regionprops"),
+    (
+        "perimeter",
+        Unit::Px,
+        "line through the centres of the border pixels, four neighbours",
+        "scikit-image regionprops",
+    ),
     ("perimeter_crofton", Unit::Px, "perimeter by the Crofton formula, four directions", "scikit-image regionprops"),
-    ("axis_major_length", Unit::Px, "major axis of the ellipse with the same second moments", "scikit-image regionprops"),
-    ("axis_minor_length", Unit::Px, "minor axis of the ellipse with the same second moments", "scikit-image regionprops"),
-    ("feret_diameter_max", Unit::Px, "largest distance between points of the convex hull's outline", "scikit-image regionprops"),
-    ("eccentricity", Unit::Ratio, "focal distance / major axis of the ellipse with the same second moments", "scikit-image regionprops"),
+    (
+        "axis_major_length",
+        Unit::Px,
+        "major axis of the ellipse with the same second moments",
+        "scikit-image regionprops",
+    ),
+    (
+        "axis_minor_length",
+        Unit::Px,
+        "minor axis of the ellipse with the same second moments",
+        "scikit-image regionprops",
+    ),
+    (
+        "feret_diameter_max",
+        Unit::Px,
+        "largest distance between points of the convex hull's outline",
+        "scikit-image regionprops",
+    ),
+    (
+        "eccentricity",
+        Unit::Ratio,
+        "focal distance / major axis of the ellipse with the same second moments",
+        "scikit-image regionprops",
+    ),
     ("solidity", Unit::Ratio, "area / area_convex", "scikit-image regionprops"),
     ("extent", Unit::Ratio, "area / area of the bounding box", "scikit-image regionprops"),
     ("axis_ratio", Unit::Ratio, "axis_minor_length / axis_major_length", OWN),
     ("circularity", Unit::Ratio, "4 pi area / perimeter²", "scikit-image regionprops perimeter"),
-    ("circularity_crofton", Unit::Ratio, "4 pi area / perimeter_crofton²", "scikit-image regionprops perimeter_crofton"),
+    (
+        "circularity_crofton",
+        Unit::Ratio,
+        "4 pi area / perimeter_crofton²",
+        "scikit-image regionprops perimeter_crofton",
+    ),
     ("euler_number", Unit::Count, "components minus holes, eight neighbours", "scikit-image regionprops"),
 ];
 

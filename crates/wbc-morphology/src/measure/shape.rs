@@ -46,8 +46,9 @@ impl FeatureGroup for Shape {
         let ratio = |name: &str, definition: &str, source: &str| {
             define(self.compartment, name, Unit::Ratio, definition, source)
         };
-        let count =
-            |name: &str, definition: &str, source: &str| define(self.compartment, name, Unit::Count, definition, source);
+        let count = |name: &str, definition: &str, source: &str| {
+            define(self.compartment, name, Unit::Count, definition, source)
+        };
         let mut all = vec![
             count("components", "outer outlines of more than 5 points", "OpenCV findContours"),
             ratio("contour_circularity", "4 pi area / perimeter² of the outlines", "OpenCV arcLength"),

@@ -4,8 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use rand_free::noise;
 use rayon::prelude::*;
-use wbc_core::{Mask, Unit};
 use wbc_core::image::{Rgb, imageops};
+use wbc_core::{Mask, Unit};
 
 mod rand_free {
     /// A number in 0..1 that looks random and depends on position and seed only.
@@ -159,7 +159,8 @@ fn ratios_are_free_of_scale() {
     for ((definition, a), (_, b)) in small.iter().zip(&large) {
         let scale = 2f32.powi(definition.unit.pixel_power());
         // Pixels are coarse, and grit is as large as pixels.
-        let coarse = ["texture", "band_fine", "_std", "concavity", "hu", "offset"].iter().any(|s| definition.name.contains(s));
+        let coarse =
+            ["texture", "band_fine", "_std", "concavity", "hu", "offset"].iter().any(|s| definition.name.contains(s));
         let tolerance = if coarse { 0.5 } else { 0.08 };
         let b = b.map(|b| b / scale);
         assert!(difference(definition, *a, b) <= tolerance, "{}: {a:?} {b:?}", definition.name);

@@ -12,7 +12,8 @@ const CELL_DIAMETER_PX: f64 = 90.0;
 const LEVELS: usize = 32;
 const LEVEL_SHIFT: u32 = 3;
 const DISTANCES: [usize; 2] = [1, 3];
-const PROPERTIES: [(&str, fn(&GlcmProperties) -> f64); 4] = [
+type Property = (&'static str, fn(&GlcmProperties) -> f64);
+const PROPERTIES: [Property; 4] = [
     ("contrast", |p| p.contrast),
     ("homogeneity", |p| p.homogeneity),
     ("energy", |p| p.energy),

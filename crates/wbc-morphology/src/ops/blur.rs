@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn kernel_is_that_of_opencv() {
         // cv2.getGaussianKernel(11, 1.2)
-        let expected = [0.332452733, 0.234927151, 0.0828978233, 0.0146069537, 0.00128523572, 0.0000564693164];
+        let expected = [0.332_453, 0.234_927, 0.082_898, 0.014_607, 0.001_285, 0.000_056];
         for (a, b) in half_kernel(1.2).iter().zip(expected) {
             assert!((a - b).abs() < 1e-6);
         }

@@ -31,12 +31,6 @@ impl Plane {
     pub(crate) fn new(width: usize, height: usize) -> Self {
         Self { width, height, data: vec![0.0; width * height] }
     }
-
-    /// 1 where the mask is set.
-    pub(crate) fn from_mask(mask: &wbc_core::Mask) -> Self {
-        let data = mask.as_slice().iter().map(|m| f32::from(u8::from(*m))).collect();
-        Self { width: mask.width(), height: mask.height(), data }
-    }
 }
 
 /// OpenCV's `BORDER_REFLECT_101`: `dcb|abcd|cba`.

@@ -99,7 +99,8 @@ pub(crate) fn resize_mask(mask: &Mask, width: usize, height: usize) -> Mask {
 
 /// The source pixel under each target pixel's centre.
 pub(crate) fn resize_nearest_mask(mask: &Mask, width: usize, height: usize) -> Mask {
-    let at = |i: usize, target: usize, source: usize| ((2 * i + 1) * source / (2 * target)).min(source.saturating_sub(1));
+    let at =
+        |i: usize, target: usize, source: usize| ((2 * i + 1) * source / (2 * target)).min(source.saturating_sub(1));
     Mask::from_fn(width, height, |x, y| {
         mask.get(at(x, width, mask.width()) as isize, at(y, height, mask.height()) as isize)
     })

@@ -233,8 +233,7 @@ mod tests {
     fn the_best_path_is_closed_and_smooth() {
         let (angles, radii) = (32, 20);
         let wanted = |angle: usize| 10.0 + 4.0 * (angle as f32 * 0.196_35).sin();
-        let gain: Vec<f32> =
-            (0..angles * radii).map(|i| -((i % radii) as f32 - wanted(i / radii)).abs()).collect();
+        let gain: Vec<f32> = (0..angles * radii).map(|i| -((i % radii) as f32 - wanted(i / radii)).abs()).collect();
         let path = best_closed_path(&gain, radii);
         assert_eq!(path.len(), angles);
         for (angle, r) in path.iter().enumerate() {

@@ -41,7 +41,8 @@ impl Segmenter for GivenMasks {
         let (own_width, own_height) = (self.masks.cell().width(), self.masks.cell().height());
         let masks = if (width, height) == (own_width, own_height) {
             Some(self.masks.clone())
-        } else if (own_width * height).abs_diff(own_height * width) <= own_width.max(own_height).max(width).max(height) {
+        } else if (own_width * height).abs_diff(own_height * width) <= own_width.max(own_height).max(width).max(height)
+        {
             let resized = |mask| resize_nearest_mask(mask, width, height);
             CellMasks::new(resized(self.masks.nucleus()), resized(self.masks.cell())).ok()
         } else {

@@ -42,6 +42,9 @@ impl Default for VoteParams {
 /// belong to it. The cell is the closed contour around the nucleus' hull that separates its colours best from those
 /// outside, found by dynamic programming over angle and radius; pixels as faint as the background stay outside.
 ///
+/// Cells wedged between red cells can leak into them, and pale cytoplasm of a cell that fills much of the frame can be
+/// missed in part.
+///
 /// ```
 /// use wbc_core::{Segmenter, image::{Rgb, RgbImage}};
 /// use wbc_morphology::VoteSegmenter;
@@ -215,7 +218,13 @@ mod tests {
         RgbImage::from_fn(width, height, |x, y| {
             let distance = |c: &(f32, f32)| (x as f32 - c.0).hypot(y as f32 - c.1);
             let r = centres.iter().map(distance).fold(f32::INFINITY, f32::min);
-            Rgb(if r < 14.0 { [95, 40, 140] } else if r < 28.0 { [190, 172, 216] } else { BACKGROUND })
+            Rgb(if r < 14.0 {
+                [95, 40, 140]
+            } else if r < 28.0 {
+                [190, 172, 216]
+            } else {
+                BACKGROUND
+            })
         })
     }
 
@@ -249,7 +258,13 @@ mod tests {
     fn pale_nuclei_are_flagged() {
         let pale = RgbImage::from_fn(100, 100, |x, y| {
             let r = (x as f32 - 50.0).hypot(y as f32 - 50.0);
-            Rgb(if r < 14.0 { [205, 190, 220] } else if r < 28.0 { [225, 219, 225] } else { BACKGROUND })
+            Rgb(if r < 14.0 {
+                [205, 190, 220]
+            } else if r < 28.0 {
+                [225, 219, 225]
+            } else {
+                BACKGROUND
+            })
         });
         assert_eq!(flags(&pale).to_string(), "low_contrast");
     }
@@ -279,7 +294,13 @@ mod tests {
             let zoom = side as f32 / 100.0;
             let image = RgbImage::from_fn(side, side, |x, y| {
                 let r = (x as f32 / zoom - 50.0).hypot(y as f32 / zoom - 50.0);
-                Rgb(if r < 14.0 { [95, 40, 140] } else if r < 28.0 { [190, 172, 216] } else { BACKGROUND })
+                Rgb(if r < 14.0 {
+                    [95, 40, 140]
+                } else if r < 28.0 {
+                    [190, 172, 216]
+                } else {
+                    BACKGROUND
+                })
             });
             let masks = VoteSegmenter::default().segment(&image).masks;
             let share = masks.cell().area_px() as f32 / (side * side) as f32;

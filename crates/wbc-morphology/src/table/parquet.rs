@@ -62,7 +62,8 @@ impl ParquetRows {
         }
         let keys = self.keys.iter_mut().map(|c| Arc::new(c.finish()) as ArrayRef);
         let values = self.values.iter_mut().map(|c| Arc::new(c.finish()) as ArrayRef);
-        let batch = RecordBatch::try_new(self.schema.clone(), keys.chain(values).collect()).map_err(io::Error::other)?;
+        let batch =
+            RecordBatch::try_new(self.schema.clone(), keys.chain(values).collect()).map_err(io::Error::other)?;
         self.writer.write(&batch)?;
         self.writer.flush()?;
         self.waiting = 0;

@@ -30,7 +30,8 @@ fn written(name: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn csv_has_empty_fields_for_undefined_values() {
     let (_folder, path) = written("t.csv");
-    let expected = "id,path,flags,a.x,a.y\n\"one, \"\"two\"\"\",a/b.png,touches_frame;low_contrast,0.1,\nzwei,ü.png,,,-3\n";
+    let expected =
+        "id,path,flags,a.x,a.y\n\"one, \"\"two\"\"\",a/b.png,touches_frame;low_contrast,0.1,\nzwei,ü.png,,,-3\n";
     assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
 }
 

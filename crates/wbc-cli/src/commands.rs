@@ -1,0 +1,279 @@
+use crate::Done;
+use crate::args::{CaptionCommand, Cli, Command, DataCommand, Format};
+use crate::output::{note, print_failures, print_json, print_text};
+use crate::progress::Terminal;
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wbc_clip::core::{CellType, Warning};
+use wbc_clip::data::{DataStore, stats, verify};
+use wbc_clip::eval::{EvalDocument, TableStyle, render};
+use wbc_clip::{
+    DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
+};
+
+/// Where datasets lie.
+const DATA_VARIABLE: &str = "WBC_CLIP_DATA";
+
+/// Does what the command line asks.
+pub(crate) fn run(cli: &Cli) -> Result<Done> {
+    wbc_clip::device(&cli.device)?;
+    let session = session(cli)?;
+    match &cli.command {
+        Command::Demo { out } => {
+            let options = DemoOptions { device: cli.device.clone(), seed: cli.seed };
+            let document = wbc_clip::demo(out, &options, &session)?;
+            note(&format!("report: {}", out.join("report.html").display()));
+            evaluation(cli, &document)
+        }
+        Command::Data(command) => data(cli, command, &session),
+        Command::Segment { input, out } => {
+            let done = wbc_clip::segment(input, out, &session)?;
+            let text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
+            finish(cli, "wbc-clip.segment", &done, &done.errors, &text)
+        }
+        Command::Measure { input, masks, out } => {
+            let done = wbc_clip::measure(input, masks.as_deref(), out, &session)?;
+            let text = format!(
+                "{} cells, {} measurements each, in {}; {} without a cell",
+                done.n, done.n_measurements, out.display(), done.n_no_cell
+            );
+            finish(cli, "wbc-clip.measure", &done, &done.errors, &text)
+        }
+        Command::Caption(args) => match (&args.verify, &args.input, &args.captioners, &args.out) {
+            (Some(CaptionCommand::Verify { file }), ..) => caption_verify(cli, file, &session),
+            (None, Some(input), Some(captioners), Some(out)) => {
+                let done = wbc_clip::write_captions(input, captioners, out, cli.seed, &session)?;
+                let text = format!(
+                    "{} captions written for {} cells ({} had theirs), {} refused by the verifier, in {}",
+                    done.n_captions, done.n_cells, done.n_resumed, done.n_refused, out.display()
+                );
+                finish(cli, "wbc-clip.caption", &done, &done.errors, &text)
+            }
+            _ => Err(Error::Usage("INPUT, --captioners and --out are needed".into()).into()),
+        },
+        Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
+        Command::Eval { run, datasets, classes } => {
+            let run = Run::open(run, &cli.device)?;
+            let names = &session.store.cell_types;
+            let canonical = |c: &String| names.canonical(c).unwrap_or_else(|| CellType::new(c));
+            let classes = classes.as_ref().map(|all| all.iter().map(canonical).collect());
+            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0) };
+            let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
+            evaluation(cli, &document)
+        }
+        Command::Classify { input, run, out } => {
+            let run = Run::open(run, &cli.device)?;
+            let done = wbc_clip::classify(&run, input, &session)?;
+            if let Some(out) = out {
+                done.write_csv(&run, out)?;
+            }
+            let lines: Vec<String> = done
+                .cells
+                .iter()
+                .map(|c| format!("{}\t{}\t{:.3}\t{}", c.id, c.cell_type.value, c.cell_type.probability, c.flags))
+                .collect();
+            finish(cli, "wbc-clip.classify", &done, &done.errors, &lines.join("\n"))
+        }
+        Command::Embed { run, input, out } => {
+            let run = Run::open(run, &cli.device)?;
+            let (n, errors) = wbc_clip::embed(&run, input, out, &session)?;
+            let done = json!({ "n": n, "out": out.display().to_string(), "errors": errors });
+            finish(cli, "wbc-clip.embed", &done, &errors, &format!("{n} cells in {}", out.display()))
+        }
+        Command::Search { run, index, query, k } => {
+            let run = Run::open(run, &cli.device)?;
+            let query = match (&query.text, &query.image) {
+                (Some(text), _) => Query::Text(text.clone()),
+                (None, Some(image)) => Query::Image(image.clone()),
+                (None, None) => return Err(Error::Usage("--text or --image is needed".into()).into()),
+            };
+            let found = wbc_clip::search(&run, index, &query, *k, &session)?;
+            let lines: Vec<String> = found
+                .hits
+                .iter()
+                .map(|h| format!("{}\t{:.4}\t{}\t{}", h.rank, h.score, h.id, h.path.as_deref().unwrap_or("")))
+                .collect();
+            finish(cli, "wbc-clip.search", &found, &[], &lines.join("\n"))
+        }
+        Command::Explain { image, run, out, phrases } => {
+            let run = Run::open(run, &cli.device)?;
+            let options = ExplainOptions { phrases: phrases.clone() };
+            let explanation = wbc_clip::explain_image(&run, image, out.as_deref(), &options, &session)?;
+            if cli.json {
+                print_json(&explanation)?;
+            } else {
+                print_text(&explained(&explanation))?;
+            }
+            Ok(Done::All)
+        }
+        Command::Export { run, format, out } => {
+            let run = Run::open(run, &cli.device)?;
+            let format = match format {
+                Format::Safetensors => ExportFormat::Safetensors,
+            };
+            let files = wbc_clip::export(&run, format, out)?;
+            let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+            finish(cli, "wbc-clip.export", &json!({ "files": files }), &[], &files.join("\n"))
+        }
+    }
+}
+
+fn session(cli: &Cli) -> Result<Session> {
+    let store = DataStore::new(std::env::var_os(DATA_VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from));
+    let session = Session {
+        store,
+        cache: if cli.no_cache { None } else { cli.cache.clone().or_else(user_cache) },
+        threads: cli.threads,
+        progress: Arc::new(Terminal::default()),
+        ..Session::default()
+    };
+    let cancel = session.cancel.clone();
+    ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(130); // asked twice: at once
+        }
+        note("stopping after the current step; once more to stop at once");
+        cancel.cancel();
+    })?;
+    Ok(session)
+}
+
+fn user_cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CACHE_HOME")
+        .or_else(|| set("HOME").map(|h| h.join(".cache")))
+        .or_else(|| set("LOCALAPPDATA"))?;
+    Some(base.join("wbc-clip").join("views"))
+}
+
+/// Prints a result as table or JSON with `schema` and `version`, and what failed on standard error.
+fn finish(cli: &Cli, schema: &str, result: &impl Serialize, errors: &[Warning], text: &str) -> Result<Done> {
+    if cli.json {
+        let mut document = json!({ "schema": schema, "version": 1 });
+        if let (Some(all), serde_json::Value::Object(own)) = (document.as_object_mut(), serde_json::to_value(result)?) {
+            all.extend(own);
+        }
+        print_json(&document)?;
+    } else {
+        print_text(text)?;
+    }
+    print_failures(errors);
+    Ok(if errors.is_empty() { Done::All } else { Done::Partly })
+}
+
+fn evaluation(cli: &Cli, document: &EvalDocument) -> Result<Done> {
+    if cli.json {
+        print_json(document)?;
+    } else {
+        print_text(&render(document, TableStyle::Text))?;
+    }
+    print_failures(&document.errors);
+    Ok(if document.errors.is_empty() { Done::All } else { Done::Partly })
+}
+
+fn train(cli: &Cli, config: &std::path::Path, resume: bool, changes: &[String], session: &Session) -> Result<Done> {
+    let mut changes = changes.to_vec();
+    if let Some(seed) = cli.seed {
+        changes.push(format!("seed={seed}"));
+    }
+    if cli.device != "flex" {
+        changes.push(format!("device={:?}", cli.device));
+    }
+    let config = RunConfig::load(config, &changes)?;
+    wbc_clip::device(&config.device)?;
+    let outcome = wbc_clip::train(&config, resume, session)?;
+    let metrics = outcome.validation.as_ref().map(|v| v.metrics.clone()).unwrap_or_default();
+    let mut text = format!("{} steps, run folder {}", outcome.steps, config.out.display());
+    for (name, value) in &metrics {
+        text.push_str(&format!("\n{name}\t{value:.4}"));
+    }
+    let done = json!({
+        "out": config.out.display().to_string(),
+        "steps": outcome.steps,
+        "kept_step": outcome.kept_step,
+        "wait_share": outcome.wait_share,
+        "validation": metrics,
+    });
+    finish(cli, "wbc-clip.train", &done, &[], &text)
+}
+
+fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Result<Done> {
+    let lines = wbc_clip::verify_captions(file, session)?;
+    let refused: Vec<&wbc_clip::caption::LineReport> = lines.iter().filter(|l| !l.is_faithful()).collect();
+    let shown: Vec<String> = refused
+        .iter()
+        .map(|l| {
+            let id = l.id.as_ref().map_or("?", |id| id.0.as_str());
+            let cause = l.error.clone().or_else(|| l.verification.as_ref().map(|v| format!("{:?}", v.outcome)));
+            format!("line {}\t{id}\t{}", l.line, cause.unwrap_or_default())
+        })
+        .collect();
+    let errors: Vec<Warning> = shown
+        .iter()
+        .map(|s| Warning { item: file.display().to_string(), cause: s.clone() })
+        .collect();
+    let done = json!({
+        "n": lines.len(), "n_faithful": lines.len() - refused.len(), "refused": refused, "errors": errors,
+    });
+    let text = format!("{} of {} captions are faithful", lines.len() - refused.len(), lines.len());
+    finish(cli, "wbc-clip.caption.verify", &done, &errors, &text)
+}
+
+fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
+    match command {
+        DataCommand::List => {
+            let registry = &session.store.registry;
+            let mut rows = Vec::new();
+            let mut lines = Vec::new();
+            for id in registry.ids() {
+                let entry = registry.get(id).map_err(Error::from)?;
+                let opened = id.parse().map_err(Error::from).and_then(|r| Ok(session.store.open(&r)?));
+                let n = opened.as_ref().ok().map(|d| d.samples.len());
+                let cause = opened.as_ref().err().map(ToString::to_string);
+                let present = n.map_or("absent".into(), |n| format!("{n} cells"));
+                lines.push(format!("{id}\t{present}\t{}\t{}", entry.licence, entry.title));
+                rows.push(json!({
+                    "id": id, "title": entry.title, "licence": entry.licence, "homepage": entry.homepage,
+                    "n": n, "absent_because": cause,
+                }));
+            }
+            finish(cli, "wbc-clip.data.list", &json!({ "datasets": rows }), &[], &lines.join("\n"))
+        }
+        DataCommand::Verify { id } => {
+            let report = verify(&session.store, id, session.progress.as_ref(), &session.cancel).map_err(Error::from)?;
+            let text = if report.is_ok() { format!("{id}: all is well") } else { format!("{id}: damaged") };
+            finish(cli, "wbc-clip.data.verify", &report, &report.failures, &text)
+        }
+        DataCommand::Stats { id } => {
+            let dataset = session.open(id)?;
+            let stats = stats(&dataset);
+            let text = serde_json::to_string_pretty(&stats)?;
+            finish(cli, "wbc-clip.data.stats", &stats, &stats.warnings, &text)
+        }
+        DataCommand::Export { id, to } => {
+            let dataset = session.open(id)?;
+            let report = wbc_clip::data::export(&dataset, to).map_err(Error::from)?;
+            finish(cli, "wbc-clip.data.export", &report, &report.warnings, &format!("{} cells in {}", report.n, to.display()))
+        }
+    }
+}
+
+/// A decision in a few lines.
+fn explained(e: &wbc_clip::explain::Explanation) -> String {
+    let mut lines = vec![format!("{}\t{:.3}", e.cell_type.value, e.cell_type.probability)];
+    for a in &e.attributes {
+        let measured = a.measured.as_ref().map_or(String::new(), |m| {
+            let agrees = if m.decision.value == a.text.value { "measured too" } else { "measured otherwise" };
+            format!("\t{agrees}: {} {:.2}", m.decision.value, m.decision.probability)
+        });
+        lines.push(format!("{}\t{}\t{:.2}{measured}", a.name, a.text.value, a.text.probability));
+    }
+    for m in e.measurements.iter().flatten().take(5) {
+        lines.push(format!("{}\t{:.3}", m.name, m.value));
+    }
+    lines.extend(e.notes.iter().cloned());
+    lines.join("\n")
+}
