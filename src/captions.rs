@@ -40,10 +40,8 @@ pub fn write_captions(
     seed: Option<u64>,
     session: &Session,
 ) -> Result<CaptionSummary, Error> {
-    let invalid = |e: &dyn std::fmt::Display| Error::Config {
-        place: captioners.display().to_string(),
-        cause: e.to_string(),
-    };
+    let invalid =
+        |e: &dyn std::fmt::Display| Error::Config { place: captioners.display().to_string(), cause: e.to_string() };
     let config = CaptionersConfig::from_toml(&read_text(captioners)?).map_err(|e| invalid(&e))?;
     let dataset = session.open(input)?;
     let captioner = config.build(&dataset.schema).map_err(|e| invalid(&e))?;
@@ -78,11 +76,9 @@ pub fn write_captions(
             let values = views.measurements.as_ref().filter(|_| found)?.row(row);
             Some(values.iter().map(|v| v.is_finite().then_some(*v)).collect::<Vec<_>>())
         });
-        let cell = CellDescription {
-            annotation: &sample.annotation,
-            measured: row.as_ref().map(|row| (&schema, row)),
-        };
-        let name = u64::from_le_bytes(blake3::hash(sample.id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
+        let cell = CellDescription { annotation: &sample.annotation, measured: row.as_ref().map(|row| (&schema, row)) };
+        let name =
+            u64::from_le_bytes(blake3::hash(sample.id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
         let seed = rand::Rng::random(&mut seeded_rng(&[seed.unwrap_or(config.seed), STREAM, name]));
         match captioner.captions(&cell, per_cell, seed) {
             Ok(captions) => {

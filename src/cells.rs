@@ -54,19 +54,26 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
     quality.write_record(["id", "path", "flags"]).map_err(csv_failed)?;
     let warnings = opening_warnings(dataset.warnings);
     let (mut n, mut n_no_cell) = (0, 0);
-    for_each_image(&dataset.samples, session, "segmenting", &warnings, |sample, image| {
-        let found = segmenter.segment(image);
-        let path = item_path(out, &sample.id.0, "png")?;
-        if let Some(parent) = path.parent() {
-            make_dir(parent)?;
-        }
-        write_atomic(&path, png(&found.masks.to_image())?)?;
-        Ok(found.flags)
-    }, |sample, flags| {
-        n += 1;
-        n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
-        quality.write_record([&sample.id.0, &shown_path(sample), &flags.to_string()]).map_err(csv_failed)
-    })?;
+    for_each_image(
+        &dataset.samples,
+        session,
+        "segmenting",
+        &warnings,
+        |sample, image| {
+            let found = segmenter.segment(image);
+            let path = item_path(out, &sample.id.0, "png")?;
+            if let Some(parent) = path.parent() {
+                make_dir(parent)?;
+            }
+            write_atomic(&path, png(&found.masks.to_image())?)?;
+            Ok(found.flags)
+        },
+        |sample, flags| {
+            n += 1;
+            n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+            quality.write_record([&sample.id.0, &shown_path(sample), &flags.to_string()]).map_err(csv_failed)
+        },
+    )?;
     let content = quality.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     write_atomic(&quality_path, content)?;
     Ok(SegmentSummary { n, n_no_cell, errors: warnings.sorted() })
@@ -86,20 +93,27 @@ pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session)
     let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
     let warnings = opening_warnings(dataset.warnings);
     let (mut n, mut n_no_cell) = (0, 0);
-    for_each_image(&dataset.samples, session, "measuring", &warnings, |sample, image| {
-        let view = match masks {
-            None => viewer.view(image),
-            Some(folder) => {
-                let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
-                viewer.view_segmented(image, &Segmentation { masks, flags: QualityFlags::NONE })
-            }
-        };
-        Ok((view.measurements.unwrap_or_else(|| vec![None; schema.len()]), view.flags))
-    }, |sample, (row, flags)| {
-        n += 1;
-        n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
-        Ok(table.write(&sample.id.0, &shown_path(sample), flags, &row)?)
-    })?;
+    for_each_image(
+        &dataset.samples,
+        session,
+        "measuring",
+        &warnings,
+        |sample, image| {
+            let view = match masks {
+                None => viewer.view(image),
+                Some(folder) => {
+                    let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
+                    viewer.view_segmented(image, &Segmentation { masks, flags: QualityFlags::NONE })
+                }
+            };
+            Ok((view.measurements.unwrap_or_else(|| vec![None; schema.len()]), view.flags))
+        },
+        |sample, (row, flags)| {
+            n += 1;
+            n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+            Ok(table.write(&sample.id.0, &shown_path(sample), flags, &row)?)
+        },
+    )?;
     table.finish()?;
     Ok(MeasureSummary { n, n_no_cell, n_measurements: schema.len(), errors: warnings.sorted() })
 }
@@ -164,7 +178,11 @@ fn read_masks(path: &Path, image: &RgbImage, limits: &Limits) -> Result<CellMask
     if grey.dimensions() != image.dimensions() {
         return Err(Error::Data(format!(
             "the mask is {} x {} px, the image {} x {}: {}",
-            grey.width(), grey.height(), image.width(), image.height(), path.display()
+            grey.width(),
+            grey.height(),
+            image.width(),
+            image.height(),
+            path.display()
         )));
     }
     Ok(CellMasks::from_image(&grey))

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use wbc_contrastive::{ModelConfig, OptimiserConfig};
 use wbc_core::CellType;
 use wbc_data::{Augmentation, HospitalShift};
-use wbc_encoders::{
-    ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, TextConfig, TokenizerConfig,
-};
+use wbc_encoders::{ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, TextConfig, TokenizerConfig};
 
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -187,10 +185,8 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Config`] naming file, line and key; [`Error::Io`].
     pub fn load(path: &Path, changes: &[String]) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::Config {
-            place: path.display().to_string(),
-            cause: e.to_string(),
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::Config { place: path.display().to_string(), cause: e.to_string() })?;
         Self::parse(&text, changes, &path.display().to_string())
     }
 

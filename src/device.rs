@@ -22,7 +22,9 @@ pub fn compiled_devices() -> Vec<&'static str> {
 /// [`Error::Device`] for a name that is unknown, not compiled in, or an index that is not there.
 pub fn device(name: &str) -> Result<Device, Error> {
     let (kind, index) = match name.split_once(':') {
-        Some((kind, index)) => (kind, Some(index.parse::<usize>().map_err(|_| refused(name, "the index is no number"))?)),
+        Some((kind, index)) => {
+            (kind, Some(index.parse::<usize>().map_err(|_| refused(name, "the index is no number"))?))
+        }
         None => (name, None),
     };
     match (kind, index) {

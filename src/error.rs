@@ -93,7 +93,9 @@ impl Error {
                 | Self::Config { .. }
                 | Self::Usage(_)
                 | Self::Table(wbc_morphology::TableError::UnknownFormat { .. })
-                | Self::Train(TrainError::Config { .. } | TrainError::Encoder(wbc_encoders::EncoderError::Config { .. }))
+                | Self::Train(
+                    TrainError::Config { .. } | TrainError::Encoder(wbc_encoders::EncoderError::Config { .. })
+                )
                 | Self::Encoder(wbc_encoders::EncoderError::Config { .. })
         )
     }

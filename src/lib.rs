@@ -67,9 +67,7 @@ mod train;
 pub use captions::{CaptionSummary, verify_captions, write_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
 pub use classify::{Classification, ClassifySummary, classify};
-pub use config::{
-    BranchKind, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind,
-};
+pub use config::{BranchKind, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind};
 pub use demo::{DemoOptions, demo};
 pub use device::{compiled_devices, device};
 pub use error::Error;

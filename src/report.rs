@@ -162,7 +162,10 @@ fn spread(rows: &[usize], samples: &[Sample]) -> Vec<usize> {
     for (row, sample) in rows.iter().enumerate() {
         by_type.entry(samples[*sample].annotation.cell_type.clone()).or_default().push(row);
     }
-    (0..N_PICTURES).flat_map(|i| by_type.values().filter_map(move |rows| rows.get(i).copied())).take(N_PICTURES).collect()
+    (0..N_PICTURES)
+        .flat_map(|i| by_type.values().filter_map(move |rows| rows.get(i).copied()))
+        .take(N_PICTURES)
+        .collect()
 }
 
 fn picture(sample: &Sample, session: &Session) -> Result<Picture, Error> {

@@ -47,7 +47,9 @@ impl Run {
             }
         }
         if !folder.join(WEIGHTS).is_file() {
-            return Err(refused(format!("{WEIGHTS} is missing: the training has not finished, continue it with --resume")));
+            return Err(refused(format!(
+                "{WEIGHTS} is missing: the training has not finished, continue it with --resume"
+            )));
         }
         let place = folder.join(CONFIG);
         let config = RunConfig::parse(&read_text(&place)?, &[], &place.display().to_string())
@@ -55,8 +57,8 @@ impl Run {
         let preprocess = Preprocess::from_json(&read_text(&folder.join(PREPROCESS))?)?;
         let tokenizer = Tokenizer::load(&folder.join(TOKENIZER))?;
         let prompts = PromptSets::from_toml(&read_text(&folder.join(PROMPTS))?)?;
-        let schema: AttributeSchema = serde_json::from_str(&read_text(&folder.join(SCHEMA))?)
-            .map_err(|e| refused(format!("{SCHEMA}: {e}")))?;
+        let schema: AttributeSchema =
+            serde_json::from_str(&read_text(&folder.join(SCHEMA))?).map_err(|e| refused(format!("{SCHEMA}: {e}")))?;
         let types = prompts
             .get(TYPE_FACT)
             .ok_or_else(|| refused(format!("{PROMPTS} has no set `{TYPE_FACT}`")))?
@@ -69,9 +71,7 @@ impl Run {
         let empty = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &device)?;
         let model = load_weights(empty, &folder.join(WEIGHTS))?;
         let reference = match folder.join(REFERENCE) {
-            path if path.is_file() => {
-                Some(TrainingReference::from_json(&read_text(&path)?)?)
-            }
+            path if path.is_file() => Some(TrainingReference::from_json(&read_text(&path)?)?),
             _ => None,
         };
         let space = FactSpace::new(types, schema);
@@ -135,7 +135,10 @@ fn viewer_from_spec(spec: &ViewerSpec) -> Result<Arc<dyn CellViewer>, Error> {
     if plain.spec() == spec {
         return Ok(Arc::new(plain));
     }
-    Err(Error::Data(format!("the run needs the viewer `{}` version {}, which this program does not have", spec.name, spec.version)))
+    Err(Error::Data(format!(
+        "the run needs the viewer `{}` version {}, which this program does not have",
+        spec.name, spec.version
+    )))
 }
 
 /// Writes what a run folder holds apart from logs and weights.

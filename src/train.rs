@@ -72,8 +72,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
 
     let taped = untaped.clone().autodiff();
     let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-    let mut model =
-        WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &taped)?;
+    let mut model = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &taped)?;
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
     }
@@ -133,7 +132,11 @@ fn same_config(config: &RunConfig, folder: &Path) -> Result<(), Error> {
 fn candidate_types(config: &RunConfig, training: &Dataset) -> Result<Vec<CellType>, Error> {
     let types = if config.types.is_empty() { training.classes.clone() } else { config.types.clone() };
     if types.len() < 2 {
-        return Err(Error::Data(format!("training needs at least two cell types, {} has {}", training.id, types.len())));
+        return Err(Error::Data(format!(
+            "training needs at least two cell types, {} has {}",
+            training.id,
+            types.len()
+        )));
     }
     Ok(types)
 }
@@ -238,4 +241,3 @@ impl CaptionSource for Written {
         Ok(captions[seeded_rng(&[seed]).random_range(0..captions.len())].clone())
     }
 }
-

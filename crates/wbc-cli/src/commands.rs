@@ -10,9 +10,7 @@ use std::sync::Arc;
 use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::{DataStore, stats, verify};
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
-use wbc_clip::{
-    DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
-};
+use wbc_clip::{DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session};
 
 /// Where datasets lie.
 const DATA_VARIABLE: &str = "WBC_CLIP_DATA";
@@ -38,7 +36,10 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let done = wbc_clip::measure(input, masks.as_deref(), out, &session)?;
             let text = format!(
                 "{} cells, {} measurements each, in {}; {} without a cell",
-                done.n, done.n_measurements, out.display(), done.n_no_cell
+                done.n,
+                done.n_measurements,
+                out.display(),
+                done.n_no_cell
             );
             finish(cli, "wbc-clip.measure", &done, &done.errors, &text)
         }
@@ -48,7 +49,11 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
                 let done = wbc_clip::write_captions(input, captioners, out, cli.seed, &session)?;
                 let text = format!(
                     "{} captions written for {} cells ({} had theirs), {} refused by the verifier, in {}",
-                    done.n_captions, done.n_cells, done.n_resumed, done.n_refused, out.display()
+                    done.n_captions,
+                    done.n_cells,
+                    done.n_resumed,
+                    done.n_refused,
+                    out.display()
                 );
                 finish(cli, "wbc-clip.caption", &done, &done.errors, &text)
             }
@@ -143,9 +148,8 @@ fn session(cli: &Cli) -> Result<Session> {
 
 fn user_cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = set("XDG_CACHE_HOME")
-        .or_else(|| set("HOME").map(|h| h.join(".cache")))
-        .or_else(|| set("LOCALAPPDATA"))?;
+    let base =
+        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|h| h.join(".cache"))).or_else(|| set("LOCALAPPDATA"))?;
     Some(base.join("wbc-clip").join("views"))
 }
 
@@ -211,10 +215,8 @@ fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Resul
             format!("line {}\t{id}\t{}", l.line, cause.unwrap_or_default())
         })
         .collect();
-    let errors: Vec<Warning> = shown
-        .iter()
-        .map(|s| Warning { item: file.display().to_string(), cause: s.clone() })
-        .collect();
+    let errors: Vec<Warning> =
+        shown.iter().map(|s| Warning { item: file.display().to_string(), cause: s.clone() }).collect();
     let done = json!({
         "n": lines.len(), "n_faithful": lines.len() - refused.len(), "refused": refused, "errors": errors,
     });
@@ -256,7 +258,13 @@ fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
         DataCommand::Export { id, to } => {
             let dataset = session.open(id)?;
             let report = wbc_clip::data::export(&dataset, to).map_err(Error::from)?;
-            finish(cli, "wbc-clip.data.export", &report, &report.warnings, &format!("{} cells in {}", report.n, to.display()))
+            finish(
+                cli,
+                "wbc-clip.data.export",
+                &report,
+                &report.warnings,
+                &format!("{} cells in {}", report.n, to.display()),
+            )
         }
     }
 }

@@ -10,7 +10,18 @@ pub(crate) fn start_logging(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let names = ["wbc_clip", "wbc_core", "wbc_morphology", "wbc_caption", "wbc_data", "wbc_encoders", "wbc_contrastive", "wbc_retrieval", "wbc_eval", "wbc_explain"];
+    let names = [
+        "wbc_clip",
+        "wbc_core",
+        "wbc_morphology",
+        "wbc_caption",
+        "wbc_data",
+        "wbc_encoders",
+        "wbc_contrastive",
+        "wbc_retrieval",
+        "wbc_eval",
+        "wbc_explain",
+    ];
     let filter = names.map(|n| format!("{n}={level}")).join(",");
     let built = EnvFilter::try_new(format!("error,{filter}")).unwrap_or_default();
     let log = tracing_subscriber::fmt().with_env_filter(built).with_writer(std::io::stderr).with_target(false);

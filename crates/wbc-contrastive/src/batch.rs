@@ -36,7 +36,8 @@ impl NormalisedMeasurements {
     }
 
     fn gather(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let take = |from: &[f32]| rows.iter().flat_map(|r| &from[r * self.width..(r + 1) * self.width]).copied().collect();
+        let take =
+            |from: &[f32]| rows.iter().flat_map(|r| &from[r * self.width..(r + 1) * self.width]).copied().collect();
         (take(&self.values), take(&self.mask))
     }
 

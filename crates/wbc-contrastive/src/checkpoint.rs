@@ -52,7 +52,12 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`] with what the system said, a full disk for example.
-    pub fn save<M: Module>(&self, model: &M, optimiser: &ModuleOptimizer, state: &TrainState) -> Result<(), TrainError> {
+    pub fn save<M: Module>(
+        &self,
+        model: &M,
+        optimiser: &ModuleOptimizer,
+        state: &TrainState,
+    ) -> Result<(), TrainError> {
         let scratch = self.root.join("writing");
         self.write(&scratch, model, optimiser, state).map_err(|cause| {
             // what was half written only takes space that the user now lacks
@@ -152,7 +157,11 @@ impl CheckpointStore {
         let bytes = fs::read(path.join(STATE)).map_err(|e| e.to_string())?;
         let state: TrainState = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
         if state.version != TrainState::VERSION {
-            return Err(format!("made by another version: {} where {} is expected", state.version, TrainState::VERSION));
+            return Err(format!(
+                "made by another version: {} where {} is expected",
+                state.version,
+                TrainState::VERSION
+            ));
         }
         if state.fingerprint != fingerprint {
             return Err("made with another configuration or other data".into());

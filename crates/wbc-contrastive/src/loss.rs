@@ -107,7 +107,12 @@ mod tests {
 
     fn run(loss: &dyn ContrastiveLoss, cosine: [[f32; 2]; 2], scale: f32, bias: f32, targets: &PairTargets) -> f64 {
         let d = Device::flex();
-        value(loss.loss(Tensor::from_floats(cosine, &d), Tensor::from_floats([scale], &d), Tensor::from_floats([bias], &d), targets))
+        value(loss.loss(
+            Tensor::from_floats(cosine, &d),
+            Tensor::from_floats([scale], &d),
+            Tensor::from_floats([bias], &d),
+            targets,
+        ))
     }
 
     fn diagonal() -> PairTargets {

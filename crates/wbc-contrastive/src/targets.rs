@@ -156,9 +156,8 @@ impl PairTargets {
     /// `positive` and `known`, both `[n_images, n_captions]`, on the untaped device.
     pub(crate) fn tensors(&self, device: &Device) -> (Tensor<2>, Tensor<2>) {
         let device = device.clone().inner();
-        let tensor = |v: &Vec<f32>| {
-            Tensor::from_data(TensorData::new(v.clone(), [self.n_images, self.n_captions]), &device)
-        };
+        let tensor =
+            |v: &Vec<f32>| Tensor::from_data(TensorData::new(v.clone(), [self.n_images, self.n_captions]), &device);
         (tensor(&self.positive), tensor(&self.known))
     }
 }

@@ -4,9 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
 use wbc_core::{Embeddings, PromptSet, PromptSets};
 use wbc_data::{ViewSet, pixels_as_f32};
-use wbc_encoders::{
-    Branches, ImageEncoder, ImageInput, ImageOutput, Mode, Preprocess, TextEncoder, Tokenizer,
-};
+use wbc_encoders::{Branches, ImageEncoder, ImageInput, ImageOutput, Mode, Preprocess, TextEncoder, Tokenizer};
 
 /// Cells or texts per forward pass.
 const BATCH: usize = 128;
@@ -43,7 +41,9 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
     ) -> Result<ImageInput, TrainError> {
         let wanted = self.preprocess.statistics.as_ref().filter(|_| branches != Branches::Pixels);
         let measurements = wanted
-            .map(|s| Ok::<_, TrainError>(NormalisedMeasurements::new(views, s, length_scale)?.batch(rows, &self.device)))
+            .map(|s| {
+                Ok::<_, TrainError>(NormalisedMeasurements::new(views, s, length_scale)?.batch(rows, &self.device))
+            })
             .transpose()?;
         self.input(views, rows, measurements, branches)
     }

@@ -362,9 +362,10 @@ impl<'a> Context<'a> {
                 .pixels
                 .as_ref()
                 .map(|p| Tensor::from_data(TensorData::new(p.clone(), [rows.len(), 3, side, side]), device)),
-            measurements: self.measurements.as_ref().map(|m| {
-                m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, device)
-            }),
+            measurements: self
+                .measurements
+                .as_ref()
+                .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, device)),
         };
         let image = l2_normalised(model.image.forward(input, &mut Mode::Train(&mut rng)).pooled);
         let encode = |texts: &[&str], rng: &mut dyn rand::RngCore| -> Result<Tensor<2>, TrainError> {

@@ -54,8 +54,13 @@ impl Tokenizer {
             .initial_alphabet(ALPHABET.map(|c| c.to_ascii_lowercase()).collect())
             .build();
         let model = BPE::builder().unk_token(UNKNOWN.into()).build().map_err(failed)?;
-        let mut trained: TokenizerImpl<BPE, NormalizerWrapper, BertPreTokenizer, TemplateProcessing, tokenizers::decoders::bpe::BPEDecoder> =
-            TokenizerImpl::new(model);
+        let mut trained: TokenizerImpl<
+            BPE,
+            NormalizerWrapper,
+            BertPreTokenizer,
+            TemplateProcessing,
+            tokenizers::decoders::bpe::BPEDecoder,
+        > = TokenizerImpl::new(model);
         trained.with_normalizer(Some(Sequence::new(vec![NFKC.into(), Lowercase.into()])));
         trained.with_pre_tokenizer(Some(BertPreTokenizer));
         trained.train(&mut trainer, texts).map_err(failed)?;
@@ -77,8 +82,10 @@ impl Tokenizer {
     /// [`EncoderError::Tokenizer`] when it does not parse or has no padding token.
     pub fn from_json(bytes: &[u8]) -> Result<Self, EncoderError> {
         let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
-        let pad_id =
-            [PAD, "<pad>", "<|endoftext|>"].iter().find_map(|t| inner.token_to_id(t)).ok_or_else(|| failed("no padding token"))?;
+        let pad_id = [PAD, "<pad>", "<|endoftext|>"]
+            .iter()
+            .find_map(|t| inner.token_to_id(t))
+            .ok_or_else(|| failed("no padding token"))?;
         Ok(Self { inner, pad_id })
     }
 

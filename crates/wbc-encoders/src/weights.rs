@@ -9,7 +9,8 @@ use std::path::Path;
 /// # Errors
 /// [`EncoderError::Weights`] when the file cannot be written.
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
-    let mut store = SafetensorsStore::from_file(path).overwrite(true).metadata("wbc_clip_version", env!("CARGO_PKG_VERSION"));
+    let mut store =
+        SafetensorsStore::from_file(path).overwrite(true).metadata("wbc_clip_version", env!("CARGO_PKG_VERSION"));
     model.save_into(&mut store).map_err(|e| refused(e, path))
 }
 

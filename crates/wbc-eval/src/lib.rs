@@ -47,9 +47,7 @@ pub use document::{
 };
 pub use error::EvalError;
 pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
-pub use report::{
-    Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics,
-};
+pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
 pub use table::{TableStyle, render};
 pub use validator::ZeroShotValidator;
 pub use zero_shot::{Answers, ask};

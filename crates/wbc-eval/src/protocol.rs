@@ -10,9 +10,7 @@ use crate::zero_shot::{Answers, ask};
 use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
 use wbc_contrastive::TrainedModel;
-use wbc_core::{
-    Annotation, AttributeSchema, Captioner, CellDescription, CellType, Embeddings, Sample, seeded_rng,
-};
+use wbc_core::{Annotation, AttributeSchema, Captioner, CellDescription, CellType, Embeddings, Sample, seeded_rng};
 use wbc_data::ViewSet;
 use wbc_encoders::{Branches, ImageTower, TextEncoder};
 use wbc_retrieval::{PerQuery, Relevance, evaluate_per_query};
@@ -173,8 +171,7 @@ impl<T: TextEncoder> Judge<'_, T> {
         }
         let set = &self.trained.prompts.sets[0];
         let ensembles = self.trained.prompt_ensembles(set)?;
-        let answers =
-            Answers::new(&cells.select(&known), &ensembles, self.candidates, self.trained.prompt_scale())?;
+        let answers = Answers::new(&cells.select(&known), &ensembles, self.candidates, self.trained.prompt_scale())?;
         let truth: Vec<usize> = known.iter().filter_map(|i| self.labels[*i]).collect();
         let tops: Vec<(usize, f32)> = (0..known.len()).map(|i| answers.top(i)).collect();
         let predicted: Vec<usize> = tops.iter().map(|t| t.0).collect();
@@ -221,8 +218,7 @@ impl<T: TextEncoder> Judge<'_, T> {
         }
         let mut judged = Vec::new();
         for (a, set) in self.trained.prompts.sets.iter().skip(1).enumerate() {
-            let truth: Vec<Option<u8>> =
-                self.annotations.iter().map(|n| n.values.get(a).copied().flatten()).collect();
+            let truth: Vec<Option<u8>> = self.annotations.iter().map(|n| n.values.get(a).copied().flatten()).collect();
             if truth.iter().all(Option::is_none) {
                 continue;
             }
@@ -288,7 +284,15 @@ impl<T: TextEncoder> Judge<'_, T> {
             self.by_captions(cells, &gallery.rows, &mut found)?;
             let texts = self.trained.embed_texts(&gallery.texts)?;
             let text_labels: Vec<u32> = (0..gallery.texts.len() as u32).collect();
-            self.both_ways(cells, &gallery.rows, gallery.labels, &texts, text_labels, RelevanceRule::SameAttributes, &mut found)?;
+            self.both_ways(
+                cells,
+                &gallery.rows,
+                gallery.labels,
+                &texts,
+                text_labels,
+                RelevanceRule::SameAttributes,
+                &mut found,
+            )?;
         }
         let typed: Vec<usize> = (0..self.labels.len()).filter(|i| self.labels[*i].is_some()).collect();
         if !typed.is_empty() {

@@ -1,7 +1,7 @@
+use crate::EvalError;
 use crate::classification::{Confusion, mean};
 use crate::protocol::attribute_gallery;
 use crate::zero_shot::ask;
-use crate::EvalError;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use wbc_contrastive::{DualEncoder, FactSpace, TrainError, TrainedModel, Validation, Validator};
@@ -76,14 +76,17 @@ impl ZeroShotValidator {
         let annotations: Vec<&Annotation> = self.views.samples.iter().map(|s| &self.annotations[*s]).collect();
         if let Some(gallery) = attribute_gallery(self.space.schema(), &annotations) {
             let texts = trained.embed_texts(&gallery.texts)?;
-            let relevance = Relevance::Labels { queries: gallery.labels, gallery: (0..gallery.texts.len() as u32).collect() };
+            let relevance =
+                Relevance::Labels { queries: gallery.labels, gallery: (0..gallery.texts.len() as u32).collect() };
             let found = evaluate_per_query(&cells.select(&gallery.rows), &texts, &relevance, &[1])?.summarise(None);
             metrics.extend(named("retrieval.same_attributes.hit_rate_1", found.map(|f| f.hit_rate[&1])));
         }
-        let score = mean(
-            metrics.iter().filter(|(name, _)| name.as_str() != "zero_shot.accuracy").map(|(_, value)| *value),
-        );
-        Ok(Validation { metrics, score: score.ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })? })
+        let score =
+            mean(metrics.iter().filter(|(name, _)| name.as_str() != "zero_shot.accuracy").map(|(_, value)| *value));
+        Ok(Validation {
+            metrics,
+            score: score.ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })?,
+        })
     }
 }
 

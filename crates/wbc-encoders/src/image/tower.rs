@@ -56,7 +56,8 @@ impl ImageTowerConfig {
             });
         }
         // a stream per branch: one branch's weights do not depend on the presence of the other
-        let pixels = self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 1]), device)).transpose()?;
+        let pixels =
+            self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 1]), device)).transpose()?;
         let measurements =
             self.measurements.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 2]), device)).transpose()?;
         Ok(ImageTower { pixels, measurements, embed_dim, branch_dropout: self.branch_dropout })
