@@ -18,7 +18,10 @@ fn main() -> ExitCode {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::Partly) => ExitCode::from(1),
         Err(error) => {
-            output::print_error(&error);
+            let cause = output::print_error(&error);
+            if cli.json {
+                output::print_failure_document(&cause);
+            }
             let usage = error.downcast_ref::<wbc_clip::Error>().is_some_and(wbc_clip::Error::is_usage);
             ExitCode::from(if usage { 2 } else { 1 })
         }

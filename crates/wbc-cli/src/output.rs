@@ -48,15 +48,25 @@ pub(crate) fn print_failures(failures: &[Warning]) {
     }
 }
 
-/// Prints an error with all its causes on standard error, no cause twice.
-pub(crate) fn print_error(error: &anyhow::Error) {
+/// Prints an error with all its causes on standard error, no cause twice; answers what it printed.
+pub(crate) fn print_error(error: &anyhow::Error) -> String {
     let mut shown: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         if !shown.iter().any(|s| s.contains(&cause)) {
             shown.push(cause);
         }
     }
-    note(&format!("error: {}", shown.join(": ")));
+    let cause = shown.join(": ");
+    note(&format!("error: {cause}"));
+    cause
+}
+
+/// Prints the JSON document of a command of which nothing was done.
+pub(crate) fn print_failure_document(cause: &str) {
+    let errors = [Warning { item: "command".into(), cause: cause.into() }];
+    let document = serde_json::json!({ "schema": "wbc-clip.failure", "version": 1, "errors": errors });
+    // standard output may be closed by now; the exit status says the rest
+    let _ = print_json(&document);
 }
 
 /// Prints a line on standard error.

@@ -64,10 +64,15 @@ pub fn evaluate_dataset<T: TextEncoder>(
         let cell_type = annotation(row).cell_type.as_ref()?;
         candidates.iter().position(|c| trained.space.types()[*c] == *cell_type)
     };
-    let rows: Vec<usize> =
-        (0..input.views.len()).filter(|row| options.classes.is_none() || label(*row).is_some()).collect();
+    // a cell of which nothing is known that could be compared is not evaluated
+    let rows: Vec<usize> = (0..input.views.len())
+        .filter(|row| {
+            let attributes = annotation(*row).values.iter().any(Option::is_some);
+            label(*row).is_some() || (options.classes.is_none() && attributes)
+        })
+        .collect();
     if rows.is_empty() {
-        return Err(EvalError::Empty { cause: format!("{} has no cell of the asked classes", input.id) });
+        return Err(EvalError::Empty { cause: format!("{} has no cell of a candidate type or with attributes", input.id) });
     }
     let names: Vec<Option<&str>> =
         rows.iter().map(|r| input.samples[input.views.samples[*r]].group.as_deref()).collect();
