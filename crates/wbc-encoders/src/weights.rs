@@ -9,8 +9,10 @@ use std::path::Path;
 /// # Errors
 /// [`EncoderError::Weights`] when the file cannot be written.
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
-    let mut store =
-        SafetensorsStore::from_file(path).overwrite(true).metadata("wbc_clip_version", env!("CARGO_PKG_VERSION"));
+    // one entry alone: several would be written in random order, and equal weights be different files
+    // several entries would be written in random order: the same weights shall be the same bytes
+    let producer = concat!("wbc-clip ", env!("CARGO_PKG_VERSION"));
+    let mut store = SafetensorsStore::from_file(path).overwrite(true).clear_metadata().metadata("producer", producer);
     model.save_into(&mut store).map_err(|e| refused(e, path))
 }
 
@@ -89,9 +91,22 @@ mod tests {
         let path = folder.path().join("w.safetensors");
         let trained = tower(5, 1);
         save_weights(&trained, &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
         save_weights(&trained, &path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "the same weights are the same bytes");
         let loaded = load_weights(tower(5, 2), &path).unwrap();
         assert_eq!(answer(&loaded), answer(&trained));
+    }
+
+    #[test]
+    fn equal_weights_are_equal_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = |name: &str| {
+            save_weights(&tower(5, 1), &folder.path().join(name)).unwrap();
+            std::fs::read(folder.path().join(name)).unwrap()
+        };
+        let first = bytes("a");
+        assert!((0..5).all(|_| bytes("b") == first));
     }
 
     #[test]
