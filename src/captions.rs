@@ -1,5 +1,4 @@
 use crate::cells::opening_warnings;
-use crate::files::read_text;
 use crate::{Error, Session};
 use serde::Serialize;
 use std::path::Path;
@@ -31,7 +30,7 @@ pub struct CaptionSummary {
 /// verified before it is written. Cells are measured where a captioner wants numbers.
 ///
 /// # Errors
-/// [`Error::Config`] for a captioners file that does not parse, [`Error::Dataset`] for an input that cannot be opened,
+/// [`Error::Config`] for a captioners file that cannot be read or does not parse, [`Error::Dataset`] for an input that cannot be opened,
 /// [`Error::Caption`] when the file cannot be written.
 pub fn write_captions(
     input: &str,
@@ -42,7 +41,8 @@ pub fn write_captions(
 ) -> Result<CaptionSummary, Error> {
     let invalid =
         |e: &dyn std::fmt::Display| Error::Config { place: captioners.display().to_string(), cause: e.to_string() };
-    let config = CaptionersConfig::from_toml(&read_text(captioners)?).map_err(|e| invalid(&e))?;
+    let config = CaptionersConfig::from_toml(&std::fs::read_to_string(captioners).map_err(|e| invalid(&e))?)
+        .map_err(|e| invalid(&e))?;
     let dataset = session.open(input)?;
     let captioner = config.build(&dataset.schema).map_err(|e| invalid(&e))?;
     let verifier = Verifier::new(&dataset.schema, &session.store.cell_types);

@@ -1,8 +1,9 @@
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use wbc_caption::{Grammar, GrammarOptions, Register};
 use wbc_contrastive::{ModelConfig, OptimiserConfig};
-use wbc_core::CellType;
+use wbc_core::{AttributeSchema, CellType};
 use wbc_data::{Augmentation, HospitalShift};
 use wbc_encoders::{ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, TextConfig, TokenizerConfig};
 
@@ -28,6 +29,9 @@ pub struct RunConfig {
     /// `grammar`, or a JSON Lines file of captions.
     #[serde(default = "default_captions")]
     pub captions: String,
+    /// What the grammar writes.
+    #[serde(default)]
+    pub grammar: GrammarSection,
     /// Candidate types; those that occur in `train` where empty.
     #[serde(default)]
     pub types: Vec<CellType>,
@@ -55,6 +59,45 @@ fn default_captions() -> String {
 
 /// The value of `captions` that means the built-in grammar.
 pub(crate) const GRAMMAR: &str = "grammar";
+
+/// What the grammar writes in training and where captions are retrieved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrammarSection {
+    /// Fewest facts of a caption.
+    pub min_facts: usize,
+    /// Most facts of a caption, the type apart.
+    pub max_facts: usize,
+    /// Share of lists of noun phrases; the rest are labels, sentences, reports and notes.
+    pub lists: f64,
+}
+
+impl Default for GrammarSection {
+    /// 3 to 11 facts, so that complete descriptions are among them; seven of ten captions are lists.
+    fn default() -> Self {
+        Self { min_facts: 3, max_facts: 11, lists: 0.7 }
+    }
+}
+
+impl GrammarSection {
+    /// The grammar of these settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings out of range.
+    pub fn build(&self, schema: &AttributeSchema) -> Result<Grammar, Error> {
+        let invalid = |cause: String| Error::Config { place: "grammar".into(), cause };
+        if !(0.0..=1.0).contains(&self.lists) {
+            return Err(invalid(format!("lists is {}, expected 0 to 1", self.lists)));
+        }
+        let mut options =
+            GrammarOptions { min_facts: self.min_facts, max_facts: self.max_facts, ..GrammarOptions::default() };
+        let rest: f64 = options.registers.iter().filter(|(r, _)| *r != Register::List).map(|(_, w)| w).sum();
+        for (register, weight) in &mut options.registers {
+            *weight = if *register == Register::List { self.lists } else { *weight / rest * (1.0 - self.lists) };
+        }
+        Grammar::new(schema, options).map_err(|e| invalid(e.to_string()))
+    }
+}
 
 /// Which viewer makes cell views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +272,13 @@ impl RunConfig {
         if self.view.shifted_copies > 100 {
             return invalid(format!("view.shifted_copies is {}, expected at most 100", self.view.shifted_copies));
         }
+        self.grammar.build(&AttributeSchema::wbcatt())?;
+        self.model_config(1)
+            .check()
+            .map_err(|e| Error::Config { place: place.into(), cause: format!("model: {e}") })?;
+        if let Some(twice) = self.types.iter().enumerate().find_map(|(i, t)| self.types[..i].contains(t).then_some(t)) {
+            return invalid(format!("types names `{twice}` twice"));
+        }
         self.optimiser.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
         self.augmentation.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
         Ok(self)
@@ -321,7 +371,18 @@ mod tests {
         let unknown = format!("{MINIMAL}epoch = 4\n");
         let message = RunConfig::parse(&unknown, &[], "x.toml").unwrap_err().to_string();
         assert!(message.contains("x.toml") && message.contains("epoch") && message.contains("line 4"), "{message}");
-        for change in ["optimiser.epochs=0", "optimiser.learning_rate=-1", "view.viewer=plain", "nonsense", "a.b=1"] {
+        for change in [
+            "optimiser.epochs=0",
+            "optimiser.learning_rate=-1",
+            "view.viewer=plain",
+            "nonsense",
+            "a.b=1",
+            "model.embed_dim=0",
+            "model.text.heads=3",
+            "model.measurements.hidden=999999999",
+            "model.pixels.patch=15",
+            "types=['a', 'a']",
+        ] {
             let error = RunConfig::parse(MINIMAL, &[change.into()], "x.toml").unwrap_err();
             assert!(error.is_usage(), "{change}");
         }

@@ -1,6 +1,6 @@
 use crate::cells::opening_warnings;
 use crate::{Error, Run, Session};
-use wbc_caption::{Grammar, GrammarOptions};
+use std::collections::BTreeMap;
 use wbc_core::{CellType, Warnings};
 use wbc_eval::{Bootstrap, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
 
@@ -48,14 +48,31 @@ fn evaluate_one(
     errors: &Warnings,
 ) -> Result<DatasetReport, Error> {
     let dataset = session.open(id)?;
+    if dataset.schema != *run.trained.space.schema() {
+        return Err(Error::Data(format!("{id} is annotated by another attribute schema than the run")));
+    }
     let warnings = opening_warnings(dataset.warnings);
+    let mut unknown = BTreeMap::<&str, usize>::new();
+    let known = run.trained.space.types();
+    for cell_type in dataset.samples.iter().filter_map(|s| s.annotation.cell_type.as_ref()) {
+        if !known.contains(cell_type) {
+            *unknown.entry(cell_type.as_str()).or_default() += 1;
+        }
+    }
+    if !unknown.is_empty() {
+        let listed: Vec<String> = unknown.iter().map(|(name, n)| format!("{name} ({n} cells)")).collect();
+        tracing::warn!(
+            "{id}: the run does not know these types, figures of types leave them out: {}",
+            listed.join(", ")
+        );
+    }
     let (views, length_scale) = run.views(&dataset.samples, session, &warnings)?;
     warnings.sorted().into_iter().for_each(|w| errors.push(w.item, w.cause));
     if views.is_empty() {
         return Err(Error::Data("no image could be read".into()));
     }
     let input = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale };
-    let captioner = Grammar::new(run.trained.space.schema(), GrammarOptions::default())?;
+    let captioner = run.config.grammar.build(run.trained.space.schema())?;
     let options = EvalOptions {
         classes: options.classes.clone(),
         bootstrap: Bootstrap { seed: options.seed, ..Bootstrap::default() },

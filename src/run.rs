@@ -54,11 +54,16 @@ impl Run {
         let place = folder.join(CONFIG);
         let config = RunConfig::parse(&read_text(&place)?, &[], &place.display().to_string())
             .map_err(|e| refused(e.to_string()))?;
-        let preprocess = Preprocess::from_json(&read_text(&folder.join(PREPROCESS))?)?;
-        let tokenizer = Tokenizer::load(&folder.join(TOKENIZER))?;
-        let prompts = PromptSets::from_toml(&read_text(&folder.join(PROMPTS))?)?;
+        let spoilt = |name: &str, cause: &dyn std::fmt::Display| refused(format!("{name}: {cause}"));
+        let preprocess =
+            Preprocess::from_json(&read_text(&folder.join(PREPROCESS))?).map_err(|e| spoilt(PREPROCESS, &e))?;
+        let tokenizer = Tokenizer::load(&folder.join(TOKENIZER)).map_err(|e| spoilt(TOKENIZER, &e))?;
+        let prompts = PromptSets::from_toml(&read_text(&folder.join(PROMPTS))?).map_err(|e| spoilt(PROMPTS, &e))?;
         let schema: AttributeSchema =
-            serde_json::from_str(&read_text(&folder.join(SCHEMA))?).map_err(|e| refused(format!("{SCHEMA}: {e}")))?;
+            serde_json::from_str(&read_text(&folder.join(SCHEMA))?).map_err(|e| spoilt(SCHEMA, &e))?;
+        if !prompts_fit(&prompts, &schema) {
+            return Err(refused(format!("{PROMPTS} does not list the type and then the attributes of {SCHEMA}")));
+        }
         let types = prompts
             .get(TYPE_FACT)
             .ok_or_else(|| refused(format!("{PROMPTS} has no set `{TYPE_FACT}`")))?
@@ -66,12 +71,15 @@ impl Run {
             .iter()
             .map(|name| CellType::new(name))
             .collect();
-        let viewer = viewer_from_spec(&preprocess.viewer)?;
+        let viewer = viewer_from_spec(&preprocess.viewer).map_err(|e| spoilt(PREPROCESS, &with_causes(&e)))?;
         let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-        let empty = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &device)?;
+        let empty = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &device)
+            .map_err(|e| spoilt(CONFIG, &e))?;
         let model = load_weights(empty, &folder.join(WEIGHTS))?;
         let reference = match folder.join(REFERENCE) {
-            path if path.is_file() => Some(TrainingReference::from_json(&read_text(&path)?)?),
+            path if path.is_file() => {
+                Some(TrainingReference::from_json(&read_text(&path)?).map_err(|e| spoilt(REFERENCE, &e))?)
+            }
             _ => None,
         };
         let space = FactSpace::new(types, schema);
@@ -104,6 +112,23 @@ impl Run {
         let bytes = std::fs::read(&path).map_err(Error::io(path))?;
         Ok(blake3::hash(&bytes).to_hex()[..16].to_owned())
     }
+}
+
+/// An error with its causes on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether prompt sets come in the order by which answers are read: the type, then the schema's attributes and values.
+fn prompts_fit(prompts: &PromptSets, schema: &AttributeSchema) -> bool {
+    let names = std::iter::once(TYPE_FACT).chain(schema.attributes.iter().map(|a| a.name.as_str()));
+    prompts.sets.iter().map(|s| s.name.as_str()).eq(names)
+        && prompts
+            .sets
+            .iter()
+            .skip(1)
+            .zip(&schema.attributes)
+            .all(|(set, attribute)| set.values.iter().eq(attribute.values.iter().map(|v| &v.name)))
 }
 
 /// Per row of a view set, the factor that brings its lengths to the training optics.

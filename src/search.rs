@@ -74,11 +74,13 @@ pub fn embed(run: &Run, input: &str, out: &Path, session: &Session) -> Result<(u
 /// The `k` nearest cells of an index to a text or an image.
 ///
 /// # Errors
-/// [`Error::Retrieval`] for an index that cannot be read or was made by another model; errors of the image.
+/// [`Error::Retrieval`] for an index that cannot be read, [`Error::Data`] for one made by another model; errors of the
+/// image.
 pub fn search(run: &Run, index: &Path, query: &Query, k: usize, session: &Session) -> Result<SearchResult, Error> {
     let limits = Limits { max_file_bytes: MAX_INDEX_BYTES, ..session.store.limits };
-    let index = ExactIndex::load(index, &limits)?;
-    index.require_model(&run.fingerprint()?)?;
+    let path = index;
+    let index = ExactIndex::load(path, &limits)?;
+    index.require_model(&run.fingerprint()?).map_err(|e| Error::Data(format!("{e}: {}", path.display())))?;
     let (shown, vector) = match query {
         Query::Text(text) => (text.clone(), run.trained.embed_texts(&[text])?),
         Query::Image(path) => {

@@ -1,7 +1,7 @@
 use crate::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wbc_core::{CancelToken, CellViewer, NoProgress, Progress, Sample, Warnings};
+use wbc_core::{CancelToken, CellViewer, DatasetRef, NoProgress, Progress, Sample, Warnings};
 use wbc_data::{DataStore, Dataset, ViewCache, ViewOptions, ViewSet, build_views, resolve_input};
 
 /// The surroundings of a job: where data lie, where views are cached, who hears about progress, how to stop.
@@ -38,8 +38,14 @@ impl Session {
     /// [`Error::Dataset`].
     pub fn open(&self, input: &str) -> Result<Dataset, Error> {
         let dataset = resolve_input(input, &self.store)?;
+        // in a registered dataset they are known; in somebody's own table they may be slips
+        let registered = input.parse::<DatasetRef>().is_ok_and(|d| self.store.registry.get(&d.id).is_ok());
         for note in &dataset.notes {
-            tracing::info!("{note}");
+            if registered {
+                tracing::info!("{note}");
+            } else {
+                tracing::warn!("{note}");
+            }
         }
         for warning in &dataset.warnings {
             tracing::warn!("{warning}");

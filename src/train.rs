@@ -1,16 +1,18 @@
 use crate::config::GRAMMAR;
-use crate::files::make_dir;
-use crate::run::{CONFIG, row_scales, viewer_from_config, write_preamble};
+use crate::files::{make_dir, read_text};
+use crate::run::{CONFIG, METRICS, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
 use crate::{Error, RunConfig, Session, device, write_report};
 use rand::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use wbc_caption::{Grammar, prompt_sets, read_records};
-use wbc_contrastive::{CaptionSource, FactSpace, TrainError, TrainOutcome, Trainer, TrainingData, WbcClip};
+use wbc_caption::{Outcome, prompt_sets, read_records};
+use wbc_contrastive::{
+    CaptionSource, CheckpointStore, FactSpace, Keep, TrainError, TrainOutcome, Trainer, TrainingData, WbcClip,
+};
 use wbc_core::{
-    Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, Optics, PromptSets, Sample, Warnings,
-    seeded_rng,
+    Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample,
+    Warnings, seeded_rng,
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
 use wbc_encoders::{MeasurementStatistics, Preprocess, Tokenizer};
@@ -21,6 +23,9 @@ use wbc_explain::TrainingReference;
 const TOKENIZER_CAPTIONS: usize = 4000;
 /// Random stream of those captions.
 const STREAM_TOKENIZER: u64 = 21;
+
+/// Keeps the shifts of validation cells apart from those of training cells.
+const VALIDATION_SEED: u64 = 0x7661_6c69;
 
 /// Trains a run: views, captions, tokenizer, training with validation, report. The folder `config.out` must not exist
 /// unless `resume` is set; a finished run is left as it is.
@@ -36,14 +41,17 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     if resume {
         same_config(config, folder)?;
+        if let Some(outcome) = finished(config, folder)? {
+            return Ok(outcome);
+        }
     }
     let training = session.open(&config.train)?;
     let validation = session.open(&config.validation)?;
+    check_apart(&training, &validation)?;
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
     let viewer = viewer_from_config(config)?;
-    make_dir(folder)?;
 
     let warnings = Warnings::new();
     let options = ViewOptions {
@@ -53,9 +61,14 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         keep_pixels: config.has_pixels(),
         ..ViewOptions::default()
     };
-    let plain_options = ViewOptions { shifted_copies: 0, ..options.clone() };
+    // validation sees each cell as it is and once shifted, with shifts of its own
+    let validation_options = ViewOptions {
+        shifted_copies: u32::from(config.view.shifted_copies > 0),
+        seed: config.seed ^ VALIDATION_SEED,
+        ..options.clone()
+    };
     let views = session.views(&training.samples, viewer.as_ref(), options, &warnings)?;
-    let validation_views = session.views(&validation.samples, viewer.as_ref(), plain_options, &warnings)?;
+    let validation_views = session.views(&validation.samples, viewer.as_ref(), validation_options, &warnings)?;
     for warning in warnings.sorted() {
         tracing::warn!("left out: {warning}");
     }
@@ -68,7 +81,11 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let tokenizer = tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?;
     let preprocess =
         Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
-    write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
+    make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
+    // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
+    if !folder.join(CONFIG).is_file() {
+        write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
+    }
 
     let taped = untaped.clone().autodiff();
     let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
@@ -76,7 +93,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
     }
-    let validation_scales = row_scales(&validation_views, &validation.samples, &optics);
+    let mut validation_scales = row_scales(&validation_views, &validation.samples, &optics);
+    validation_scales[validation_views.n_unshifted()..].fill(None);
     let mut validator = ZeroShotValidator::new(
         validation_views,
         validation.samples.iter().map(|s| s.annotation.clone()).collect(),
@@ -112,6 +130,23 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     Ok(outcome)
 }
 
+/// How a run ended that has all its files, the report being the last; such a run is left as it is.
+fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, Error> {
+    if ![CONFIG, WEIGHTS, REPORT].iter().all(|name| folder.join(name).is_file()) {
+        return Ok(None);
+    }
+    // somebody may have removed the checkpoints, which only take space now
+    let (steps, best) = match CheckpointStore::new(folder.join("checkpoints")).newest_state() {
+        Some(state) => (state.next_step, state.best_step),
+        None => {
+            let log = read_text(&folder.join(METRICS))?;
+            (log.lines().filter(|line| line.contains("\"loss\"")).count(), None)
+        }
+    };
+    let kept_step = best.filter(|_| config.optimiser.keep == Keep::Best).unwrap_or(steps.saturating_sub(1));
+    Ok(Some(TrainOutcome { steps, validation: None, kept_step, wait_share: 0.0 }))
+}
+
 /// Refuses to resume a run with another configuration.
 fn same_config(config: &RunConfig, folder: &Path) -> Result<(), Error> {
     let path = folder.join(CONFIG);
@@ -129,8 +164,38 @@ fn same_config(config: &RunConfig, folder: &Path) -> Result<(), Error> {
     })
 }
 
+/// Refuses a validation that shares cells or groups with the training.
+fn check_apart(training: &Dataset, validation: &Dataset) -> Result<(), Error> {
+    if training.schema != validation.schema {
+        return Err(Error::Data(format!("{} and {} have other attributes", training.id, validation.id)));
+    }
+    // groups are names of one source; images are the same wherever they are listed
+    let source = |id: &str| id.rsplit_once(':').map_or(id.to_owned(), |(source, _)| source.to_owned());
+    let one_source = source(&training.id) == source(&validation.id);
+    let keys = |s: &Sample| {
+        let image = match &s.image {
+            ImageSource::File { path, crop } => Some(format!("{} {crop:?}", path.display())),
+            ImageSource::Memory(_) => None,
+        };
+        let group = s.group.as_ref().filter(|_| one_source).map(|g| format!("group {g}"));
+        let id = one_source.then(|| format!("id {}", s.id));
+        [image, group, id].into_iter().flatten()
+    };
+    let seen: BTreeSet<String> = training.samples.iter().flat_map(keys).collect();
+    match validation.samples.iter().flat_map(keys).find(|key| seen.contains(key)) {
+        Some(shared) => Err(Error::Data(format!("training and validation share cells: {shared}"))),
+        None => Ok(()),
+    }
+}
+
 fn candidate_types(config: &RunConfig, training: &Dataset) -> Result<Vec<CellType>, Error> {
     let types = if config.types.is_empty() { training.classes.clone() } else { config.types.clone() };
+    if let Some(other) = training.classes.iter().find(|t| !types.contains(t)) {
+        return Err(Error::Config {
+            place: "types".into(),
+            cause: format!("cells of type `{other}` are in {}, but the type is not listed", training.id),
+        });
+    }
     if types.len() < 2 {
         return Err(Error::Data(format!(
             "training needs at least two cell types, {} has {}",
@@ -193,7 +258,7 @@ fn tokenizer(
 
 fn caption_source(config: &RunConfig, training: &Dataset) -> Result<Arc<dyn CaptionSource>, Error> {
     if config.captions == GRAMMAR {
-        let grammar = Grammar::new(&training.schema, wbc_caption::GrammarOptions::default())?;
+        let grammar = config.grammar.build(&training.schema)?;
         let cells = training.samples.iter().map(|s| (s.id.to_string(), s.annotation.clone())).collect();
         return Ok(Arc::new(Spoken { captioner: grammar, cells }));
     }
@@ -201,6 +266,9 @@ fn caption_source(config: &RunConfig, training: &Dataset) -> Result<Arc<dyn Capt
     let mut by_id: BTreeMap<String, Vec<Caption>> = BTreeMap::new();
     for record in read_records(path, &wbc_core::Limits::default())? {
         let record = record?;
+        if record.outcome != Outcome::Faithful {
+            continue; // what the verifier refused is no truth to learn from
+        }
         by_id.entry(record.id.0.clone()).or_default().push(record.into_caption());
     }
     let cells = training

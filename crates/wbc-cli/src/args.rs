@@ -1,5 +1,16 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+/// Cells that `search` answers unless told otherwise.
+const TEN: NonZeroUsize = NonZeroUsize::new(10).expect("ten is not zero");
+/// Most threads; more than any machine has would only exhaust it.
+const MAX_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<usize, String> {
+    let n = text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n));
+    n.ok_or_else(|| format!("expected 1 to {MAX_THREADS}"))
+}
 
 /// Morphology-aware CLIP for white blood cells.
 ///
@@ -13,9 +24,9 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "wbc-clip", version, arg_required_else_help = true, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Backend to compute on; what is compiled in is listed when a name is unknown
-    #[arg(long, global = true, default_value = "flex")]
-    pub(crate) device: String,
+    /// Backend to compute on [default: flex, in training the configuration's]; an unknown name lists what is compiled in
+    #[arg(long, global = true)]
+    pub(crate) device: Option<String>,
     /// Seed of everything random [default: 0, in training the configuration's]
     #[arg(long, global = true)]
     pub(crate) seed: Option<u64>,
@@ -32,7 +43,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, conflicts_with = "cache")]
     pub(crate) no_cache: bool,
     /// Threads for images [default: all cores]; results do not depend on it
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = threads)]
     pub(crate) threads: Option<usize>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -128,8 +139,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         query: QueryArgs,
         /// How many cells
-        #[arg(short, default_value_t = 10)]
-        k: usize,
+        #[arg(short, default_value_t = TEN)]
+        k: NonZeroUsize,
     },
     /// Why a cell is what the model says: evidence, heat maps, nearest captions
     Explain {

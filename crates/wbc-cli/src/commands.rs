@@ -5,7 +5,7 @@ use crate::progress::Terminal;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::{DataStore, stats, verify};
@@ -17,11 +17,17 @@ const DATA_VARIABLE: &str = "WBC_CLIP_DATA";
 
 /// Does what the command line asks.
 pub(crate) fn run(cli: &Cli) -> Result<Done> {
-    wbc_clip::device(&cli.device)?;
+    let device = match &cli.device {
+        Some(name) => name.clone(),
+        None => wbc_clip::compiled_devices().first().map_or_else(String::new, ToString::to_string),
+    };
+    if cli.device.is_some() {
+        wbc_clip::device(&device)?; // wrong usage, whatever the command
+    }
     let session = session(cli)?;
     match &cli.command {
         Command::Demo { out } => {
-            let options = DemoOptions { device: cli.device.clone(), seed: cli.seed };
+            let options = DemoOptions { device: device.clone(), seed: cli.seed };
             let document = wbc_clip::demo(out, &options, &session)?;
             note(&format!("report: {}", out.join("report.html").display()));
             evaluation(cli, &document)
@@ -61,7 +67,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         },
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
         Command::Eval { run, datasets, classes } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
             let names = &session.store.cell_types;
             let canonical = |c: &String| names.canonical(c).unwrap_or_else(|| CellType::new(c));
             let classes = classes.as_ref().map(|all| all.iter().map(canonical).collect());
@@ -70,7 +76,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             evaluation(cli, &document)
         }
         Command::Classify { input, run, out } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
+            out.iter().try_for_each(|out| parent_exists(out))?;
             let done = wbc_clip::classify(&run, input, &session)?;
             if let Some(out) = out {
                 done.write_csv(&run, out)?;
@@ -83,19 +90,20 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             finish(cli, "wbc-clip.classify", &done, &done.errors, &lines.join("\n"))
         }
         Command::Embed { run, input, out } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
+            parent_exists(out)?;
             let (n, errors) = wbc_clip::embed(&run, input, out, &session)?;
             let done = json!({ "n": n, "out": out.display().to_string(), "errors": errors });
             finish(cli, "wbc-clip.embed", &done, &errors, &format!("{n} cells in {}", out.display()))
         }
         Command::Search { run, index, query, k } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
             let query = match (&query.text, &query.image) {
                 (Some(text), _) => Query::Text(text.clone()),
                 (None, Some(image)) => Query::Image(image.clone()),
                 (None, None) => return Err(Error::Usage("--text or --image is needed".into()).into()),
             };
-            let found = wbc_clip::search(&run, index, &query, *k, &session)?;
+            let found = wbc_clip::search(&run, index, &query, k.get(), &session)?;
             let lines: Vec<String> = found
                 .hits
                 .iter()
@@ -104,7 +112,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             finish(cli, "wbc-clip.search", &found, &[], &lines.join("\n"))
         }
         Command::Explain { image, run, out, phrases } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
             let options = ExplainOptions { phrases: phrases.clone() };
             let explanation = wbc_clip::explain_image(&run, image, out.as_deref(), &options, &session)?;
             if cli.json {
@@ -115,7 +123,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             Ok(Done::All)
         }
         Command::Export { run, format, out } => {
-            let run = Run::open(run, &cli.device)?;
+            let run = Run::open(run, &device)?;
             let format = match format {
                 Format::Safetensors => ExportFormat::Safetensors,
             };
@@ -123,6 +131,16 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
             finish(cli, "wbc-clip.export", &json!({ "files": files }), &[], &files.join("\n"))
         }
+    }
+}
+
+/// Refuses before the work what could not be written after it.
+fn parent_exists(out: &Path) -> Result<(), Error> {
+    match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Error::Io { path: out.to_owned(), source: std::io::ErrorKind::NotFound.into() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -159,6 +177,10 @@ fn finish(cli: &Cli, schema: &str, result: &impl Serialize, errors: &[Warning], 
         let mut document = json!({ "schema": schema, "version": 1 });
         if let (Some(all), serde_json::Value::Object(own)) = (document.as_object_mut(), serde_json::to_value(result)?) {
             all.extend(own);
+            // what the library calls warnings or failures has one name in all documents
+            if all.contains_key("warnings") || all.contains_key("failures") {
+                all.insert("errors".into(), serde_json::to_value(errors)?);
+            }
         }
         print_json(&document)?;
     } else {
@@ -183,8 +205,8 @@ fn train(cli: &Cli, config: &std::path::Path, resume: bool, changes: &[String], 
     if let Some(seed) = cli.seed {
         changes.push(format!("seed={seed}"));
     }
-    if cli.device != "flex" {
-        changes.push(format!("device={:?}", cli.device));
+    if let Some(device) = &cli.device {
+        changes.push(format!("device={device:?}"));
     }
     let config = RunConfig::load(config, &changes)?;
     wbc_clip::device(&config.device)?;

@@ -11,8 +11,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // clap prints usage errors itself and exits with 2
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     output::start_logging(cli.verbose);
     match commands::run(&cli) {
         Ok(Done::All) => ExitCode::SUCCESS,
@@ -26,6 +28,18 @@ fn main() -> ExitCode {
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// Prints what is wrong with a command line, or the help that was asked for.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // nobody listens any more; the exit status says the rest
+    let _ = error.print();
+    if error.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+        let text = error.render().to_string();
+        let cause = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        output::print_failure_document(&cause.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 /// How much of what was asked was done.

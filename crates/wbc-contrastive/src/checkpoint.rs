@@ -85,8 +85,8 @@ impl CheckpointStore {
             fs::remove_dir_all(scratch).map_err(text)?;
         }
         fs::create_dir_all(scratch).map_err(text)?;
-        model.clone().save_file(scratch.join(MODEL)).map_err(|e| format!("{e:?}"))?;
-        optimiser.save(scratch.join(OPTIMISER)).map_err(|e| format!("{e:?}"))?;
+        model.clone().save_file(scratch.join(MODEL)).map_err(|e| e.to_string())?;
+        optimiser.save(scratch.join(OPTIMISER)).map_err(|e| e.to_string())?;
         fs::write(scratch.join(STATE), serde_json::to_vec_pretty(state).map_err(|e| e.to_string())?).map_err(text)?;
         for file in [MODEL, OPTIMISER, STATE] {
             fs::File::open(scratch.join(file)).and_then(|f| f.sync_all()).map_err(text)?;
@@ -104,14 +104,17 @@ impl CheckpointStore {
     /// # Errors
     /// [`TrainError::Checkpoint`] with what the system said.
     pub fn save_best<M: Module>(&self, model: &M) -> Result<(), TrainError> {
+        let scratch = self.root.join("best-writing.bpk");
         let write = || {
             fs::create_dir_all(&self.root).map_err(|e| e.to_string())?;
-            let scratch = self.root.join("best-writing.bpk");
-            model.clone().save_file(&scratch).map_err(|e| format!("{e:?}"))?;
+            model.clone().save_file(&scratch).map_err(|e| e.to_string())?;
             fs::File::open(&scratch).and_then(|f| f.sync_all()).map_err(|e| e.to_string())?;
             fs::rename(&scratch, self.root.join(BEST)).map_err(|e| e.to_string())
         };
-        write().map_err(|cause| TrainError::Checkpoint { cause, path: self.root.clone() })
+        write().map_err(|cause| {
+            let _ = fs::remove_file(&scratch);
+            TrainError::Checkpoint { cause, path: self.root.clone() }
+        })
     }
 
     /// The weights of the best validation.
@@ -120,7 +123,7 @@ impl CheckpointStore {
     /// [`TrainError::Resume`] when the file does not fit the model.
     pub fn load_best<M: Module>(&self, model: M) -> Result<M, TrainError> {
         let path = self.root.join(BEST);
-        model.try_load_file(&path).map_err(|e| TrainError::Resume { cause: format!("{e:?}"), path })
+        model.try_load_file(&path).map_err(|e| TrainError::Resume { cause: e.to_string(), path })
     }
 
     /// The newest checkpoint that can be read, or `None` when there is none at all. A damaged one is passed over with a
@@ -147,6 +150,11 @@ impl CheckpointStore {
         last.map_or(Ok(None), Err)
     }
 
+    /// Where the newest checkpoint that can be read stands, whatever run it belongs to.
+    pub fn newest_state(&self) -> Option<TrainState> {
+        self.all().into_iter().rev().find_map(|(_, path)| read_state(&path).ok())
+    }
+
     fn load<M: Module>(
         &self,
         path: &Path,
@@ -154,20 +162,12 @@ impl CheckpointStore {
         optimiser: &ModuleOptimizer,
         fingerprint: &str,
     ) -> Result<(M, ModuleOptimizer, TrainState), String> {
-        let bytes = fs::read(path.join(STATE)).map_err(|e| e.to_string())?;
-        let state: TrainState = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        if state.version != TrainState::VERSION {
-            return Err(format!(
-                "made by another version: {} where {} is expected",
-                state.version,
-                TrainState::VERSION
-            ));
-        }
+        let state = read_state(path)?;
         if state.fingerprint != fingerprint {
             return Err("made with another configuration or other data".into());
         }
-        let model = model.clone().try_load_file(path.join(MODEL)).map_err(|e| format!("{e:?}"))?;
-        let optimiser = optimiser.clone().load(path.join(OPTIMISER)).map_err(|e| format!("{e:?}"))?;
+        let model = model.clone().try_load_file(path.join(MODEL)).map_err(|e| e.to_string())?;
+        let optimiser = optimiser.clone().load(path.join(OPTIMISER)).map_err(|e| e.to_string())?;
         Ok((model, optimiser, state))
     }
 
@@ -183,4 +183,19 @@ impl CheckpointStore {
         found.sort();
         found
     }
+}
+
+fn read_state(checkpoint: &Path) -> Result<TrainState, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let bytes = fs::read(checkpoint.join(STATE)).map_err(|e| format!("{STATE}: {e}"))?;
+    let invalid = |e: serde_json::Error| format!("{STATE}: {e}");
+    // the version first: another one may have other fields
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(invalid)?;
+    if version != TrainState::VERSION {
+        return Err(format!("made by another version: {version} where {} is expected", TrainState::VERSION));
+    }
+    serde_json::from_slice(&bytes).map_err(invalid)
 }

@@ -2,6 +2,13 @@ use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use wbc_encoders::{ImageTowerConfig, TextConfig, TokenizerConfig};
 
+/// Widest shared space.
+const MAX_EMBED_DIM: usize = 1 << 14;
+/// Smallest vocabulary that is worth the name: the alphabet alone has about 70 tokens.
+const MIN_VOCAB_SIZE: usize = 80;
+/// Most passes over the data; a larger number is a slip of the keyboard.
+const MAX_EPOCHS: usize = 1_000_000;
+
 /// Architecture of the built-in dual encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +28,25 @@ pub struct ModelConfig {
 
 fn default_embed_dim() -> usize {
     128
+}
+
+impl ModelConfig {
+    /// Checks every value without building anything.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] or [`TrainError::Encoder`] naming the first impossible field.
+    pub fn check(&self) -> Result<(), TrainError> {
+        if !(1..=MAX_EMBED_DIM).contains(&self.embed_dim) {
+            let cause = format!("{} is not in 1..={MAX_EMBED_DIM}", self.embed_dim);
+            return Err(TrainError::Config { field: "embed_dim", cause });
+        }
+        if self.tokenizer.vocab_size < MIN_VOCAB_SIZE {
+            let cause = format!("{} is below {MIN_VOCAB_SIZE}", self.tokenizer.vocab_size);
+            return Err(TrainError::Config { field: "tokenizer.vocab_size", cause });
+        }
+        self.image.check()?;
+        Ok(self.text.check()?)
+    }
 }
 
 /// Which loss joins images and whole captions.
@@ -114,7 +140,7 @@ impl OptimiserConfig {
         let weight = |v: f64| v.is_finite() && v >= 0.0;
         let share = |v: f64| (0.0..=1.0).contains(&v);
         let problems = [
-            ("epochs", self.epochs > 0, "at least 1"),
+            ("epochs", (1..=MAX_EPOCHS).contains(&self.epochs), "1 to 1,000,000"),
             ("batch_size", self.batch_size > 1, "at least 2"),
             ("learning_rate", positive(self.learning_rate), "above 0"),
             ("final_learning_rate_ratio", share(self.final_learning_rate_ratio), "in 0..=1"),

@@ -49,7 +49,7 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
 
     /// The same model with the start values of the sigmoid loss: scale 10, bias -10 (Zhai et al. 2023).
     pub fn with_sigmoid_start(self) -> Self {
-        let start = |p: Param<Tensor<1>>, v: f32| p.map(|t| t.full_like(v));
+        let start = |p: Param<Tensor<1>>, v: f32| p.map(|t| t.full_like(v).require_grad());
         Self { log_scale: start(self.log_scale, 10.0_f32.ln()), logit_bias: start(self.logit_bias, -10.0), ..self }
     }
 
@@ -75,6 +75,7 @@ impl WbcClip {
     /// # Errors
     /// [`TrainError::Encoder`] for impossible configurations.
     pub fn init(config: &ModelConfig, vocab_size: usize, seed: u64, device: &Device) -> Result<Self, TrainError> {
+        config.check()?;
         let image = config.image.init(config.embed_dim, seed, device)?;
         let text = config.text.init(vocab_size, config.embed_dim, seed, device)?;
         Self::new(image, text, device)

@@ -22,7 +22,7 @@ pub enum TrainError {
         cause: String,
     },
     /// A checkpoint could not be written; the previous one is untouched.
-    #[error("cannot write a checkpoint ({cause}); the previous one is intact: {path}")]
+    #[error("cannot write a checkpoint ({cause}); earlier ones are intact, --resume continues from there: {path}")]
     Checkpoint {
         /// What the system said.
         cause: String,
@@ -37,8 +37,8 @@ pub enum TrainError {
         /// The checkpoint.
         path: PathBuf,
     },
-    /// A log or weight file could not be written.
-    #[error("cannot write {path}")]
+    /// A log could not be written; checkpoints are untouched.
+    #[error("cannot write a log; checkpoints are intact, --resume continues from the last: {path}")]
     Io {
         /// The file.
         path: PathBuf,

@@ -14,6 +14,8 @@ pub struct FactSpace {
 pub struct MeasuredFact {
     /// Column of the measurement.
     pub column: usize,
+    /// Power of the pixel size in it: such a claim can only be judged where that size is known.
+    pub pixel_power: i32,
     /// Stated value.
     pub value: f64,
     /// Largest difference that counts as true.
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn a_stated_number_must_hold_too() {
         let cells: [&[i16]; 2] = [&[0], &[0]];
-        let claim = MeasuredFact { column: 0, value: 0.6, tolerance: 0.05 };
+        let claim = MeasuredFact { column: 0, pixel_power: 0, value: 0.6, tolerance: 0.05 };
         let diameters = [0.62, 0.9];
         let targets = PairTargets::from_facts(&cells, &[(vec![0], vec![claim])], |i, c| {
             Some((diameters[i] - c.value).abs() <= c.tolerance)

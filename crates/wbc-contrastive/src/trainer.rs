@@ -24,6 +24,8 @@ use wbc_encoders::{
 /// Random streams of a run; each purpose has its own.
 const STREAM_CAPTION: u64 = 11;
 const STREAM_STEP: u64 = 12;
+/// Captions of a batch are padded in this many groups of like length: padding costs as much as words.
+const LENGTH_GROUPS: usize = 4;
 /// The type counts twice among the contrast sets.
 const TYPE_WEIGHT: f64 = 2.0;
 
@@ -175,6 +177,12 @@ impl Trainer<'_> {
         let (mut model, mut optimiser, mut state) =
             store.load_newest(&model, &self.optimiser(), &fingerprint)?.unwrap_or((model, self.optimiser(), fresh));
         let mut metrics = JsonLines::open(&self.folder.join("metrics.jsonl"), state.metrics_len)?;
+        if metrics.len() < state.metrics_len {
+            return Err(TrainError::Resume {
+                cause: "it is shorter than when the checkpoint was written".into(),
+                path: self.folder.join("metrics.jsonl"),
+            });
+        }
         let mut timing = JsonLines::open(&self.folder.join("timing.jsonl"), u64::MAX)?;
         let mut loader = BatchLoader::new(
             Arc::clone(&data.views),
@@ -196,6 +204,7 @@ impl Trainer<'_> {
             if self.cancel.is_cancelled() {
                 state.metrics_len = metrics.len();
                 if saved != step || step == 0 {
+                    metrics.sync()?;
                     store.save(&model, &optimiser, &state)?;
                 }
                 return Err(TrainError::Cancelled { step, total });
@@ -210,6 +219,9 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { step, loss: losses.total });
             }
             let gradient_norm = clip_global_norm(&model, &mut grads, self.config.clip_norm);
+            if !gradient_norm.is_finite() {
+                return Err(TrainError::Diverged { step, loss: losses.total });
+            }
             let logit_scale = f64::from(model.logit_scale().into_scalar::<f32>());
             model = optimiser.step(learning_rate, model, grads);
             state.next_step += 1;
@@ -236,6 +248,7 @@ impl Trainer<'_> {
             }
             state.metrics_len = metrics.len();
             if state.next_step.is_multiple_of(self.config.checkpoint_steps) || state.next_step == total {
+                metrics.sync()?;
                 store.save(&model, &optimiser, &state)?;
                 saved = state.next_step;
             }
@@ -314,6 +327,8 @@ struct Context<'a> {
     trainer: &'a Trainer<'a>,
     data: &'a TrainingData,
     measurements: Option<NormalisedMeasurements>,
+    /// Per row of the views, the factor of its lengths; `None` where absolute sizes mean nothing.
+    scales: Vec<Option<f64>>,
     codes: Vec<Vec<i16>>,
     prompts: Vec<Vec<&'a [String]>>,
     sizes: Vec<usize>,
@@ -334,6 +349,7 @@ impl<'a> Context<'a> {
             trainer,
             data,
             measurements,
+            scales,
             codes: data.annotations.iter().map(|a| data.space.encode(a)).collect(),
             prompts: data.space.prompts(&data.prompts)?,
             sizes: data.space.sizes(),
@@ -368,9 +384,9 @@ impl<'a> Context<'a> {
                 .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, device)),
         };
         let image = l2_normalised(model.image.forward(input, &mut Mode::Train(&mut rng)).pooled);
-        let encode = |texts: &[&str], rng: &mut dyn rand::RngCore| -> Result<Tensor<2>, TrainError> {
-            let tokens = self.data.tokenizer.batch(texts, model.text.max_len(), device)?;
-            Ok(l2_normalised(model.text.forward(tokens, &mut Mode::Train(rng)).pooled))
+        let encode = |ids: &[Vec<u32>], rng: &mut dyn rand::RngCore| {
+            let tokens = self.data.tokenizer.pad(ids, device);
+            l2_normalised(model.text.forward(tokens, &mut Mode::Train(rng)).pooled)
         };
         let mut loss: Option<Tensor<1>> = None;
         let mut add = |part: Tensor<1>, weight: f64| {
@@ -382,9 +398,10 @@ impl<'a> Context<'a> {
         };
         let (mut captions_value, mut contrast_value) = (0.0, 0.0);
         if config.caption_weight > 0.0 {
-            let (texts, targets) = self.captions(rows, &samples, step)?;
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let cosine = image.clone().matmul(encode(&texts, &mut rng)?.transpose());
+            let (ids, targets) = self.captions(rows, &samples, step, model.text.max_len())?;
+            let groups = ids.chunks(ids.len().div_ceil(LENGTH_GROUPS));
+            let text = Tensor::cat(groups.map(|group| encode(group, &mut rng)).collect(), 0);
+            let cosine = image.clone().matmul(text.transpose());
             let part = self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), &targets);
             captions_value = f64::from(part.clone().into_scalar::<f32>());
             add(part, config.caption_weight);
@@ -395,7 +412,8 @@ impl<'a> Context<'a> {
                 .map(|prompts| prompts.choose(&mut rng).map(String::as_str).expect("prompt sets have no empty value"))
                 .collect();
             let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();
-            let cosine = image.matmul(encode(&texts, &mut rng)?.transpose());
+            let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
+            let cosine = image.matmul(encode(&ids, &mut rng).transpose());
             let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, &codes, &self.weights);
             contrast_value = f64::from(part.clone().into_scalar::<f32>());
             add(part, config.contrast_weight);
@@ -406,27 +424,37 @@ impl<'a> Context<'a> {
         Ok((Losses { total, captions: captions_value, contrast: contrast_value }, grads))
     }
 
-    /// One caption per cell of the batch, and which cells each of them fits.
+    /// One caption per cell of the batch as token ids, and which cells each of them fits; the shortest first, so that
+    /// captions of like length can be padded together.
     fn captions(
         &self,
         rows: &[usize],
         samples: &[usize],
         step: usize,
-    ) -> Result<(Vec<String>, PairTargets), TrainError> {
+        max_len: usize,
+    ) -> Result<(Vec<Vec<u32>>, PairTargets), TrainError> {
         let mut rng = seeded_rng(&[self.trainer.seed, STREAM_CAPTION, step as u64]);
-        let (mut texts, mut asserted) = (Vec::new(), Vec::new());
+        let mut captions = Vec::with_capacity(samples.len());
         for sample in samples {
             let caption = self.data.captions.caption(*sample, rng.random())?;
-            asserted.push((self.data.space.encode_facts(&caption.facts)?, self.measured_facts(&caption.facts)));
-            texts.push(caption.text);
+            let asserted = (self.data.space.encode_facts(&caption.facts)?, self.measured_facts(&caption.facts));
+            captions.extend(
+                self.data.tokenizer.ids(&[&caption.text], max_len)?.into_iter().map(|ids| (ids, asserted.clone())),
+            );
         }
+        captions.sort_by_key(|(ids, _)| ids.len());
+        let (ids, asserted): (Vec<_>, Vec<_>) = captions.into_iter().unzip();
         let codes: Vec<&[i16]> = samples.iter().map(|s| self.codes[*s].as_slice()).collect();
         let raw = self.data.views.measurements.as_ref();
         let targets = PairTargets::from_facts(&codes, &asserted, |image, claim| {
-            let value = f64::from(*raw?.get((rows[image], claim.column))?);
+            let scale = match claim.pixel_power {
+                0 => 1.0,
+                power => self.scales[rows[image]]?.powi(power),
+            };
+            let value = scale * f64::from(*raw?.get((rows[image], claim.column))?);
             value.is_finite().then(|| (value - claim.value).abs() <= claim.tolerance)
         });
-        Ok((texts, targets))
+        Ok((ids, targets))
     }
 
     fn measured_facts(&self, facts: &[Fact]) -> Vec<MeasuredFact> {
@@ -436,7 +464,8 @@ impl<'a> Context<'a> {
             .filter_map(|f| match f {
                 Fact::Measurement { name, value, tolerance } => {
                     let column = schema?.index(name)?;
-                    Some(MeasuredFact { column, value: *value, tolerance: *tolerance })
+                    let pixel_power = schema?.measurements[column].unit.pixel_power();
+                    Some(MeasuredFact { column, pixel_power, value: *value, tolerance: *tolerance })
                 }
                 _ => None,
             })

@@ -56,8 +56,9 @@ fn data(pixels: bool) -> TrainingData {
             a
         })
         .collect();
-    let measurements =
-        Array2::from_shape_fn((N, N_MEASUREMENTS), |(i, j)| f32::from(u8::from(j == i % 3 || j == 3 + i % 2)) + rng.random::<f32>() * 0.3);
+    let measurements = Array2::from_shape_fn((N, N_MEASUREMENTS), |(i, j)| {
+        f32::from(u8::from(j == i % 3 || j == 3 + i % 2)) + rng.random::<f32>() * 0.3
+    });
     let colours: Vec<u8> =
         (0..N).flat_map(|i| (0..SIDE * SIDE * 3).map(move |p| if p % 3 == i % 3 { 200 } else { 40 })).collect();
     let definition = |i: usize| MeasurementDef {
@@ -111,7 +112,14 @@ fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
     let config = ModelConfig {
         embed_dim: 16,
         image: ImageTowerConfig {
-            pixels: pixels.then_some(PixelBranchConfig { side: SIDE, patch: 8, width: 16, depth: 1, heads: 2, dropout: 0.1 }),
+            pixels: pixels.then_some(PixelBranchConfig {
+                side: SIDE,
+                patch: 8,
+                width: 16,
+                depth: 1,
+                heads: 2,
+                dropout: 0.1,
+            }),
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
             branch_dropout: 0.25,
         },
@@ -145,7 +153,12 @@ impl Progress for StopAfter {
     }
 }
 
-fn train(folder: &Path, pixels: bool, stop_after: Option<u64>, config: &OptimiserConfig) -> Result<TrainOutcome, TrainError> {
+fn train(
+    folder: &Path,
+    pixels: bool,
+    stop_after: Option<u64>,
+    config: &OptimiserConfig,
+) -> Result<TrainOutcome, TrainError> {
     let (device, data, cancel) = (Device::flex(), data(pixels), CancelToken::default());
     let stop = StopAfter { left: AtomicU64::new(stop_after.unwrap_or(0)), cancel: cancel.clone() };
     let silent = NoProgress;
@@ -155,10 +168,7 @@ fn train(folder: &Path, pixels: bool, stop_after: Option<u64>, config: &Optimise
 }
 
 fn outputs(folder: &Path) -> (Vec<u8>, Vec<u8>) {
-    (
-        std::fs::read(folder.join("weights.safetensors")).unwrap(),
-        std::fs::read(folder.join("metrics.jsonl")).unwrap(),
-    )
+    (std::fs::read(folder.join("weights.safetensors")).unwrap(), std::fs::read(folder.join("metrics.jsonl")).unwrap())
 }
 
 #[test]
@@ -203,7 +213,8 @@ fn losses_fall_with_every_combination() {
     for loss in [LossKind::InfoNce, LossKind::Sigmoid] {
         for (caption_weight, contrast_weight) in [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0)] {
             let folder = tempfile::tempdir().unwrap();
-            let config = OptimiserConfig { epochs: 12, learning_rate: 5e-3, loss, caption_weight, contrast_weight, ..config() };
+            let config =
+                OptimiserConfig { epochs: 12, learning_rate: 5e-3, loss, caption_weight, contrast_weight, ..config() };
             train(folder.path(), false, None, &config).unwrap();
             let losses: Vec<f64> = String::from_utf8(outputs(folder.path()).1)
                 .unwrap()

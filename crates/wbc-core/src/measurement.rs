@@ -116,6 +116,13 @@ impl MeasurementSchema {
             format!("`{a}` stands where `{b}` is expected")
         } else if self.len() != other.len() {
             format!("{} measurements where {} are expected", self.len(), other.len())
+        } else if let Some((a, _)) = self
+            .measurements
+            .iter()
+            .zip(&other.measurements)
+            .find(|(a, b)| (a.unit, &a.definition) != (b.unit, &b.definition))
+        {
+            format!("`{}` is defined otherwise", a.name)
         } else {
             return Ok(());
         };

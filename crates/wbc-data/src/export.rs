@@ -29,6 +29,7 @@ pub fn export(dataset: &Dataset, dir: &Path) -> Result<ExportReport, DataError> 
     }
     std::fs::create_dir_all(dir).map_err(|source| DataError::Write { path: dir.to_owned(), source })?;
     let failed = Warnings::new();
+    dataset.warnings.iter().for_each(|w| failed.push(w.item.clone(), w.cause.clone()));
     let rows: Vec<Vec<String>> = dataset
         .samples
         .par_iter()

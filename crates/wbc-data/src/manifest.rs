@@ -30,6 +30,7 @@ pub(crate) fn read(path: &Path, store: &DataStore) -> Result<Found, DataError> {
     let mut new = NewTypes::default();
     let mut rows_by_id = BTreeMap::new();
     table.for_each(|row, fields| {
+        new.row = Some(row);
         match fields.and_then(|fields| columns.sample(store, &place, &fields, &mut new)) {
             Ok(sample) => {
                 if let Some(first_row) = rows_by_id.insert(sample.id.0.clone(), row) {

@@ -51,6 +51,7 @@ pub struct DatasetStats {
 pub fn stats(dataset: &Dataset) -> DatasetStats {
     let limits = Limits::default();
     let unreadable = Warnings::new();
+    dataset.warnings.iter().for_each(|w| unreadable.push(w.item.clone(), w.cause.clone()));
     let sizes: Vec<_> = dataset
         .samples
         .par_iter()

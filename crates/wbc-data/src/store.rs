@@ -109,7 +109,7 @@ impl DataStore {
         }
         self.cell_types.canonical(label).unwrap_or_else(|| {
             let cell_type = CellType::new(label);
-            new.0.insert(cell_type.clone());
+            new.first.entry(cell_type.clone()).or_insert(new.row);
             cell_type
         })
     }
@@ -125,13 +125,21 @@ pub(crate) struct Found {
 
 /// Labels that no synonym table knows.
 #[derive(Debug, Default)]
-pub(crate) struct NewTypes(BTreeSet<CellType>);
+pub(crate) struct NewTypes {
+    first: BTreeMap<CellType, Option<u64>>,
+    /// The row that is being read, where there are rows.
+    pub(crate) row: Option<u64>,
+}
 
 impl NewTypes {
     /// One note for all of them.
     pub(crate) fn note(self, item: &str, notes: &mut Vec<Warning>) {
-        if !self.0.is_empty() {
-            let names: Vec<_> = self.0.iter().map(CellType::as_str).collect();
+        if !self.first.is_empty() {
+            let named = |(cell_type, row): (&CellType, &Option<u64>)| match row {
+                Some(row) => format!("{cell_type} (first in row {row})"),
+                None => cell_type.to_string(),
+            };
+            let names: Vec<_> = self.first.iter().map(named).collect();
             notes.push(Warning { item: item.into(), cause: format!("cell types of its own: {}", names.join(", ")) });
         }
     }

@@ -221,7 +221,7 @@ impl Work<'_> {
         let pixels = self.options.keep_pixels.then(|| view.pixels.into_raw());
         let view = StoredView { pixels, measurements, flags: view.flags };
         if let Some((cache, key)) = cached {
-            cache.put(key, spec, &view, self.warnings);
+            cache.put(key, spec, &view);
         }
         Ok(view)
     }

@@ -30,6 +30,7 @@
 mod error;
 mod image;
 mod layers;
+mod limits;
 mod mode;
 mod preprocess;
 mod text;

@@ -56,6 +56,19 @@ impl MeasurementStatistics {
         Ok(Self { schema: schema.clone(), mean, std })
     }
 
+    /// Says what is wrong with statistics that were read from a file.
+    fn check(&self) -> Result<(), String> {
+        let m = self.schema.len();
+        if self.mean.len() != m || self.std.len() != m {
+            return Err(format!("{} means and {} deviations of {m} measurements", self.mean.len(), self.std.len()));
+        }
+        let sound = |j: &usize| self.mean[*j].is_finite() && self.std[*j].is_finite() && self.std[*j] > 0.0;
+        match self.schema.names().enumerate().find(|(j, _)| !sound(j)) {
+            Some((_, name)) => Err(format!("mean or deviation of `{name}` is impossible")),
+            None => Ok(()),
+        }
+    }
+
     /// Normalises one value: zero mean, unit variance, clipped; 0 where undefined.
     pub fn normalise(&self, j: usize, value: f32) -> f32 {
         if value.is_finite() { ((value - self.mean[j]) / self.std[j]).clamp(-CLIP, CLIP) } else { 0.0 }
@@ -119,7 +132,8 @@ impl Preprocess {
     /// Reads `preprocess.json`.
     ///
     /// # Errors
-    /// [`EncoderError::Preprocess`] for JSON that does not parse or another version.
+    /// [`EncoderError::Preprocess`] for JSON that does not parse, another version, or statistics that do not fit the
+    /// viewer's measurements.
     pub fn from_json(text: &str) -> Result<Self, EncoderError> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -132,7 +146,15 @@ impl Preprocess {
                 cause: format!("made by another version: {version} where {} is expected", Self::VERSION),
             });
         }
-        serde_json::from_str(text).map_err(invalid)
+        let read: Self = serde_json::from_str(text).map_err(invalid)?;
+        if let Some(statistics) = &read.statistics {
+            statistics.check().map_err(|cause| EncoderError::Preprocess { cause })?;
+            if read.viewer.measurements.as_ref() != Some(&statistics.schema) {
+                let cause = "statistics of other measurements than the viewer's".into();
+                return Err(EncoderError::Preprocess { cause });
+            }
+        }
+        Ok(read)
     }
 
     /// The file's text.
@@ -172,6 +194,34 @@ mod tests {
         let mask = batch.mask.into_data().try_to_vec::<f32>().unwrap();
         assert!((values[0] - 1.0).abs() < 1e-5, "15 px at twice the pixel size are 30 px here: {values:?}");
         assert_eq!(mask, vec![1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn damaged_statistics_are_refused() {
+        let statistics = MeasurementStatistics::compute(&schema(), &[10.0, 0.0, 30.0, 1.0]).unwrap();
+        let viewer = ViewerSpec {
+            name: "test".into(),
+            version: 1,
+            side: 16,
+            params: serde_json::Value::Null,
+            measurements: Some(schema()),
+        };
+        let good = Preprocess { version: 1, viewer, statistics: Some(statistics), optics: Optics::default() };
+        assert_eq!(Preprocess::from_json(&good.to_json()).unwrap(), good);
+        type Damage = fn(&mut Preprocess, &mut MeasurementStatistics);
+        let damages: [Damage; 5] = [
+            |_, s| s.std.truncate(1),
+            |_, s| s.mean.truncate(1),
+            |_, s| s.std[0] = 0.0,
+            |_, s| s.schema.measurements[0].definition = "another".into(),
+            |p, _| p.viewer.measurements = None,
+        ];
+        for damage in damages {
+            let (mut bad, mut statistics) = (good.clone(), good.statistics.clone().unwrap());
+            damage(&mut bad, &mut statistics);
+            bad.statistics = Some(statistics);
+            assert!(Preprocess::from_json(&bad.to_json()).is_err());
+        }
     }
 
     #[test]

@@ -124,12 +124,17 @@ impl Tokenizer {
             .collect()
     }
 
+    /// Token lists as a padded batch on a device.
+    pub fn pad(&self, ids: &[Vec<u32>], device: &Device) -> TextInput {
+        TextInput::from_ids(ids, self.pad_id, device)
+    }
+
     /// Tokenised texts as a padded batch on a device.
     ///
     /// # Errors
     /// As [`Self::ids`].
     pub fn batch(&self, texts: &[&str], max_len: usize, device: &Device) -> Result<TextInput, EncoderError> {
-        Ok(TextInput::from_ids(&self.ids(texts, max_len)?, self.pad_id, device))
+        Ok(self.pad(&self.ids(texts, max_len)?, device))
     }
 }
 

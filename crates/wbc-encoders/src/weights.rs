@@ -9,7 +9,6 @@ use std::path::Path;
 /// # Errors
 /// [`EncoderError::Weights`] when the file cannot be written.
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
-    // one entry alone: several would be written in random order, and equal weights be different files
     // several entries would be written in random order: the same weights shall be the same bytes
     let producer = concat!("wbc-clip ", env!("CARGO_PKG_VERSION"));
     let mut store = SafetensorsStore::from_file(path).overwrite(true).clear_metadata().metadata("producer", producer);

@@ -72,7 +72,9 @@ pub fn evaluate_dataset<T: TextEncoder>(
         })
         .collect();
     if rows.is_empty() {
-        return Err(EvalError::Empty { cause: format!("{} has no cell of a candidate type or with attributes", input.id) });
+        return Err(EvalError::Empty {
+            cause: format!("{} has no cell of a candidate type or with attributes", input.id),
+        });
     }
     let names: Vec<Option<&str>> =
         rows.iter().map(|r| input.samples[input.views.samples[*r]].group.as_deref()).collect();
@@ -81,6 +83,7 @@ pub fn evaluate_dataset<T: TextEncoder>(
         candidates: &candidates,
         labels: rows.iter().map(|r| label(*r)).collect(),
         annotations: rows.iter().map(|r| annotation(*r)).collect(),
+        ids: rows.iter().map(|r| input.samples[input.views.samples[*r]].id.0.as_str()).collect(),
         groups: names,
         captioner,
         options,
@@ -151,6 +154,7 @@ struct Judge<'a, T: TextEncoder> {
     /// Position of the true type among the candidates, per evaluated cell.
     labels: Vec<Option<usize>>,
     annotations: Vec<&'a Annotation>,
+    ids: Vec<&'a str>,
     groups: Vec<Option<&'a str>>,
     captioner: &'a dyn Captioner,
     options: &'a EvalOptions,
@@ -317,7 +321,10 @@ impl<T: TextEncoder> Judge<'_, T> {
             .iter()
             .map(|row| {
                 let cell = CellDescription { annotation: self.annotations[*row], measured: None };
-                let seed = rand::Rng::random(&mut seeded_rng(&[self.options.seed, STREAM_CAPTIONS, *row as u64]));
+                // by name: the captions of a cell do not depend on which others are evaluated
+                let name = self.ids[*row].bytes().map(u64::from);
+                let path: Vec<u64> = [self.options.seed, STREAM_CAPTIONS].into_iter().chain(name).collect();
+                let seed = rand::Rng::random(&mut seeded_rng(&path));
                 Some(self.captioner.captions(&cell, 1, seed).ok()?.pop()?.text)
             })
             .collect();
@@ -354,8 +361,11 @@ impl<T: TextEncoder> Judge<'_, T> {
         let per_query = evaluate_per_query(&images, texts, &forward, &KS)?;
         found.extend(self.summary(&per_query, &groups, Direction::ImageToText, relevance));
         let per_query = evaluate_per_query(texts, &images, &backward, &KS)?;
-        // a text of one cell belongs to that cell's group; a text of its own stands alone
-        let groups = if texts.len() == rows.len() { groups } else { Groups::singletons(texts.len()) };
+        // a caption belongs to its cell's group; any other text stands alone
+        let groups = match relevance {
+            RelevanceRule::SamePair | RelevanceRule::SameCaption => groups,
+            RelevanceRule::SameAttributes | RelevanceRule::SameClass => Groups::singletons(texts.len()),
+        };
         found.extend(self.summary(&per_query, &groups, Direction::TextToImage, relevance));
         Ok(())
     }

@@ -6,7 +6,7 @@ mod wbcatt;
 mod zheng;
 
 use crate::store::Found;
-use crate::{Adapter, DataError, DataStore, DatasetEntry};
+use crate::{Adapter, DataError, DataStore, DatasetEntry, SyntheticOptions};
 use std::path::{Path, PathBuf};
 
 /// Reads all cells of an entry; where an adapter can, only those of `split`.
@@ -17,7 +17,7 @@ pub(crate) fn read(store: &DataStore, entry: &DatasetEntry, split: Option<&str>)
         Adapter::Zheng => zheng::read(store, entry),
         Adapter::ClassFolders => class_folders::read(store, entry, split),
         Adapter::Synthetic => Ok(Found {
-            samples: crate::synthetic::synthetic_samples(&Default::default(), &store.schema),
+            samples: crate::synthetic::synthetic_samples(&SyntheticOptions::default().only(split), &store.schema),
             ..Found::default()
         }),
         Adapter::Folder | Adapter::Manifest | Adapter::Unsupported => Err(DataError::Unsupported {

@@ -33,6 +33,19 @@ impl Default for SyntheticOptions {
     }
 }
 
+impl SyntheticOptions {
+    /// The same cells, but only those of one split; of all where `None`.
+    pub fn only(mut self, split: Option<&str>) -> Self {
+        let counts = [("train", &mut self.n_train), ("val", &mut self.n_val), ("test", &mut self.n_test)];
+        for (name, n) in counts {
+            if split.is_some_and(|s| s != name) {
+                *n = 0;
+            }
+        }
+        self
+    }
+}
+
 /// Cartoon white cells among red ones, drawn in memory with true masks: five types in equal numbers, each with the
 /// attributes that are drawn, distributed within a type as in WBCAtt.
 ///

@@ -1,4 +1,5 @@
 use crate::layers::{linear, quick_gelu};
+use crate::limits::{dropout, width};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -50,21 +51,19 @@ impl MeasurementBranchConfig {
         Self { n_measurements, hidden: default_hidden(), dropout: default_dropout() }
     }
 
+    pub(crate) fn check(&self) -> Result<(), EncoderError> {
+        width("measurements", self.n_measurements)?;
+        width("measurements.hidden", self.hidden)?;
+        dropout("measurements.dropout", self.dropout)
+    }
+
     pub(crate) fn init(
         &self,
         embed_dim: usize,
         rng: &mut dyn RngCore,
         device: &Device,
     ) -> Result<MeasurementBranch, EncoderError> {
-        if self.n_measurements == 0 || self.hidden == 0 {
-            return Err(EncoderError::Config { field: "measurements", cause: "widths must be at least 1".into() });
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(EncoderError::Config {
-                field: "measurements.dropout",
-                cause: format!("{} is not in 0..1", self.dropout),
-            });
-        }
+        self.check()?;
         Ok(MeasurementBranch {
             first: linear(self.n_measurements, self.hidden, rng, device),
             second: linear(self.hidden, self.hidden, rng, device),

@@ -1,4 +1,5 @@
 use crate::layers::{Block, linear, normal};
+use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
@@ -32,22 +33,23 @@ impl Default for PixelBranchConfig {
 }
 
 impl PixelBranchConfig {
+    pub(crate) fn check(&self) -> Result<(), EncoderError> {
+        let invalid = |field, cause: String| Err(EncoderError::Config { field, cause });
+        if self.patch == 0 || self.side == 0 || !self.side.is_multiple_of(self.patch) {
+            return invalid("pixels.side", format!("{} is not a multiple of patch {}", self.side, self.patch));
+        }
+        heads("pixels.width", self.width, self.heads)?;
+        depth("pixels.depth", self.depth)?;
+        dropout("pixels.dropout", self.dropout)
+    }
+
     pub(crate) fn init(
         &self,
         embed_dim: usize,
         rng: &mut dyn RngCore,
         device: &Device,
     ) -> Result<PixelBranch, EncoderError> {
-        let invalid = |field, cause: String| Err(EncoderError::Config { field, cause });
-        if self.patch == 0 || self.side == 0 || !self.side.is_multiple_of(self.patch) {
-            return invalid("pixels.side", format!("{} is not a multiple of patch {}", self.side, self.patch));
-        }
-        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
-            return invalid("pixels.width", format!("{} is not a multiple of heads {}", self.width, self.heads));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return invalid("pixels.dropout", format!("{} is not in 0..1", self.dropout));
-        }
+        self.check()?;
         let grid = self.side / self.patch;
         Ok(PixelBranch {
             embedding: linear(3 * self.patch * self.patch, self.width, rng, device),

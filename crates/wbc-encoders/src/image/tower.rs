@@ -2,6 +2,7 @@ use super::{
     ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, PixelBranch, PixelBranchConfig,
 };
 use crate::layers::l2_normalised;
+use crate::limits::width;
 use crate::mode::plain;
 use crate::{EncoderError, Mode};
 use burn::module::Module;
@@ -41,11 +42,11 @@ impl ImageTowerConfig {
         Self { pixels: Some(PixelBranchConfig::default()), ..Self::measurements_only(n_measurements) }
     }
 
-    /// Builds the tower with weights drawn from `seed`.
+    /// Checks every value without building anything.
     ///
     /// # Errors
     /// [`EncoderError::Config`] for no branch at all or impossible values.
-    pub fn init(&self, embed_dim: usize, seed: u64, device: &Device) -> Result<ImageTower, EncoderError> {
+    pub fn check(&self) -> Result<(), EncoderError> {
         if self.pixels.is_none() && self.measurements.is_none() {
             return Err(EncoderError::Config { field: "image", cause: "at least one branch is needed".into() });
         }
@@ -55,6 +56,17 @@ impl ImageTowerConfig {
                 cause: format!("{} is not in 0..=0.5", self.branch_dropout),
             });
         }
+        self.pixels.iter().try_for_each(PixelBranchConfig::check)?;
+        self.measurements.iter().try_for_each(MeasurementBranchConfig::check)
+    }
+
+    /// Builds the tower with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn init(&self, embed_dim: usize, seed: u64, device: &Device) -> Result<ImageTower, EncoderError> {
+        self.check()?;
+        width("embed_dim", embed_dim)?;
         // a stream per branch: one branch's weights do not depend on the presence of the other
         let pixels =
             self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 1]), device)).transpose()?;

@@ -1,11 +1,15 @@
 use super::{TextEncoder, TextInput, TextOutput};
 use crate::layers::{Block, linear, normal};
+use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
+
+/// Longest text that a configuration may ask for, in tokens.
+const MAX_LEN: usize = 8192;
 
 /// Configuration of a [`TextTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,10 +35,24 @@ impl Default for TextConfig {
 }
 
 impl TextConfig {
-    /// Builds the encoder for a vocabulary, with weights drawn from `seed`.
+    /// Checks every value without building anything.
     ///
     /// # Errors
     /// [`EncoderError::Config`] for impossible values.
+    pub fn check(&self) -> Result<(), EncoderError> {
+        heads("text.width", self.width, self.heads)?;
+        depth("text.depth", self.depth)?;
+        if !(2..=MAX_LEN).contains(&self.max_len) {
+            let cause = format!("{} is not in 2..={MAX_LEN}", self.max_len);
+            return Err(EncoderError::Config { field: "text.max_len", cause });
+        }
+        dropout("text.dropout", self.dropout)
+    }
+
+    /// Builds the encoder for a vocabulary, with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
     pub fn init(
         &self,
         vocab_size: usize,
@@ -42,15 +60,9 @@ impl TextConfig {
         seed: u64,
         device: &Device,
     ) -> Result<TextTransformer, EncoderError> {
-        let invalid = |field, cause: String| Err(EncoderError::Config { field, cause });
-        if self.heads == 0 || self.width == 0 || !self.width.is_multiple_of(self.heads) {
-            return invalid("text.width", format!("{} is not a multiple of heads {}", self.width, self.heads));
-        }
-        if self.max_len < 2 || vocab_size == 0 {
-            return invalid("text.max_len", "at least two tokens and a vocabulary are needed".into());
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return invalid("text.dropout", format!("{} is not in 0..1", self.dropout));
+        self.check()?;
+        if vocab_size == 0 {
+            return Err(EncoderError::Config { field: "text", cause: "the vocabulary is empty".into() });
         }
         let rng = &mut seeded_rng(&[seed, 3]);
         Ok(TextTransformer {

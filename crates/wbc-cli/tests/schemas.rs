@@ -1,0 +1,87 @@
+//! What the command prints with `--json` validates against the schemas under `docs/schema`.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use wbc_clip::core::AttributeSchema;
+use wbc_clip::data::{SyntheticOptions, synthetic_samples};
+
+/// Runs the command with `--json` and answers the document; it must exit with 0.
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_wbc-clip"))
+        .args(["--json", "--no-cache"])
+        .args(args)
+        .current_dir(folder)
+        .env_remove("WBC_CLIP_DATA")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {stderr}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}"))
+}
+
+fn check(schema: &str, document: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schema/{schema}.schema.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
+    let errors: Vec<String> = validator.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path)).collect();
+    assert!(errors.is_empty(), "{schema}: {errors:#?}\n{document:#}");
+}
+
+/// A small annotated manifest of synthetic cells.
+fn manifest(folder: &Path) -> PathBuf {
+    let schema = AttributeSchema::wbcatt();
+    let options = SyntheticOptions { n_train: 30, n_val: 10, n_test: 0, ..SyntheticOptions::default() };
+    let names: Vec<&str> = schema.attributes.iter().map(|a| a.name.as_str()).collect();
+    let mut table = format!("path,id,label,split,{}\n", names.join(","));
+    for sample in synthetic_samples(&options, &schema) {
+        sample.image.load(&Default::default()).unwrap().save(folder.join(format!("{}.png", sample.id))).unwrap();
+        let values: Vec<&str> = names.iter().map(|n| sample.annotation.value(&schema, n).unwrap()).collect();
+        let cell_type = sample.annotation.cell_type.as_ref().unwrap();
+        let split = sample.split.as_deref().unwrap();
+        table += &format!("{0}.png,{0},{cell_type},{split},{1}\n", sample.id, values.join(","));
+    }
+    let path = folder.join("cells.csv");
+    std::fs::write(&path, table).unwrap();
+    path
+}
+
+#[test]
+fn every_document_validates() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells = manifest(folder.path());
+    let run = |args: &[&str]| json(folder.path(), args);
+    let config = "out = 'run'\ntrain = 'cells.csv:train'\nvalidation = 'cells.csv:val'\nview.shifted_copies = 0\n\
+                  model.pixels = { width = 16, depth = 1, heads = 2 }\noptimiser = { epochs = 1, batch_size = 10 }";
+    std::fs::write(folder.path().join("run.toml"), config).unwrap();
+    std::fs::write(
+        folder.path().join("captioners.toml"),
+        "version = 1\ncaptions_per_cell = 2\n[[captioner]]\nkind = 'grammar'\n",
+    )
+    .unwrap();
+    let image = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "png"))
+        .min()
+        .unwrap();
+    let image = image.display().to_string();
+    let cells = cells.display().to_string();
+
+    check("data-list", &run(&["data", "list"]));
+    check("data-stats", &run(&["data", "stats", &cells]));
+    check("segment", &run(&["segment", &cells, "--out", "masks"]));
+    check("measure", &run(&["measure", &cells, "--out", "cells.parquet"]));
+    check("caption", &run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl"]));
+    check("caption-verify", &run(&["caption", "verify", "captions.jsonl"]));
+    check("train", &run(&["train", "run.toml"]));
+    check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val")]));
+    check("classify", &run(&["classify", &cells, "--run", "run", "--out", "types.csv"]));
+    check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));
+    check("search", &run(&["search", "run", "--index", "index.parquet", "--text", "a large monocyte", "-k", "3"]));
+    check("explain", &run(&["explain", &image, "--run", "run", "--out", "why"]));
+    check("export", &run(&["export", "run", "--format", "safetensors", "--out", "weights"]));
+    for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {
+        check("caption-record", &serde_json::from_str(record).unwrap());
+    }
+}
