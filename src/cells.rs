@@ -3,8 +3,9 @@ use crate::{Error, Session};
 use image::ImageFormat;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_core::{
     CellMasks, CellViewer, GrayImage, Limits, QualityFlag, QualityFlags, RgbImage, Sample, Segmentation, Segmenter,
@@ -47,6 +48,7 @@ pub struct MeasureSummary {
 pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSummary, Error> {
     let dataset = session.open(input)?;
     make_dir(out)?;
+    refuse_overwriting(&dataset.samples, out)?;
     let segmenter = VoteSegmenter::default();
     let quality_path = out.join("quality.csv");
     let mut quality = csv::Writer::from_writer(Vec::new());
@@ -158,6 +160,20 @@ fn for_each_image<R: Send>(
     }
     session.progress.finish();
     Ok(())
+}
+
+/// Refuses to put the mask of an image where an image of the input is.
+fn refuse_overwriting(samples: &[Sample], out: &Path) -> Result<(), Error> {
+    let out = out.canonicalize().map_err(Error::io(out))?;
+    let images: BTreeSet<PathBuf> =
+        samples.iter().filter_map(|s| s.image.path()).filter_map(|p| p.canonicalize().ok()).collect();
+    let target = |s: &Sample| item_path(&out, &s.id.0, "png").ok();
+    match samples.iter().filter_map(target).find(|t| images.contains(t)) {
+        Some(image) => {
+            Err(Error::Usage(format!("the mask would overwrite an image, choose another --out: {}", image.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Warnings that already hold what could not be opened.

@@ -275,7 +275,8 @@ fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
             let dataset = session.open(id)?;
             let stats = stats(&dataset);
             let text = serde_json::to_string_pretty(&stats)?;
-            finish(cli, "wbc-clip.data.stats", &stats, &stats.warnings, &text)
+            let errors = [dataset.warnings, stats.warnings.clone()].concat();
+            finish(cli, "wbc-clip.data.stats", &stats, &errors, &text)
         }
         DataCommand::Export { id, to } => {
             let dataset = session.open(id)?;
@@ -284,7 +285,7 @@ fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
                 cli,
                 "wbc-clip.data.export",
                 &report,
-                &report.warnings,
+                &[dataset.warnings, report.warnings.clone()].concat(),
                 &format!("{} cells in {}", report.n, to.display()),
             )
         }

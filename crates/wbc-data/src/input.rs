@@ -115,6 +115,8 @@ pub(crate) fn find_images(
         };
         match entries {
             Ok((folders, files)) => {
+                // ids are text: two names that differ in what is none would become one
+                let (folders, files) = (named_in_text(folders, warnings), named_in_text(files, warnings));
                 // popped from the end, so that of two ways to one folder the first in order is taken
                 open.extend(folders.into_iter().rev());
                 images.extend(paired(files));
@@ -127,6 +129,15 @@ pub(crate) fn find_images(
     }
     images.sort();
     Ok(images)
+}
+
+/// Leaves out, with a warning, what has a name that is not UTF-8.
+fn named_in_text(paths: Vec<PathBuf>, warnings: &mut Vec<Warning>) -> Vec<PathBuf> {
+    let (named, odd): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|p| p.file_name().is_none_or(|n| n.to_str().is_some()));
+    let cause = "the name is not UTF-8";
+    warnings.extend(odd.iter().map(|p| Warning { item: p.display().to_string(), cause: cause.into() }));
+    named
 }
 
 /// Folders and image files, sorted.
@@ -242,6 +253,19 @@ mod tests {
         assert_eq!(found.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>(), ["monocyte", "neutrophil"]);
         RgbImage::new(2, 2).save(dir.path().join("loose.png")).unwrap();
         assert!(open(dir.path()).unwrap().classes.is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_are_no_text_are_listed_and_left_out() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = folder_with(&["a.png", "b.png"]);
+        for name in [b"x\xff.png", b"x\xfe.png"] {
+            std::fs::copy(dir.path().join("a.png"), dir.path().join(std::ffi::OsStr::from_bytes(name))).unwrap();
+        }
+        let found = open(dir.path()).unwrap();
+        assert_eq!(ids(&found), ["a", "b"]);
+        assert!(found.warnings.len() == 2 && found.warnings.iter().all(|w| w.cause.contains("UTF-8")));
     }
 
     #[cfg(unix)]

@@ -112,7 +112,7 @@ fn unknown_labels_become_types_and_unknown_columns_are_noted() {
     let dataset = open("path,label,colour\na.png,Quasar Cell,1\nb.png,quasar-cell,2\n").unwrap();
     assert_eq!(dataset.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>(), ["quasar_cell"]);
     let notes: Vec<_> = dataset.notes.iter().map(|n| n.cause.as_str()).collect();
-    assert_eq!(notes, ["cell types of its own: quasar_cell", "ignored columns: colour"]);
+    assert_eq!(notes, ["cell types of its own: quasar_cell (first in row 1)", "ignored columns: colour"]);
     assert!(dataset.warnings.is_empty());
 }
 

@@ -1,0 +1,8 @@
+//! The command as a black box: bad input of every kind, and trainings that are interrupted.
+
+mod configs;
+mod images;
+mod interruption;
+mod runs;
+mod support;
+mod tables;

@@ -1,0 +1,145 @@
+//! Run folders that are damaged, unfinished or of another version.
+
+use crate::support::{copy_files, run, trained};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+const IMAGE: &str = "synthetic-val-00000.png";
+
+/// A copy of the trained run, without its checkpoints.
+fn copied() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    copy_files(&trained().join("run"), &run);
+    (folder, run)
+}
+
+/// A damage to a run folder.
+type Damage<'a> = &'a dyn Fn(&Path);
+
+/// Expects that a damaged run is refused, naming the file, by everything that opens it.
+#[track_caller]
+fn refused(damage: Damage<'_>, parts: &[&str]) {
+    let (_folder, run_folder) = copied();
+    damage(&run_folder);
+    let name = run_folder.display().to_string();
+    run(trained(), &["classify", IMAGE, "--run", &name]).refused(1, parts);
+    run(trained(), &["eval", &name, "--dataset", "cells.csv:val"]).refused(1, parts);
+}
+
+fn replace(run: &Path, file: &str, old: &str, new: &str) {
+    let text = std::fs::read_to_string(run.join(file)).unwrap();
+    assert!(text.contains(old), "{file} has no `{old}`");
+    std::fs::write(run.join(file), text.replacen(old, new, 1)).unwrap();
+}
+
+fn change_json(run: &Path, file: &str, change: impl Fn(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&std::fs::read(run.join(file)).unwrap()).unwrap();
+    change(&mut value);
+    std::fs::write(run.join(file), value.to_string()).unwrap();
+}
+
+/// Rewrites the header of `weights.safetensors` and gives access to the numbers.
+fn change_weights(run: &Path, change: impl Fn(&mut Value, &mut Vec<u8>)) {
+    let path = run.join("weights.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let n = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + n]).unwrap();
+    let mut numbers = bytes[8 + n..].to_vec();
+    change(&mut header, &mut numbers);
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    std::fs::write(path, [&length[..], &header, &numbers].concat()).unwrap();
+}
+
+const TENSOR: &str = "image.measurements.projection.weight";
+
+fn set_first(header: &Value, numbers: &mut [u8], value: f32) {
+    let start = header[TENSOR]["data_offsets"][0].as_u64().unwrap() as usize;
+    numbers[start..start + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_by_tensor() {
+    let file = "weights.safetensors";
+    refused(&|r| change_weights(r, |h, n| set_first(h, n, f32::NAN)), &[file, TENSOR, "not finite"]);
+    refused(&|r| change_weights(r, |h, n| set_first(h, n, f32::INFINITY)), &[file, TENSOR, "not finite"]);
+    refused(&|r| change_weights(r, |h, _| h[TENSOR]["shape"] = json!([16, 4, 4])), &[file, TENSOR, "does not fit"]);
+    refused(&|r| change_weights(r, |h, _| h[TENSOR]["dtype"] = json!("I32")), &[file, TENSOR, "does not fit"]);
+    let rename = |h: &mut Value, _: &mut Vec<u8>| {
+        let tensor = h.as_object_mut().unwrap().remove(TENSOR).unwrap();
+        h["another.name"] = tensor;
+    };
+    refused(&|r| change_weights(r, rename), &[file, TENSOR, "missing"]);
+    let cut = |r: &Path| {
+        let bytes = std::fs::read(r.join(file)).unwrap();
+        std::fs::write(r.join(file), &bytes[..bytes.len() / 2]).unwrap();
+    };
+    refused(&cut, &[file]);
+    refused(&|r| std::fs::write(r.join(file), b"").unwrap(), &[file]);
+    refused(&|r| replace(r, "config.toml", "embed_dim = 16", "embed_dim = 24"), &[file, "does not fit"]);
+}
+
+#[test]
+fn runs_of_another_version_are_refused_by_file() {
+    refused(&|r| replace(r, "config.toml", "version = 1", "version = 2"), &["config.toml", "version 2"]);
+    refused(&|r| replace(r, "config.toml", "version = 1", "version = 1\nlater = true"), &["config.toml", "`later`"]);
+    refused(&|r| replace(r, "prompts.toml", "version = 1", "version = 3"), &["prompts.toml", "version 3"]);
+    let file = "preprocess.json";
+    refused(&|r| change_json(r, file, |p| p["version"] = json!(2)), &[file, "another version: 2"]);
+    refused(&|r| change_json(r, file, |p| p["viewer"]["version"] = json!(99)), &[file, "99"]);
+    refused(&|r| change_json(r, file, |p| p["viewer"]["name"] = json!("crystal ball")), &[file, "crystal ball"]);
+    refused(&|r| change_json(r, "reference.json", |p| p["version"] = json!(7)), &["reference.json", "version 7"]);
+}
+
+#[test]
+fn runs_with_other_measurement_definitions_are_refused() {
+    let file = "preprocess.json";
+    let schemas = |p: &mut Value, change: &dyn Fn(&mut Value)| {
+        change(&mut p["viewer"]["measurements"]);
+        change(&mut p["statistics"]["schema"]);
+    };
+    refused(&|r| change_json(r, file, |p| schemas(p, &|s| s["version"] = json!(99))), &[file, "version 99"]);
+    let renamed = |s: &mut Value| s["measurements"][0]["name"] = json!("cell.charm");
+    refused(&|r| change_json(r, file, |p| schemas(p, &renamed)), &[file, "cell.charm"]);
+    let redefined = |s: &mut Value| s["measurements"][0]["definition"] = json!("something else");
+    refused(&|r| change_json(r, file, |p| schemas(p, &redefined)), &[file, "defined otherwise"]);
+    // damaged statistics must not pass for others
+    let shorten = |p: &mut Value| drop(p["statistics"]["std"].as_array_mut().unwrap().pop());
+    refused(&|r| change_json(r, file, shorten), &[file, "deviations"]);
+    refused(&|r| change_json(r, file, |p| p["statistics"]["std"][0] = json!(0.0)), &[file, "impossible"]);
+    refused(&|r| change_json(r, file, |p| p["statistics"] = Value::Null), &["config.toml", "measurements"]);
+}
+
+#[test]
+fn unfinished_and_damaged_runs_are_refused_by_file() {
+    let remove = |file: &'static str| move |r: &Path| std::fs::remove_file(r.join(file)).unwrap();
+    refused(&remove("weights.safetensors"), &["weights.safetensors", "--resume"]);
+    for file in ["config.toml", "preprocess.json", "tokenizer.json", "prompts.toml", "schema.json"] {
+        refused(&remove(file), &[file, "missing"]);
+        refused(&|r| std::fs::write(r.join(file), b"{").unwrap(), &[file]);
+        refused(&|r| std::fs::write(r.join(file), b"\xff\xfe").unwrap(), &[if file == "tokenizer.json" { file } else { "UTF-8" }]);
+    }
+    let name = trained().display().to_string();
+    run(trained(), &["eval", &name, "--dataset", "cells.csv:val"]).refused(1, &["config.toml is missing"]);
+}
+
+#[test]
+fn an_index_of_another_model_is_not_searched() {
+    let (folder, other) = copied();
+    change_weights(&other, |h, n| set_first(h, n, 0.5));
+    let (own, other) = (trained().join("run").display().to_string(), other.display().to_string());
+    let index = folder.path().join("index.parquet").display().to_string();
+    let embedded = run(trained(), &["embed", &own, "cells.csv:val", "--out", &index]);
+    assert_eq!((embedded.code, &embedded.json()["n"]), (Some(0), &12.into()), "{}", embedded.stderr);
+    let search = |run_folder: &str, index: &str| {
+        run(trained(), &["search", run_folder, "--index", index, "--text", "a large cell", "-k", "100"])
+    };
+    assert_eq!(search(&own, &index).json()["hits"].as_array().unwrap().len(), 12);
+    search(&other, &index).refused(1, &["index.parquet", "made with model"]);
+    search(&own, "cells.csv").refused(1, &["cells.csv"]);
+    search(&own, "not-there.parquet").refused(1, &["not-there.parquet"]);
+    std::fs::write(&index, &std::fs::read(&index).unwrap()[..900]).unwrap();
+    search(&own, &index).refused(1, &["index.parquet"]);
+}
