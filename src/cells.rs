@@ -1,4 +1,4 @@
-use crate::files::{item_path, make_dir, write_atomic};
+use crate::files::{item_path, make_dir, not_the_input, write_atomic};
 use crate::{Error, Session};
 use image::ImageFormat;
 use rayon::prelude::*;
@@ -8,8 +8,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_core::{
-    CellMasks, CellViewer, GrayImage, Limits, QualityFlag, QualityFlags, RgbImage, Sample, Segmentation, Segmenter,
-    Warning, Warnings, read_bytes,
+    CellMasks, CellViewer, GrayImage, Limits, MaskSource, QualityFlag, QualityFlags, RgbImage, Sample, Segmentation,
+    Segmenter, Warning, Warnings, read_bytes,
 };
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementTable, VoteSegmenter, measurement_schema};
 
@@ -85,11 +85,12 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
 /// `masks/<id>.png` where given, else made. What fails is listed, the rest is done.
 ///
 /// # Errors
-/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Table`] when `out` cannot be written or its format is
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] when `out` is the input, [`Error::Table`] when `out` cannot be written or its format is
 /// unknown.
 pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session) -> Result<MeasureSummary, Error> {
     let schema = measurement_schema();
     let dataset = session.open(input)?;
+    not_the_input(out, input)?;
     let mut table = MeasurementTable::create(out, &schema)?;
     let options = CanonicalOptions { with_pixels: false, ..CanonicalOptions::default() };
     let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
@@ -165,13 +166,18 @@ fn for_each_image<R: Send>(
 /// Refuses to put the mask of an image where an image of the input is.
 fn refuse_overwriting(samples: &[Sample], out: &Path) -> Result<(), Error> {
     let out = out.canonicalize().map_err(Error::io(out))?;
-    let images: BTreeSet<PathBuf> =
-        samples.iter().filter_map(|s| s.image.path()).filter_map(|p| p.canonicalize().ok()).collect();
+    let true_mask = |s: &'_ Sample| match &s.mask {
+        Some(MaskSource::File(path)) => Some(path.clone()),
+        _ => None,
+    };
+    let files = samples.iter().flat_map(|s| [s.image.path().map(Path::to_owned), true_mask(s)]).flatten();
+    let inputs: BTreeSet<PathBuf> = files.filter_map(|p| p.canonicalize().ok()).collect();
     let target = |s: &Sample| item_path(&out, &s.id.0, "png").ok();
-    match samples.iter().filter_map(target).find(|t| images.contains(t)) {
-        Some(image) => {
-            Err(Error::Usage(format!("the mask would overwrite an image, choose another --out: {}", image.display())))
-        }
+    match samples.iter().filter_map(target).find(|t| inputs.contains(t)) {
+        Some(input) => Err(Error::Usage(format!(
+            "the mask would overwrite a file of the input, choose another --out: {}",
+            input.display()
+        ))),
         None => Ok(()),
     }
 }

@@ -14,6 +14,16 @@ pub(crate) fn write_atomic(path: &Path, content: impl AsRef<[u8]>) -> Result<(),
         })
 }
 
+/// Refuses an output that would replace the table or image that is the input.
+pub(crate) fn not_the_input(out: &Path, input: &str) -> Result<(), Error> {
+    match (out.canonicalize(), Path::new(input).canonicalize()) {
+        (Ok(out), Ok(input)) if out == input => {
+            Err(Error::Usage(format!("the output would replace the input: {}", out.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a text file.
 pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(Error::io(path))

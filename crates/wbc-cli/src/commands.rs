@@ -77,7 +77,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         }
         Command::Classify { input, run, out } => {
             let run = Run::open(run, &device)?;
-            out.iter().try_for_each(|out| parent_exists(out))?;
+            if let Some(out) = out {
+                can_be_written(out, input)?;
+            }
             let done = wbc_clip::classify(&run, input, &session)?;
             if let Some(out) = out {
                 done.write_csv(&run, out)?;
@@ -91,7 +93,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         }
         Command::Embed { run, input, out } => {
             let run = Run::open(run, &device)?;
-            parent_exists(out)?;
+            can_be_written(out, input)?;
             let (n, errors) = wbc_clip::embed(&run, input, out, &session)?;
             let done = json!({ "n": n, "out": out.display().to_string(), "errors": errors });
             finish(cli, "wbc-clip.embed", &done, &errors, &format!("{n} cells in {}", out.display()))
@@ -134,8 +136,13 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
     }
 }
 
-/// Refuses before the work what could not be written after it.
-fn parent_exists(out: &Path) -> Result<(), Error> {
+/// Refuses before the work what could not, or should not, be written after it.
+fn can_be_written(out: &Path, input: &str) -> Result<(), Error> {
+    if let (Ok(out), Ok(input)) = (out.canonicalize(), Path::new(input).canonicalize())
+        && out == input
+    {
+        return Err(Error::Usage(format!("the output would replace the input: {}", out.display())));
+    }
     match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
             Err(Error::Io { path: out.to_owned(), source: std::io::ErrorKind::NotFound.into() })
@@ -275,8 +282,7 @@ fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
             let dataset = session.open(id)?;
             let stats = stats(&dataset);
             let text = serde_json::to_string_pretty(&stats)?;
-            let errors = [dataset.warnings, stats.warnings.clone()].concat();
-            finish(cli, "wbc-clip.data.stats", &stats, &errors, &text)
+            finish(cli, "wbc-clip.data.stats", &stats, &stats.warnings, &text)
         }
         DataCommand::Export { id, to } => {
             let dataset = session.open(id)?;
@@ -285,7 +291,7 @@ fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
                 cli,
                 "wbc-clip.data.export",
                 &report,
-                &[dataset.warnings, report.warnings.clone()].concat(),
+                &report.warnings,
                 &format!("{} cells in {}", report.n, to.display()),
             )
         }

@@ -286,8 +286,9 @@ impl Trainer<'_> {
         let adamw = |decay: f64| {
             AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-6).with_weight_decay(decay as f32)
         };
-        let undecayed = ParamGroup::from_regex(r"(bias|gamma|beta|position|log_scale|log_contrast_scale)$")
-            .expect("the pattern is valid");
+        let undecayed =
+            ParamGroup::from_regex(r"(bias|gamma|beta|position|log_scale|log_contrast_scale|log_description_scale)$")
+                .expect("the pattern is valid");
         adamw(self.config.weight_decay).init().with_group(undecayed, adamw(0.0).build(), None)
     }
 
@@ -426,7 +427,7 @@ impl<'a> Context<'a> {
             let (ids, codes) = self.descriptions(&samples, &mut rng, model.text.max_len())?;
             if ids.len() > 1 {
                 let cosine = image.matmul(encode(&ids, &mut rng).transpose());
-                let part = contrast_set_loss(cosine, model.contrast_scale(), &[ids.len()], &codes, &[1.0]);
+                let part = contrast_set_loss(cosine, model.description_scale(), &[ids.len()], &codes, &[1.0]);
                 descriptions_value = f64::from(part.clone().into_scalar::<f32>());
                 add(part, config.description_weight);
             }

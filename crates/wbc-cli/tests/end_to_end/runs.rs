@@ -119,7 +119,10 @@ fn unfinished_and_damaged_runs_are_refused_by_file() {
     for file in ["config.toml", "preprocess.json", "tokenizer.json", "prompts.toml", "schema.json"] {
         refused(&remove(file), &[file, "missing"]);
         refused(&|r| std::fs::write(r.join(file), b"{").unwrap(), &[file]);
-        refused(&|r| std::fs::write(r.join(file), b"\xff\xfe").unwrap(), &[if file == "tokenizer.json" { file } else { "UTF-8" }]);
+        refused(
+            &|r| std::fs::write(r.join(file), b"\xff\xfe").unwrap(),
+            &[if file == "tokenizer.json" { file } else { "UTF-8" }],
+        );
     }
     let name = trained().display().to_string();
     run(trained(), &["eval", &name, "--dataset", "cells.csv:val"]).refused(1, &["config.toml is missing"]);

@@ -106,6 +106,27 @@ fn what_is_no_input_is_refused_with_what_there_is() {
 }
 
 #[test]
+fn no_input_is_replaced_by_an_output() {
+    let folder = with_cells();
+    let names = ["cells.csv", "synthetic-val-00000.png"];
+    let contents = || names.map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    let before = contents();
+    run(folder.path(), &["measure", "cells.csv", "--out", "./cells.csv"])
+        .refused(2, &["cells.csv", "replace the input"]);
+    let run_folder = trained().join("run").display().to_string();
+    run(folder.path(), &["classify", "cells.csv", "--run", &run_folder, "--out", "cells.csv"])
+        .refused(2, &["replace the input"]);
+    run(folder.path(), &["segment", "cells.csv:val", "--out", "."])
+        .refused(2, &["synthetic-val-00000.png", "overwrite"]);
+    assert!(contents() == before);
+    // a true mask beside its image
+    let zheng = tempfile::tempdir().unwrap();
+    image::RgbImage::new(9, 9).save(zheng.path().join("1.bmp")).unwrap();
+    image::GrayImage::new(9, 9).save(zheng.path().join("1.png")).unwrap();
+    run(zheng.path(), &["segment", ".", "--out", "."]).refused(2, &["1.png", "overwrite"]);
+}
+
+#[test]
 fn a_dataset_that_is_not_there_says_which_file_is_missing_and_where_it_belongs() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["measure", "wbcatt:val", "--out", "out.csv"];
