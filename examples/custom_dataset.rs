@@ -9,8 +9,8 @@ use wbc_clip::data::{SyntheticOptions, stats, synthetic_samples};
 use wbc_clip::{RunConfig, Session, train};
 
 /// Writes images and `cells.csv`. Only `path` is needed; `label` is the type in any usual spelling, columns named like
-/// an attribute annotate it, cells of one `group` (a patient, a slide) are never torn apart, and the pixel size lets
-/// absolute sizes count.
+/// an attribute annotate it, a `group` (a patient, a slide) may not lie in training and validation both, and with the
+/// pixel size absolute sizes count.
 fn write_cells(folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let schema = AttributeSchema::wbcatt();
     let options = SyntheticOptions { n_train: 120, n_val: 40, n_test: 0, ..SyntheticOptions::default() };
@@ -22,13 +22,21 @@ fn write_cells(folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
         cell.image.load(&Limits::default())?.save(folder.join(&name))?;
         let label = cell.annotation.cell_type.as_ref().map_or("", |t| t.as_str());
         let split = cell.split.as_deref().unwrap_or_default();
-        let patient = format!("patient-{}", i % 20);
+        let patient = format!("{split}-patient-{}", i % 10);
         let value = |attribute| cell.annotation.value(&schema, attribute).unwrap_or_default();
         let row = [name.as_str(), label, split, patient.as_str(), "0.1", value("nucleus_shape"), value("granularity")];
         table.write_record(row)?;
     }
     // a mistake as tables have them: reported and left out, the others are used
-    table.write_record(["synthetic-train-00000.png", "PMN", "train", "patient-1", "0.1", "heart-shaped", "yes"])?;
+    table.write_record([
+        "synthetic-train-00000.png",
+        "PMN",
+        "train",
+        "train-patient-1",
+        "0.1",
+        "heart-shaped",
+        "yes",
+    ])?;
     table.flush()?;
     Ok(manifest)
 }

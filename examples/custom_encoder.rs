@@ -125,7 +125,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         prompts,
         tokenizer,
     };
-    let config = OptimiserConfig { epochs: 12, batch_size: 50, validations: 3, ..OptimiserConfig::default() };
+    let config = OptimiserConfig {
+        epochs: 30,
+        batch_size: 50,
+        learning_rate: 2e-3,
+        validations: 3,
+        ..OptimiserConfig::default()
+    };
     let (progress, cancel) = (&NoProgress, &CancelToken::default());
     let trainer = Trainer { config: &config, seed: 7, folder: folder.path(), device, progress, cancel };
     let outcome = trainer.run(model, &data, &mut validator)?;

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("\nmeasurements that moved the decision most:");
     for moved in explanation.measurements.iter().flatten().take(5) {
-        println!("  {:+.2} {} = {:.3} {}", moved.effect, moved.name, moved.value, moved.unit);
+        println!("  {:+.4} {} = {:.3} {}", moved.effect, moved.name, moved.value, moved.unit);
     }
     println!("\nnearest descriptions:");
     for near in explanation.nearest_captions.iter().flatten().take(3) {

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  {error}");
     }
 
-    let columns = ["id", "cell.equivalent_diameter_area", "nucleus_fraction", "nucleus.solidity", "flags"];
+    let columns = ["id", "cell.equivalent_diameter_area", "nucleus_fraction", "nucleus.contour_solidity", "flags"];
     println!("\n{}", columns.join("  "));
     let mut rows = csv::Reader::from_path(&table)?;
     let header = rows.headers()?.clone();

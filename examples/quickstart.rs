@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let definitions = measurement_schema();
     let row = measure(&image, &found.masks);
     println!("{} measurements, among them:", row.len());
-    for name in ["cell.equivalent_diameter_area", "nucleus_fraction", "nucleus.solidity", "nucleus.eccentricity"] {
+    for name in ["cell.equivalent_diameter_area", "nucleus_fraction", "nucleus.contour_solidity", "nucleus.lobes_at_50"]
+    {
         let position = definitions.index(name).ok_or("the measurement is built in")?;
         let value = row[position].map_or("undefined".into(), |v| format!("{v:.3}"));
         let definition = &definitions.measurements[position];

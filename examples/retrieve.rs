@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let example = folder.path().join("example.png");
     cells.samples[0].image.load(&Limits::default())?.save(&example)?;
     let queries = [
-        Query::Text("an eosinophil with coarse pink granules".into()),
+        Query::Text("an eosinophil with coarse red granules".into()),
         Query::Text("a small round cell with a smooth nucleus and scant cytoplasm".into()),
         Query::Image(example),
     ];

@@ -22,7 +22,7 @@ shifted_copies = 0
 branches = 'measurements'
 
 [optimiser]
-epochs = 6
+epochs = 3
 batch_size = 64
 learning_rate = 2e-3
 validations = 3

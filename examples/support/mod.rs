@@ -11,7 +11,7 @@ validation = 'synthetic:val'
 view.shifted_copies = 0
 model.branches = 'measurements'
 model.pixels = { width = 48, depth = 1, heads = 2 }
-optimiser = { epochs = 6, batch_size = 64, learning_rate = 2e-3, validations = 1 }
+optimiser = { epochs = 3, batch_size = 64, learning_rate = 2e-3, validations = 1 }
 ";
 
 /// Opens the run folder that is named on the command line; trains a small run below `folder` where none is.

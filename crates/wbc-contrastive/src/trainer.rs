@@ -327,6 +327,9 @@ struct Losses {
     descriptions: f64,
 }
 
+/// Token ids of descriptions, and per cell the position of its own as a one-fact code.
+type Described = (Vec<Vec<u32>>, Vec<Vec<i16>>);
+
 /// What stays the same over all steps.
 struct Context<'a> {
     trainer: &'a Trainer<'a>,
@@ -478,12 +481,7 @@ impl<'a> Context<'a> {
     /// Complete descriptions of the distinct attribute combinations of some cells, in random order and words, as token
     /// ids; and per cell the position of its own, `-1` where it has none. They are a contrast set of whole descriptions:
     /// what tells a cell from its like is asked for in every step.
-    fn descriptions(
-        &self,
-        samples: &[usize],
-        rng: &mut ChaCha8Rng,
-        max_len: usize,
-    ) -> Result<(Vec<Vec<u32>>, Vec<Vec<i16>>), TrainError> {
+    fn descriptions(&self, samples: &[usize], rng: &mut ChaCha8Rng, max_len: usize) -> Result<Described, TrainError> {
         let attributes = |sample: usize| &self.codes[sample][1..];
         let complete = |sample: &&usize| attributes(**sample).iter().all(|v| *v >= 0);
         let described = samples.iter().filter(complete).take(self.trainer.config.descriptions);

@@ -204,7 +204,7 @@ mod tests {
     fn entries_survive_and_no_damaged_one_is_trusted() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ViewCache::open(folder.path()).unwrap();
-        let (key, viewer, warnings) = (ViewKey([7; 32]), viewer(2), Warnings::new());
+        let (key, viewer) = (ViewKey([7; 32]), viewer(2));
         cache.put(&key, &viewer, &view());
         let back = cache.get(&key, &viewer, true).unwrap();
         assert_eq!((back.pixels, back.flags), (view().pixels, view().flags));
