@@ -296,12 +296,12 @@ impl RunConfig {
     /// The architecture for views with that many measurements.
     pub fn model_config(&self, n_measurements: usize) -> ModelConfig {
         let m = &self.model;
-        let measurements = (m.branches != BranchKind::Pixels).then(|| MeasurementBranchConfig {
+        let measurements = (m.branches != BranchKind::Pixels).then_some(MeasurementBranchConfig {
             n_measurements,
             hidden: m.measurements.hidden,
             dropout: m.measurements.dropout,
         });
-        let pixels = self.has_pixels().then(|| PixelBranchConfig {
+        let pixels = self.has_pixels().then_some(PixelBranchConfig {
             side: self.view.side as usize,
             patch: m.pixels.patch,
             width: m.pixels.width,

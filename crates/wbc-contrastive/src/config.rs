@@ -124,7 +124,7 @@ impl Default for OptimiserConfig {
             loss: LossKind::InfoNce,
             caption_weight: 1.0,
             contrast_weight: 1.0,
-            description_weight: 1.0,
+            description_weight: 0.0,
             descriptions: 48,
             measurement_noise: 0.1,
             absolute_dropout: 0.3,

@@ -1,4 +1,5 @@
 //! The measured evidence on real cells; needs WBC_CLIP_DATA.
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so, and what it measured")]
 
 use crate::TrainingReference;
 use ndarray::Array2;

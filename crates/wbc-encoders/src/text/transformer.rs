@@ -105,7 +105,10 @@ impl TextEncoder for TextTransformer {
         let n = len.min(self.max_len);
         let tokens = input.tokens.narrow(1, 0, n);
         let pad = input.pad.narrow(1, 0, n);
-        let mut x = self.token.forward(tokens) + self.position.val().narrow(1, 0, n);
+        // in training a batch starts anywhere: what matters is the order of words, not their distance from the start
+        let room = (self.max_len - n) as f32;
+        let start = mode.uniform(1).map_or(0, |u| (u[0] * (room + 1.0)) as usize).min(self.max_len - n);
+        let mut x = self.token.forward(tokens) + self.position.val().narrow(1, start, n);
         let keys = pad.clone().reshape([batch, 1, 1, n]);
         for block in &self.blocks {
             x = block.forward(x, Some(&keys), self.dropout, mode);
