@@ -54,6 +54,9 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let viewer = viewer_from_config(config)?;
 
     let warnings = Warnings::new();
+    for w in training.warnings.iter().chain(&validation.warnings) {
+        warnings.push(w.item.clone(), w.cause.clone());
+    }
     let options = ViewOptions {
         shifted_copies: config.view.shifted_copies,
         shift: config.view.shift.clone(),
@@ -125,7 +128,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         progress: session.progress.as_ref(),
         cancel: &session.cancel,
     };
-    let outcome = trainer.run(model, &data, &mut validator)?;
+    let mut outcome = trainer.run(model, &data, &mut validator)?;
+    outcome.left_out = warnings.sorted();
     write_report(folder, session)?;
     Ok(outcome)
 }
@@ -144,7 +148,7 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
         }
     };
     let kept_step = best.filter(|_| config.optimiser.keep == Keep::Best).unwrap_or(steps.saturating_sub(1));
-    Ok(Some(TrainOutcome { steps, validation: None, kept_step, wait_share: 0.0 }))
+    Ok(Some(TrainOutcome { steps, validation: None, kept_step, wait_share: 0.0, left_out: Vec::new() }))
 }
 
 /// Refuses to resume a run with another configuration.

@@ -229,8 +229,9 @@ fn train(cli: &Cli, config: &std::path::Path, resume: bool, changes: &[String], 
         "kept_step": outcome.kept_step,
         "wait_share": outcome.wait_share,
         "validation": metrics,
+        "errors": outcome.left_out,
     });
-    finish(cli, "wbc-clip.train", &done, &[], &text)
+    finish(cli, "wbc-clip.train", &done, &outcome.left_out, &text)
 }
 
 fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Result<Done> {

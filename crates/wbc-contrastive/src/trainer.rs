@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wbc_core::{Annotation, CancelToken, Caption, Fact, Progress, PromptSets, SampleId, seeded_rng};
+use wbc_core::{Annotation, CancelToken, Caption, Fact, Progress, PromptSets, SampleId, Warning, seeded_rng};
 use wbc_data::{Augmentation, BatchLoader, BatchPlan, LoaderOptions, PixelBatch, ViewSet};
 use wbc_encoders::{
     ImageEncoder, ImageInput, MeasurementStatistics, Mode, TextEncoder, Tokenizer, l2_normalised, save_weights,
@@ -92,6 +92,8 @@ pub struct TrainOutcome {
     pub kept_step: usize,
     /// Share of the time that steps waited for batches.
     pub wait_share: f64,
+    /// Cells that were left out before training began; whoever made the views fills it in.
+    pub left_out: Vec<Warning>,
 }
 
 /// Trains a dual encoder in a run folder: `metrics.jsonl`, `timing.jsonl`, `checkpoints/`, at the end
@@ -274,7 +276,7 @@ impl Trainer<'_> {
         };
         save_weights(&kept, &self.folder.join("weights.safetensors"))?;
         let wait_share = if worked.is_zero() { 0.0 } else { waited.as_secs_f64() / worked.as_secs_f64() };
-        Ok(TrainOutcome { steps: total, validation: last_validation, kept_step, wait_share })
+        Ok(TrainOutcome { steps: total, validation: last_validation, kept_step, wait_share, left_out: Vec::new() })
     }
 
     /// Where the kept weights are written.
