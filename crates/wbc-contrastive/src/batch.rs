@@ -1,6 +1,7 @@
 use crate::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
+use std::collections::BTreeMap;
 use wbc_data::ViewSet;
 use wbc_encoders::{MeasurementInput, MeasurementStatistics};
 
@@ -33,6 +34,21 @@ impl NormalisedMeasurements {
         let powers = statistics.schema.measurements.iter().map(|m| m.unit.pixel_power());
         let absolute = powers.enumerate().filter(|(_, p)| *p != 0).map(|(j, _)| j).collect();
         Ok(Self { width: rows.ncols(), values, mask, absolute })
+    }
+
+    /// Gives shifted copies the absolute sizes of the cell itself: the simulated hospital's camera is known to be the
+    /// training set's, whatever the simulation did to the frame.
+    pub(crate) fn copy_absolute_sizes(&mut self, views: &ViewSet) {
+        let unshifted: BTreeMap<usize, usize> =
+            views.samples.iter().take(views.n_unshifted()).enumerate().map(|(row, sample)| (*sample, row)).collect();
+        for row in views.n_unshifted()..views.len() {
+            let Some(own) = unshifted.get(&views.samples[row]) else { continue };
+            for column in &self.absolute {
+                let (to, from) = (row * self.width + column, own * self.width + column);
+                self.values[to] = self.values[from];
+                self.mask[to] = self.mask[from];
+            }
+        }
     }
 
     fn gather(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {

@@ -348,12 +348,15 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn new(trainer: &'a Trainer<'a>, data: &'a TrainingData) -> Result<Self, TrainError> {
-        // a shifted copy shows another, unknown camera: its absolute sizes mean nothing
+        // what is measured in pixels on a shifted copy means nothing: the simulation changed the frame
         let scales: Vec<Option<f64>> = (data.views.samples.iter().zip(&data.views.copies))
             .map(|(sample, copy)| if *copy == 0 { data.length_scale[*sample] } else { None })
             .collect();
-        let measurements =
+        let mut measurements =
             data.statistics.as_ref().map(|s| NormalisedMeasurements::new(&data.views, s, &scales)).transpose()?;
+        if let Some(measurements) = &mut measurements {
+            measurements.copy_absolute_sizes(&data.views);
+        }
         let weights = (0..data.space.len()).map(|fact| if fact == 0 { TYPE_WEIGHT } else { 1.0 }).collect();
         Ok(Self {
             trainer,
