@@ -288,9 +288,10 @@ impl Trainer<'_> {
         let adamw = |decay: f64| {
             AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-6).with_weight_decay(decay as f32)
         };
-        let undecayed =
-            ParamGroup::from_regex(r"(bias|gamma|beta|position|log_scale|log_contrast_scale|log_description_scale)$")
-                .expect("the pattern is valid");
+        let undecayed = ParamGroup::from_regex(
+            r"(bias|gamma|beta|position\.weight|position|log_scale|log_contrast_scale|log_description_scale)$",
+        )
+        .expect("the pattern is valid");
         adamw(self.config.weight_decay).init().with_group(undecayed, adamw(0.0).build(), None)
     }
 

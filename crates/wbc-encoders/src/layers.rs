@@ -46,16 +46,16 @@ pub fn l2_normalised(x: Tensor<2>) -> Tensor<2> {
     x / length
 }
 
-/// Scaled dot-product attention over `[batch, heads, seq_len, head_dim]`; `pad` is `[batch, 1, 1, seq_len]`, true for
-/// keys to be ignored.
+/// Scaled dot-product attention over `[batch, heads, seq_len, head_dim]`; `mask` is `[batch, 1, seq_len, seq_len]` or
+/// `[batch, 1, 1, seq_len]`, true where a query shall ignore a key.
 ///
 /// Written out because burn-tch 0.22.1 passes the mask of `burn::tensor::module::attention` to libtorch with the
 /// opposite meaning.
-pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, pad: Option<Tensor<4, Bool>>) -> Tensor<4> {
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Option<Tensor<4, Bool>>) -> Tensor<4> {
     let [batch, heads, n, head_dim] = q.dims();
     let mut scores = (q * (head_dim as f64).powf(-0.5)).matmul(k.swap_dims(2, 3));
-    if let Some(pad) = pad {
-        scores = scores.mask_fill(pad.expand([batch, heads, n, n]), MASKED);
+    if let Some(mask) = mask {
+        scores = scores.mask_fill(mask.expand([batch, heads, n, n]), MASKED);
     }
     softmax(scores, 3).matmul(v)
 }

@@ -11,6 +11,8 @@ use tokenizers::{AddedToken, NormalizerWrapper, TokenizerImpl};
 const PAD: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
 const START: &str = "[CLS]";
+/// Tokens that end a clause.
+const SEPARATORS: [&str; 5] = [",", ";", ".", ":", "?"];
 /// Characters that every trained vocabulary contains, so that no English text is unreadable.
 const ALPHABET: std::ops::RangeInclusive<char> = ' '..='~';
 
@@ -34,6 +36,8 @@ impl Default for TokenizerConfig {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     pad_id: u32,
+    leading: Vec<u32>,
+    separators: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -86,7 +90,9 @@ impl Tokenizer {
             .iter()
             .find_map(|t| inner.token_to_id(t))
             .ok_or_else(|| failed("no padding token"))?;
-        Ok(Self { inner, pad_id })
+        let known = |tokens: &[&str]| tokens.iter().filter_map(|t| inner.token_to_id(t)).collect();
+        let (leading, separators) = (known(&[START]), known(&SEPARATORS));
+        Ok(Self { inner, pad_id, leading, separators })
     }
 
     /// Reads `tokenizer.json` from a file.
@@ -126,7 +132,7 @@ impl Tokenizer {
 
     /// Token lists as a padded batch on a device.
     pub fn pad(&self, ids: &[Vec<u32>], device: &Device) -> TextInput {
-        TextInput::from_ids(ids, self.pad_id, device)
+        TextInput::from_ids(ids, self.pad_id, &self.leading, &self.separators, device)
     }
 
     /// Tokenised texts as a padded batch on a device.

@@ -14,20 +14,46 @@ pub struct TextInput {
     pub tokens: Tensor<2, Int>,
     /// True where there is no token, `[batch, seq_len]`.
     pub pad: Tensor<2, Bool>,
+    /// Number of the clause that a token belongs to, `[batch, seq_len]`: 0 for what stands before the first word, then
+    /// from 1; `-1` where there is no token.
+    pub clauses: Tensor<2, Int>,
+    /// Position of a token in its clause, `[batch, seq_len]`.
+    pub positions: Tensor<2, Int>,
 }
 
 impl TextInput {
-    /// Pads token lists with `pad_id` to the longest of them.
-    pub fn from_ids(ids: &[Vec<u32>], pad_id: u32, device: &Device) -> Self {
+    /// Pads token lists with `pad_id` to the longest of them. A token of `separators` ends its clause; a token of
+    /// `leading` stands before the first.
+    pub fn from_ids(ids: &[Vec<u32>], pad_id: u32, leading: &[u32], separators: &[u32], device: &Device) -> Self {
         let n = ids.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let padded = |i: usize, j: usize| ids[i].get(j).copied();
-        let cells = || (0..ids.len()).flat_map(move |i| (0..n).map(move |j| (i, j)));
-        let tokens: Vec<i32> = cells().map(|(i, j)| padded(i, j).unwrap_or(pad_id) as i32).collect();
-        let pad: Vec<bool> = cells().map(|(i, j)| padded(i, j).is_none()).collect();
+        let (mut tokens, mut pad, mut clauses, mut positions) = (vec![], vec![], vec![], vec![]);
+        for text in ids {
+            let (mut clause, mut position) = (1, 0);
+            for id in text {
+                let before = leading.contains(id);
+                tokens.push(*id as i32);
+                pad.push(false);
+                clauses.push(if before { 0 } else { clause });
+                positions.push(if before { 0 } else { position });
+                if separators.contains(id) {
+                    (clause, position) = (clause + 1, 0);
+                } else if !before {
+                    position += 1;
+                }
+            }
+            let missing = n - text.len();
+            tokens.extend(std::iter::repeat_n(pad_id as i32, missing));
+            pad.extend(std::iter::repeat_n(true, missing));
+            clauses.extend(std::iter::repeat_n(-1, missing));
+            positions.extend(std::iter::repeat_n(0, missing));
+        }
         let device = plain(device);
+        let ints = |v: Vec<i32>| Tensor::from_data(TensorData::new(v, [ids.len(), n]), &device);
         Self {
-            tokens: Tensor::from_data(TensorData::new(tokens, [ids.len(), n]), &device),
+            tokens: ints(tokens),
             pad: Tensor::from_data(TensorData::new(pad, [ids.len(), n]), &device),
+            clauses: ints(clauses),
+            positions: ints(positions),
         }
     }
 }

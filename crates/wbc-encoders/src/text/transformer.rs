@@ -2,9 +2,9 @@ use super::{TextEncoder, TextInput, TextOutput};
 use crate::layers::{Block, linear, normal};
 use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
 
@@ -67,7 +67,7 @@ impl TextConfig {
         let rng = &mut seeded_rng(&[seed, 3]);
         Ok(TextTransformer {
             token: Embedding { weight: normal([vocab_size, self.width], 0.02, rng, device) },
-            position: normal([1, self.max_len, self.width], 0.02, rng, device),
+            position: Embedding { weight: normal([self.max_len, self.width], 0.02, rng, device) },
             blocks: (0..self.depth).map(|_| Block::new(self.width, self.heads, rng, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             projection: linear(self.width, embed_dim, rng, device),
@@ -78,11 +78,15 @@ impl TextConfig {
     }
 }
 
-/// Bidirectional transformer with masked mean pooling.
+/// Bidirectional transformer over clauses with mean pooling over all tokens.
+///
+/// Attention stays inside a clause (up to a comma, semicolon or full stop) and positions count from its start, so that a
+/// description means the sum of what its clauses say, in whatever order: a list of facts composes instead of being
+/// memorised.
 #[derive(Module, Debug)]
 pub struct TextTransformer {
     token: Embedding,
-    position: Param<Tensor<3>>,
+    position: Embedding,
     blocks: Vec<Block>,
     norm: LayerNorm,
     projection: Linear,
@@ -103,15 +107,17 @@ impl TextEncoder for TextTransformer {
     fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput {
         let [batch, len] = input.tokens.dims();
         let n = len.min(self.max_len);
-        let tokens = input.tokens.narrow(1, 0, n);
         let pad = input.pad.narrow(1, 0, n);
-        // in training a batch starts anywhere: what matters is the order of words, not their distance from the start
-        let room = (self.max_len - n) as f32;
-        let start = mode.uniform(1).map_or(0, |u| (u[0] * (room + 1.0)) as usize).min(self.max_len - n);
-        let mut x = self.token.forward(tokens) + self.position.val().narrow(1, start, n);
-        let keys = pad.clone().reshape([batch, 1, 1, n]);
+        let clauses = input.clauses.narrow(1, 0, n);
+        let apart = clauses
+            .clone()
+            .reshape([batch, 1, n, 1])
+            .expand([batch, 1, n, n])
+            .not_equal(clauses.reshape([batch, 1, 1, n]).expand([batch, 1, n, n]));
+        let mut x =
+            self.token.forward(input.tokens.narrow(1, 0, n)) + self.position.forward(input.positions.narrow(1, 0, n));
         for block in &self.blocks {
-            x = block.forward(x, Some(&keys), self.dropout, mode);
+            x = block.forward(x, Some(&apart), self.dropout, mode);
         }
         let x = self.norm.forward(x);
         let weight = pad.bool_not().float();
@@ -130,7 +136,7 @@ mod tests {
         let device = Device::flex();
         let text = TextConfig::default().init(50, 16, 5, &device).unwrap();
         let encode = |ids: &[Vec<u32>]| {
-            text.forward(TextInput::from_ids(ids, 0, &device), &mut Mode::Eval).pooled.narrow(0, 0, 1)
+            text.forward(TextInput::from_ids(ids, 0, &[], &[], &device), &mut Mode::Eval).pooled.narrow(0, 0, 1)
         };
         let alone = encode(&[vec![2, 7, 9]]);
         let beside = encode(&[vec![2, 7, 9], vec![2, 3, 4, 5, 6, 7, 8]]);
@@ -139,10 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_clauses_does_not_matter_but_that_of_words_does() {
+        let device = Device::flex();
+        let text = TextConfig::default().init(50, 16, 5, &device).unwrap();
+        let encode = |ids: &[u32]| {
+            text.forward(TextInput::from_ids(&[ids.to_vec()], 0, &[1], &[9], &device), &mut Mode::Eval).pooled
+        };
+        let difference = |a: &[u32], b: &[u32]| (encode(a) - encode(b)).abs().max().into_scalar::<f32>();
+        assert!(difference(&[1, 3, 4, 9, 5, 6, 9], &[1, 5, 6, 9, 3, 4, 9]) < 1e-5);
+        assert!(difference(&[1, 3, 4, 9], &[1, 4, 3, 9]) > 1e-4);
+        assert!(difference(&[1, 3, 4, 9, 5, 6, 9], &[1, 3, 6, 9, 5, 4, 9]) > 1e-4, "words are bound to their clause");
+    }
+
+    #[test]
     fn texts_beyond_the_limit_are_cut() {
         let device = Device::flex();
         let text = TextConfig { max_len: 4, ..TextConfig::default() }.init(50, 16, 5, &device).unwrap();
-        let out = text.forward(TextInput::from_ids(&[vec![1; 9]], 0, &device), &mut Mode::Eval);
+        let out = text.forward(TextInput::from_ids(&[vec![1; 9]], 0, &[], &[], &device), &mut Mode::Eval);
         assert_eq!(out.tokens.dims(), [1, 4, 128]);
     }
 }
