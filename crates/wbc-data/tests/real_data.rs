@@ -3,7 +3,6 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 use wbc_core::{CancelToken, NoProgress};
 use wbc_data::{DataError, DataStore, Dataset, DatasetStats, export, load_masks, resolve_input, stats, verify};
 
@@ -115,18 +114,13 @@ fn pinned_files_and_every_image_verify() {
 }
 
 #[test]
-fn counting_wbcatt_takes_seconds() {
+fn wbcatt_is_counted_from_headers() {
     let Some(store) = store() else { return };
-    let began = Instant::now();
-    let dataset = open(&store, "wbcatt");
-    let opened_secs = began.elapsed().as_secs_f64();
-    let counted = stats(&dataset);
-    let secs = began.elapsed().as_secs_f64();
-    eprintln!("opened in {opened_secs:.2} s, counted in {secs:.2} s");
+    let counted = stats(&open(&store, "wbcatt"));
     assert_eq!(counted.n, 7199);
     let size = counted.image_size.unwrap();
     assert!(size.min_width_px >= 360 && size.max_height_px <= 369, "{size:?}");
-    assert!(counted.warnings.is_empty() && secs < 6.0, "{secs} s");
+    assert!(counted.warnings.is_empty(), "{:?}", counted.warnings);
 }
 
 #[test]
