@@ -73,8 +73,7 @@ pub struct GrammarSection {
 }
 
 impl Default for GrammarSection {
-    /// 2 to 8 facts, nine of ten captions being lists: chosen on the validation cells. Complete descriptions have a loss
-    /// of their own.
+    /// 2 to 8 facts, nine of ten captions being lists: chosen on the validation cells.
     fn default() -> Self {
         Self { min_facts: 2, max_facts: 8, lists: 0.9 }
     }

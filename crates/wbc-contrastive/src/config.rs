@@ -93,10 +93,6 @@ pub struct OptimiserConfig {
     pub caption_weight: f64,
     /// Weight of the contrast sets; 0 leaves them out.
     pub contrast_weight: f64,
-    /// Weight of complete descriptions: each cell against the attribute combinations of its batch; 0 leaves them out.
-    pub description_weight: f64,
-    /// Cells per step whose combinations are described.
-    pub descriptions: usize,
     /// Standard deviation of the noise on normalised measurements.
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
@@ -124,8 +120,6 @@ impl Default for OptimiserConfig {
             loss: LossKind::InfoNce,
             caption_weight: 1.0,
             contrast_weight: 1.0,
-            description_weight: 0.0,
-            descriptions: 48,
             measurement_noise: 0.1,
             absolute_dropout: 0.3,
             workers: 1,
@@ -155,7 +149,6 @@ impl OptimiserConfig {
             ("caption_weight", weight(self.caption_weight), "0 or above"),
             ("contrast_weight", weight(self.contrast_weight), "0 or above"),
             ("contrast_weight", self.caption_weight + self.contrast_weight > 0.0, "above 0 when caption_weight is 0"),
-            ("description_weight", weight(self.description_weight), "0 or above"),
             ("measurement_noise", weight(self.measurement_noise), "0 or above"),
             ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),
             ("workers", (1..=64).contains(&self.workers), "in 1..=64"),

@@ -19,7 +19,6 @@ pub struct DualEncoder<I: ImageEncoder, T: TextEncoder> {
     pub text: T,
     log_scale: Param<Tensor<1>>,
     log_contrast_scale: Param<Tensor<1>>,
-    log_description_scale: Param<Tensor<1>>,
     logit_bias: Param<Tensor<1>>,
 }
 
@@ -27,8 +26,7 @@ pub struct DualEncoder<I: ImageEncoder, T: TextEncoder> {
 pub type WbcClip = DualEncoder<ImageTower, TextTransformer>;
 
 impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
-    /// Joins two encoders, with temperatures 0.07 for captions, 0.1 for contrast sets and 0.03 for complete
-    /// descriptions, which differ in single words.
+    /// Joins two encoders, with temperatures 0.07 for captions and 0.1 for contrast sets.
     ///
     /// # Errors
     /// [`TrainError::Config`] when their embeddings differ in width.
@@ -45,7 +43,6 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
             text,
             log_scale: scalar((1.0_f32 / 0.07).ln()),
             log_contrast_scale: scalar((1.0_f32 / 0.1).ln()),
-            log_description_scale: scalar((1.0_f32 / 0.03).ln()),
             logit_bias: scalar(0.0),
         })
     }
@@ -64,11 +61,6 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
     /// Logit scale of contrast sets, `[1]`.
     pub fn contrast_scale(&self) -> Tensor<1> {
         self.log_contrast_scale.val().exp().clamp_max(MAX_CONTRAST_SCALE)
-    }
-
-    /// Logit scale of complete descriptions, `[1]`.
-    pub fn description_scale(&self) -> Tensor<1> {
-        self.log_description_scale.val().exp().clamp_max(MAX_LOGIT_SCALE)
     }
 
     /// Bias of the sigmoid loss, `[1]`.

@@ -9,10 +9,9 @@ use burn::module::{Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
-use rand::seq::{IndexedRandom, SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::seq::IndexedRandom;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,7 +123,6 @@ struct StepRecord {
     loss: f64,
     caption_loss: f64,
     contrast_loss: f64,
-    description_loss: f64,
     logit_scale: f64,
     gradient_norm: f64,
 }
@@ -237,7 +235,6 @@ impl Trainer<'_> {
                 loss: losses.total,
                 caption_loss: losses.captions,
                 contrast_loss: losses.contrast,
-                description_loss: losses.descriptions,
                 logit_scale,
                 gradient_norm,
             })?;
@@ -288,10 +285,9 @@ impl Trainer<'_> {
         let adamw = |decay: f64| {
             AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-6).with_weight_decay(decay as f32)
         };
-        let undecayed = ParamGroup::from_regex(
-            r"(bias|gamma|beta|position\.weight|position|log_scale|log_contrast_scale|log_description_scale)$",
-        )
-        .expect("the pattern is valid");
+        let undecayed =
+            ParamGroup::from_regex(r"(bias|gamma|beta|position\.weight|position|log_scale|log_contrast_scale)$")
+                .expect("the pattern is valid");
         adamw(self.config.weight_decay).init().with_group(undecayed, adamw(0.0).build(), None)
     }
 
@@ -327,11 +323,7 @@ struct Losses {
     total: f64,
     captions: f64,
     contrast: f64,
-    descriptions: f64,
 }
-
-/// Token ids of descriptions, and per cell the position of its own as a one-fact code.
-type Described = (Vec<Vec<u32>>, Vec<Vec<i16>>);
 
 /// What stays the same over all steps.
 struct Context<'a> {
@@ -410,7 +402,7 @@ impl<'a> Context<'a> {
                 None => part,
             });
         };
-        let (mut captions_value, mut contrast_value, mut descriptions_value) = (0.0, 0.0, 0.0);
+        let (mut captions_value, mut contrast_value) = (0.0, 0.0);
         if config.caption_weight > 0.0 {
             let (ids, targets) = self.captions(rows, &samples, step, model.text.max_len())?;
             let groups = ids.chunks(ids.len().div_ceil(LENGTH_GROUPS));
@@ -427,27 +419,15 @@ impl<'a> Context<'a> {
                 .collect();
             let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();
             let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
-            let cosine = image.clone().matmul(encode(&ids, &mut rng).transpose());
+            let cosine = image.matmul(encode(&ids, &mut rng).transpose());
             let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, &codes, &self.weights);
             contrast_value = f64::from(part.clone().into_scalar::<f32>());
             add(part, config.contrast_weight);
         }
-        if config.description_weight > 0.0 {
-            let (ids, codes) = self.descriptions(&samples, &mut rng, model.text.max_len())?;
-            if ids.len() > 1 {
-                let cosine = image.matmul(encode(&ids, &mut rng).transpose());
-                let part = contrast_set_loss(cosine, model.description_scale(), &[ids.len()], &codes, &[1.0]);
-                descriptions_value = f64::from(part.clone().into_scalar::<f32>());
-                add(part, config.description_weight);
-            }
-        }
         let loss = loss.ok_or_else(|| TrainError::Data { cause: "no cell of a batch has a target".into() })?;
-        let total = config.caption_weight * captions_value
-            + config.contrast_weight * contrast_value
-            + config.description_weight * descriptions_value;
+        let total = config.caption_weight * captions_value + config.contrast_weight * contrast_value;
         let grads = GradientsParams::from_grads(loss.backward(), model);
-        let losses =
-            Losses { total, captions: captions_value, contrast: contrast_value, descriptions: descriptions_value };
+        let losses = Losses { total, captions: captions_value, contrast: contrast_value };
         Ok((losses, grads))
     }
 
@@ -482,29 +462,6 @@ impl<'a> Context<'a> {
             value.is_finite().then(|| (value - claim.value).abs() <= claim.tolerance)
         });
         Ok((ids, targets))
-    }
-
-    /// Complete descriptions of the distinct attribute combinations of some cells, in random order and words, as token
-    /// ids; and per cell the position of its own, `-1` where it has none. They are a contrast set of whole descriptions:
-    /// what tells a cell from its like is asked for in every step.
-    fn descriptions(&self, samples: &[usize], rng: &mut ChaCha8Rng, max_len: usize) -> Result<Described, TrainError> {
-        let attributes = |sample: usize| &self.codes[sample][1..];
-        let complete = |sample: &&usize| attributes(**sample).iter().all(|v| *v >= 0);
-        let described = samples.iter().filter(complete).take(self.trainer.config.descriptions);
-        let combinations: BTreeSet<&[i16]> = described.map(|s| attributes(*s)).collect();
-        let mut texts: Vec<(Vec<u32>, &[i16])> = Vec::with_capacity(combinations.len());
-        for combination in combinations {
-            let values = combination.iter().zip(&self.prompts[1..]);
-            let mut phrases: Vec<&str> = values
-                .filter_map(|(value, prompts)| prompts[*value as usize].choose(rng).map(String::as_str))
-                .collect();
-            phrases.shuffle(rng);
-            let ids = self.data.tokenizer.ids(&[&phrases.join(", ")], max_len)?;
-            texts.extend(ids.into_iter().map(|ids| (ids, combination)));
-        }
-        let place = |sample: &usize| texts.iter().position(|(_, c)| *c == attributes(*sample));
-        let codes = samples.iter().map(|s| vec![place(s).map_or(-1, |p| p as i16)]).collect();
-        Ok((texts.into_iter().map(|(ids, _)| ids).collect(), codes))
     }
 
     fn measured_facts(&self, facts: &[Fact]) -> Vec<MeasuredFact> {

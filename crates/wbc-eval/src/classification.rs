@@ -185,10 +185,10 @@ mod tests {
         assert!(found.is_some_and(|f| (f - expected).abs() < 1e-12), "{found:?}, expected {expected}");
     }
 
-    /// scikit-learn on the same lists: `accuracy_score`, `balanced_accuracy_score`,
+    /// Worked out by hand, by the definitions of scikit-learn's `accuracy_score`, `balanced_accuracy_score`,
     /// `f1_score(average="macro", labels=[0, 1, 2])` and with `labels=[0, 1, 2, 3], zero_division=0`.
     #[test]
-    fn figures_equal_scikit_learn() {
+    fn figures_of_a_hand_computed_example() {
         let c = Confusion::new(&TRUTH, &PREDICTED, 4).unwrap();
         close(c.accuracy(), 0.7);
         close(c.balanced_accuracy(), 0.75);
