@@ -240,6 +240,10 @@ impl RunConfig {
     pub fn parse(text: &str, changes: &[String], place: &str) -> Result<Self, Error> {
         let invalid = |cause: String| Error::Config { place: place.into(), cause };
         let mut table: toml::Table = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+        // before all else: what another version calls its keys is no mistake
+        if let Some(version) = table.get("version").filter(|v| v.as_integer() != Some(i64::from(Self::VERSION))) {
+            return Err(invalid(format!("made by another version: {version} where {} is expected", Self::VERSION)));
+        }
         // the text is parsed directly first: only then errors know their line
         match toml::from_str::<Self>(text) {
             Ok(config) if changes.is_empty() => return config.checked(place),
@@ -261,7 +265,7 @@ impl RunConfig {
     fn checked(self, place: &str) -> Result<Self, Error> {
         let invalid = |cause: String| Err(Error::Config { place: place.into(), cause });
         if self.version != Self::VERSION {
-            return invalid(format!("version {} where {} is expected", self.version, Self::VERSION));
+            return invalid(format!("made by another version: {} where {} is expected", self.version, Self::VERSION));
         }
         if self.view.viewer == ViewerKind::Plain && self.model.branches != BranchKind::Pixels {
             return invalid("the plain viewer makes no measurements: use model.branches = \"pixels\"".into());
@@ -280,6 +284,10 @@ impl RunConfig {
             return invalid(format!("types names `{twice}` twice"));
         }
         self.optimiser.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
+        self.view
+            .shift
+            .check()
+            .map_err(|e| Error::Config { place: place.into(), cause: format!("view.shift: {e}") })?;
         self.augmentation.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
         Ok(self)
     }
@@ -367,6 +375,12 @@ mod tests {
     }
 
     #[test]
+    fn another_version_is_said_before_its_unknown_keys() {
+        let message = RunConfig::parse(&format!("{MINIMAL}version = 7\nfuture = 1\n"), &[], "x.toml").unwrap_err();
+        assert!(message.to_string().contains("another version: 7"), "{message}");
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let unknown = format!("{MINIMAL}epoch = 4\n");
         let message = RunConfig::parse(&unknown, &[], "x.toml").unwrap_err().to_string();
@@ -382,6 +396,7 @@ mod tests {
             "model.measurements.hidden=999999999",
             "model.pixels.patch=15",
             "types=['a', 'a']",
+            "view.shift.jpeg_probability=2",
         ] {
             let error = RunConfig::parse(MINIMAL, &[change.into()], "x.toml").unwrap_err();
             assert!(error.is_usage(), "{change}");

@@ -1,5 +1,5 @@
 use crate::files::make_dir;
-use crate::run::{CONFIG, PREPROCESS, PROMPTS, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
 use std::path::{Path, PathBuf};
 
@@ -10,25 +10,25 @@ pub enum ExportFormat {
     Safetensors,
 }
 
-/// Copies a run's weights, with tokenizer, preprocessing, prompts and configuration, into a new folder for use
-/// elsewhere. Linear weights are `[inputs, outputs]`.
+/// Copies all that is needed to open a run again, without its logs and checkpoints, into a folder for use elsewhere.
+/// Linear weights are `[inputs, outputs]`.
 ///
 /// # Errors
-/// [`Error::RunExists`]-like [`Error::Data`] when a file is in the way, [`Error::Io`].
+/// [`Error::Data`] when a file is in the way (nothing is copied then), [`Error::Io`].
 pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf>, Error> {
     match format {
         ExportFormat::Safetensors => {
             make_dir(out)?;
-            let mut written = Vec::new();
-            for name in [WEIGHTS, TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG] {
-                let target = out.join(name);
-                if target.exists() {
-                    return Err(Error::Data(format!("not overwritten: {}", target.display())));
-                }
-                std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
-                written.push(target);
+            let reference = run.reference.as_ref().map(|_| REFERENCE);
+            let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS].into_iter().chain(reference);
+            let files: Vec<(PathBuf, PathBuf)> = names.map(|name| (run.folder.join(name), out.join(name))).collect();
+            if let Some((_, target)) = files.iter().find(|(_, target)| target.exists()) {
+                return Err(Error::Data(format!("not overwritten: {}", target.display())));
             }
-            Ok(written)
+            for (source, target) in &files {
+                std::fs::copy(source, target).map_err(Error::io(target))?;
+            }
+            Ok(files.into_iter().map(|(_, target)| target).collect())
         }
     }
 }

@@ -2,16 +2,9 @@ use crate::Error;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Writes a file whole or not at all: beside it first, then renamed.
+/// Writes a file whole or not at all.
 pub(crate) fn write_atomic(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
-    let scratch = path.with_extension(format!("{}.writing", std::process::id()));
-    fs::write(&scratch, content)
-        .and_then(|()| fs::File::open(&scratch)?.sync_all())
-        .and_then(|()| fs::rename(&scratch, path))
-        .map_err(|e| {
-            let _ = fs::remove_file(&scratch);
-            Error::io(path)(e)
-        })
+    wbc_core::write_atomic(path, content).map_err(Error::io(path))
 }
 
 /// Refuses an output that would replace the table or image that is the input.

@@ -48,7 +48,7 @@ impl Session {
             }
         }
         for warning in &dataset.warnings {
-            tracing::warn!("{warning}");
+            tracing::info!("{warning}"); // part of every command's answer
         }
         Ok(dataset)
     }

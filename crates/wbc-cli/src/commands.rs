@@ -1,5 +1,5 @@
 use crate::Done;
-use crate::args::{CaptionCommand, Cli, Command, DataCommand, Format};
+use crate::args::{CaptionCommand, Cli, Command, Format};
 use crate::output::{note, print_failures, print_json, print_text};
 use crate::progress::Terminal;
 use anyhow::Result;
@@ -8,7 +8,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_clip::core::{CellType, Warning};
-use wbc_clip::data::{DataStore, stats, verify};
+use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::{DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             note(&format!("report: {}", out.join("report.html").display()));
             evaluation(cli, &document)
         }
-        Command::Data(command) => data(cli, command, &session),
+        Command::Data(command) => crate::data::run(cli, command, &session),
         Command::Segment { input, out } => {
             let done = wbc_clip::segment(input, out, &session)?;
             let text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
@@ -179,7 +179,7 @@ fn user_cache() -> Option<PathBuf> {
 }
 
 /// Prints a result as table or JSON with `schema` and `version`, and what failed on standard error.
-fn finish(cli: &Cli, schema: &str, result: &impl Serialize, errors: &[Warning], text: &str) -> Result<Done> {
+pub(crate) fn finish(cli: &Cli, schema: &str, result: &impl Serialize, errors: &[Warning], text: &str) -> Result<Done> {
     if cli.json {
         let mut document = json!({ "schema": schema, "version": 1 });
         if let (Some(all), serde_json::Value::Object(own)) = (document.as_object_mut(), serde_json::to_value(result)?) {
@@ -252,51 +252,6 @@ fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Resul
     });
     let text = format!("{} of {} captions are faithful", lines.len() - refused.len(), lines.len());
     finish(cli, "wbc-clip.caption.verify", &done, &errors, &text)
-}
-
-fn data(cli: &Cli, command: &DataCommand, session: &Session) -> Result<Done> {
-    match command {
-        DataCommand::List => {
-            let registry = &session.store.registry;
-            let mut rows = Vec::new();
-            let mut lines = Vec::new();
-            for id in registry.ids() {
-                let entry = registry.get(id).map_err(Error::from)?;
-                let opened = id.parse().map_err(Error::from).and_then(|r| Ok(session.store.open(&r)?));
-                let n = opened.as_ref().ok().map(|d| d.samples.len());
-                let cause = opened.as_ref().err().map(ToString::to_string);
-                let present = n.map_or("absent".into(), |n| format!("{n} cells"));
-                lines.push(format!("{id}\t{present}\t{}\t{}", entry.licence, entry.title));
-                rows.push(json!({
-                    "id": id, "title": entry.title, "licence": entry.licence, "homepage": entry.homepage,
-                    "n": n, "absent_because": cause,
-                }));
-            }
-            finish(cli, "wbc-clip.data.list", &json!({ "datasets": rows }), &[], &lines.join("\n"))
-        }
-        DataCommand::Verify { id } => {
-            let report = verify(&session.store, id, session.progress.as_ref(), &session.cancel).map_err(Error::from)?;
-            let text = if report.is_ok() { format!("{id}: all is well") } else { format!("{id}: damaged") };
-            finish(cli, "wbc-clip.data.verify", &report, &report.failures, &text)
-        }
-        DataCommand::Stats { id } => {
-            let dataset = session.open(id)?;
-            let stats = stats(&dataset);
-            let text = serde_json::to_string_pretty(&stats)?;
-            finish(cli, "wbc-clip.data.stats", &stats, &stats.warnings, &text)
-        }
-        DataCommand::Export { id, to } => {
-            let dataset = session.open(id)?;
-            let report = wbc_clip::data::export(&dataset, to).map_err(Error::from)?;
-            finish(
-                cli,
-                "wbc-clip.data.export",
-                &report,
-                &report.warnings,
-                &format!("{} cells in {}", report.n, to.display()),
-            )
-        }
-    }
 }
 
 /// A decision in a few lines.

@@ -41,6 +41,18 @@ pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Lines of aligned columns, two spaces apart.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    let n = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|v| v.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..n).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(v, w)| format!("{v:<w$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints what failed on standard error.
 pub(crate) fn print_failures(failures: &[Warning]) {
     for failure in failures {

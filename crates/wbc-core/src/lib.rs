@@ -24,7 +24,7 @@
 //! - [`Mask`], [`CellMasks`], [`QualityFlags`]: where a cell is; [`MeasurementSchema`], [`MeasurementRow`]: its numbers.
 //! - [`CellView`]: what the image tower sees; [`Embeddings`]: what it answers.
 //! - [`Segmenter`], [`CellViewer`], [`Captioner`]: traits where other crates plug in.
-//! - [`Limits`], [`Warnings`], [`Progress`], [`CancelToken`], [`seeded_rng`]: how work is done.
+//! - [`Limits`], [`Warnings`], [`Progress`], [`CancelToken`], [`seeded_rng`], [`write_atomic`]: how work is done.
 
 mod caption;
 mod cell_type;
@@ -32,6 +32,7 @@ mod control;
 mod embeddings;
 mod error;
 mod facts;
+mod files;
 mod image_io;
 mod limits;
 mod mask;
@@ -49,6 +50,7 @@ pub use control::{CancelToken, NoProgress, Progress, Warning, Warnings};
 pub use embeddings::Embeddings;
 pub use error::CoreError;
 pub use facts::{Annotation, Fact, Truth};
+pub use files::write_atomic;
 pub use image_io::{IMAGE_EXTENSIONS, decode_image, is_image_path, read_bytes, read_image};
 pub use limits::Limits;
 pub use mask::{CellMasks, Mask};

@@ -36,6 +36,7 @@ mod masks;
 mod noise;
 mod plain;
 mod registry;
+mod romanowsky;
 mod shift;
 mod stats;
 mod store;

@@ -1,19 +1,19 @@
+use crate::DataError;
 use crate::frame::{Frame, exp};
 use crate::noise::{PixelNoise, normal};
+use crate::romanowsky::{balanced, product};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use std::io::Cursor;
 use wbc_core::RgbImage;
-use wbc_core::image::codecs::jpeg::JpegEncoder;
 use wbc_core::image::{ImageFormat, imageops, load_from_memory_with_format};
 
 /// Another hospital, simulated on the whole frame before anything is segmented or measured, so that masks, view and
 /// numbers all feel it: dyes, staining times, lamp, uneven illumination, gamma, resolution, focus, sensor noise, crop
 /// and JPEG.
 ///
-/// Each [`apply`](Self::apply) draws one hospital. The defaults are those with which the reference recipe was measured;
-/// [`strength`](Self::strength) scales them all at once.
+/// Each [`apply`](Self::apply) draws one hospital; [`strength`](Self::strength) scales all parameters at once.
 ///
 /// ```
 /// use wbc_core::{RgbImage, seeded_rng};
@@ -36,8 +36,13 @@ pub struct HospitalShift {
     pub staining_range: [f64; 2],
     /// Standard deviation of the logarithm of a further factor per channel.
     pub staining_channel_sd: f64,
+    /// Standard deviation of the logarithm of the factors on azure (methylene blue) and on eosin, each: the balance of
+    /// a Romanowsky stain, which pH, time and batch of the stain decide.
+    pub stain_balance_sd: f64,
     /// Lowest brightness of the background in red, green and blue; the highest is 1 (white).
     pub lamp_floor: [f64; 3],
+    /// Largest veiling glare: the share of the lamp's light that reaches the sensor past the cell and lifts what is dark.
+    pub glare_max: f64,
     /// Standard deviation of the relative brightness change from the centre to an edge, along each axis.
     pub illumination_gradient_sd: f64,
     /// Standard deviation of the logarithm of gamma.
@@ -56,7 +61,7 @@ pub struct HospitalShift {
     pub crop_floor: f64,
     /// Standard deviation of the crop's position, in shares of the free room.
     pub crop_offset_sd: f64,
-    /// Probability of a JPEG round trip.
+    /// Probability of a JPEG round trip (with halved chroma, as cameras write it).
     pub jpeg_probability: f64,
     /// Lowest and highest JPEG quality, 1 to 100.
     pub jpeg_quality_range: [f64; 2],
@@ -69,7 +74,9 @@ impl Default for HospitalShift {
             dye_mixing_sd: 0.10,
             staining_range: [0.45, 1.3],
             staining_channel_sd: 0.12,
+            stain_balance_sd: 0.2,
             lamp_floor: [0.6, 0.6, 0.45],
+            glare_max: 0.2,
             illumination_gradient_sd: 0.05,
             gamma_sd: 0.15,
             resize_probability: 0.5,
@@ -87,11 +94,44 @@ impl Default for HospitalShift {
 
 impl HospitalShift {
     /// Changes whenever any pixel could; part of every cache key.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The default shift, weaker or stronger.
     pub fn with_strength(strength: f64) -> Self {
         Self { strength, ..Self::default() }
+    }
+
+    /// Fails for values that no hospital has.
+    ///
+    /// # Errors
+    /// [`DataError::Option`] naming the field.
+    pub fn check(&self) -> Result<(), DataError> {
+        let within = |field, value: f64, low: f64, high: f64| {
+            let cause = format!("{value}, expected {low} to {high}");
+            if (low..=high).contains(&value) { Ok(()) } else { Err(DataError::Option { field, cause }) }
+        };
+        let range = |field, [from, to]: [f64; 2], low: f64, high: f64| {
+            within(field, from, low, high)?;
+            within(field, to, from, high)
+        };
+        within("strength", self.strength, 0.0, 1.5)?;
+        within("dye_mixing_sd", self.dye_mixing_sd, 0.0, 1.0)?;
+        range("staining_range", self.staining_range, 0.01, 10.0)?;
+        within("staining_channel_sd", self.staining_channel_sd, 0.0, 1.0)?;
+        self.lamp_floor.iter().try_for_each(|floor| within("lamp_floor", *floor, 0.02, 1.0))?;
+        within("stain_balance_sd", self.stain_balance_sd, 0.0, 1.0)?;
+        within("glare_max", self.glare_max, 0.0, 0.9)?;
+        within("illumination_gradient_sd", self.illumination_gradient_sd, 0.0, 1.0)?;
+        within("gamma_sd", self.gamma_sd, 0.0, 1.0)?;
+        within("resize_probability", self.resize_probability, 0.0, 1.0)?;
+        range("resize_range", self.resize_range, 0.01, 1.0)?;
+        within("blur_probability", self.blur_probability, 0.0, 1.0)?;
+        range("blur_sigma_range", self.blur_sigma_range, 0.0, 20.0)?;
+        within("noise_sd_max", self.noise_sd_max, 0.0, 1.0)?;
+        within("crop_floor", self.crop_floor, 0.0, 1.0)?;
+        within("crop_offset_sd", self.crop_offset_sd, 0.0, 1.0)?;
+        within("jpeg_probability", self.jpeg_probability, 0.0, 1.0)?;
+        range("jpeg_quality_range", self.jpeg_quality_range, 1.0, 100.0)
     }
 
     /// The image as one random other hospital would have taken it, of another size. Never fails: whatever size comes
@@ -142,6 +182,7 @@ struct Colours {
     log_lamp: [f32; 3],
     gradient: [f32; 2],
     gamma: f32,
+    glare: f32,
     /// How much of the old background's tint stays: none in the reference, all where nothing is shifted.
     kept_tint: f32,
 }
@@ -151,6 +192,8 @@ impl Colours {
         let identity = |i: usize, j: usize| f64::from(u8::from(i == j));
         let mut mixing =
             [0, 1, 2].map(|i| [0, 1, 2].map(|j| identity(i, j) + strength * shift.dye_mixing_sd * normal(rng)));
+        let balance = [(); 2].map(|()| (strength * shift.stain_balance_sd * normal(rng)).exp());
+        mixing = product(mixing, balanced(balance));
         let staining = between(rng, shift.staining_range).max(0.01).powf(strength);
         for row in &mut mixing {
             let factor = staining * (strength * shift.staining_channel_sd * normal(rng)).exp();
@@ -163,16 +206,18 @@ impl Colours {
             log_lamp: lamp.map(|l| l.clamp(0.02, 1.0).ln() as f32),
             gradient,
             gamma: (strength * shift.gamma_sd * normal(rng)).exp() as f32,
+            glare: (strength * shift.glare_max * rng.random::<f64>()).min(0.95) as f32,
             kept_tint: (1.0 - strength).max(0.0) as f32,
         }
     }
 
-    /// `min(1, lamp · gradient · exp(-mixed optical density)) ^ gamma`, on the scale 0..255. All factors are added as
-    /// logarithms, which leaves one exponential per value.
+    /// `min(1, lamp · gradient · exp(-mixed optical density)) ^ gamma`, then veiled by glare of the lamp's colour, on the
+    /// scale 0..255. All factors are added as logarithms, which leaves one exponential per value.
     fn apply(&self, image: &RgbImage) -> Frame {
         let (width, height) = (image.width() as usize, image.height() as usize);
         let background = background(image);
         let lamp = [0, 1, 2].map(|c| self.log_lamp[c] + self.kept_tint * (background[c] / 255.0).ln());
+        let veil = lamp.map(|l| 255.0 * self.glare * exp(self.gamma * l.min(0.0)));
         let density = background.map(|bg| {
             let mut table = [0.0_f32; 256];
             for (value, entry) in table.iter_mut().enumerate() {
@@ -195,7 +240,9 @@ impl Colours {
                     to[c] = self.gamma * log.min(0.0);
                 }
             }
-            to.iter_mut().for_each(|v| *v = 255.0 * exp(*v));
+            for to in to.chunks_exact_mut(3) {
+                (0..3).for_each(|c| to[c] = 255.0 * (1.0 - self.glare) * exp(to[c]) + veil[c]);
+            }
         }
         Frame { width, height, data }
     }
@@ -236,13 +283,19 @@ fn between(rng: &mut ChaCha8Rng, [low, high]: [f64; 2]) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
-/// Written as JPEG and read again; unchanged where the encoder refuses the image.
+/// Written as a JPEG with halved chroma (4:2:0), as cameras do, and read again; unchanged where a side is over 65,535 px.
 fn jpeg_round_trip(image: RgbImage, quality: u8) -> RgbImage {
-    let mut bytes = Cursor::new(Vec::new());
-    if image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, quality)).is_err() {
+    let (Ok(width), Ok(height)) = (u16::try_from(image.width()), u16::try_from(image.height())) else {
+        return image;
+    };
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    if encoder.encode(image.as_raw(), width, height, ColorType::Rgb).is_err() {
         return image;
     }
-    load_from_memory_with_format(bytes.get_ref(), ImageFormat::Jpeg).map_or(image, |decoded| decoded.into_rgb8())
+    load_from_memory_with_format(&bytes, ImageFormat::Jpeg).map_or(image, |decoded| decoded.into_rgb8())
 }
 
 #[cfg(test)]
@@ -290,9 +343,48 @@ mod tests {
     }
 
     #[test]
+    fn jpeg_keeps_fine_brightness_and_loses_fine_colour() {
+        // red and green stripes of one pixel against black and white ones
+        let stripes = |a: [u8; 3], b: [u8; 3]| RgbImage::from_fn(64, 64, |x, _| if x % 2 == 0 { a } else { b }.into());
+        let contrast = |image: RgbImage, channel: usize| {
+            let at = |x| f64::from(jpeg_round_trip(image.clone(), 95).get_pixel(x, 32).0[channel]);
+            (at(30) - at(31)).abs()
+        };
+        assert!(contrast(stripes([200, 200, 200], [60, 60, 60]), 0) > 130.0);
+        assert!(contrast(stripes([170, 88, 100], [90, 129, 100]), 0) < 10.0);
+    }
+
+    #[test]
+    fn glare_lifts_what_is_dark_and_leaves_the_background() {
+        let image = RgbImage::from_fn(20, 20, |x, _| if x < 15 { [240, 230, 220].into() } else { [60, 10, 90].into() });
+        let colours = |glare| Colours {
+            mixing: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+            log_lamp: [0.0; 3],
+            gradient: [0.0; 2],
+            gamma: 1.0,
+            glare,
+            kept_tint: 0.0,
+        };
+        let pixel = |glare, x| colours(glare).apply(&image).to_image().get_pixel(x, 3).0;
+        assert_eq!((pixel(0.0, 2), pixel(0.2, 2)), ([255; 3], [255; 3]));
+        let (without, with) = (pixel(0.0, 17), pixel(0.2, 17));
+        assert!((0..3).all(|c| (f64::from(with[c]) - 0.8 * f64::from(without[c]) - 51.0).abs() < 1.5), "{with:?}");
+    }
+
+    #[test]
     fn background_is_the_median_of_the_brightest_part() {
         let image = RgbImage::from_fn(10, 10, |x, _| if x < 5 { [240, 230, 220].into() } else { [90, 20, 120].into() });
         assert_eq!(background(&image), [240.0, 230.0, 220.0]);
+    }
+
+    #[test]
+    fn impossible_parameters_are_refused_by_name() {
+        assert!(HospitalShift::default().check().is_ok());
+        let refused =
+            |json: &str| serde_json::from_str::<HospitalShift>(json).unwrap().check().unwrap_err().to_string();
+        assert!(refused("{\"jpeg_probability\": 2}").contains("jpeg_probability"));
+        assert!(refused("{\"resize_range\": [0.9, 0.25]}").contains("resize_range"));
+        assert!(refused("{\"lamp_floor\": [0.5, 0.5, 0]}").contains("lamp_floor"));
     }
 
     #[test]

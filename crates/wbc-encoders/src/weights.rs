@@ -11,8 +11,11 @@ use std::path::Path;
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
     // several entries would be written in random order: the same weights shall be the same bytes
     let producer = concat!("wbc-clip ", env!("CARGO_PKG_VERSION"));
-    let mut store = SafetensorsStore::from_file(path).overwrite(true).clear_metadata().metadata("producer", producer);
-    model.save_into(&mut store).map_err(|e| refused(e, path))
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", producer);
+    model.save_into(&mut store).map_err(|e| refused(e, path))?;
+    let bytes = store.get_bytes().map_err(|e| refused(e, path))?;
+    // not by the store, whose files are for their owner alone
+    wbc_core::write_atomic(path, bytes).map_err(|e| refused(e, path))
 }
 
 /// Reads all parameters from safetensors into a model of the same architecture.
