@@ -8,10 +8,12 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_core::{
-    CellMasks, CellViewer, GrayImage, Limits, MaskSource, QualityFlag, QualityFlags, RgbImage, Sample, Segmentation,
-    Segmenter, Warning, Warnings, read_bytes,
+    CellMasks, CellViewer, GrayImage, Limits, MaskSource, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings,
+    read_bytes,
 };
-use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementTable, VoteSegmenter, measurement_schema};
+use wbc_morphology::{
+    CanonicalOptions, CanonicalViewer, GivenMasks, MeasurementTable, VoteSegmenter, measurement_schema,
+};
 
 /// Items in memory at a time: bounds memory whatever the size of the input.
 const CHUNK: usize = 128;
@@ -106,7 +108,7 @@ pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session)
                 None => viewer.view(image),
                 Some(folder) => {
                     let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
-                    viewer.view_segmented(image, &Segmentation { masks, flags: QualityFlags::NONE })
+                    viewer.view_segmented(image, &GivenMasks::new(masks).segment(image))
                 }
             };
             Ok((view.measurements.unwrap_or_else(|| vec![None; schema.len()]), view.flags))

@@ -242,7 +242,10 @@ impl RunConfig {
         let mut table: toml::Table = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
         // before all else: what another version calls its keys is no mistake
         if let Some(version) = table.get("version").filter(|v| v.as_integer() != Some(i64::from(Self::VERSION))) {
-            return Err(invalid(format!("made by another version: {version} where {} is expected", Self::VERSION)));
+            return Err(invalid(format!(
+                "version {version} where {} is expected: it was made by another version of the program",
+                Self::VERSION
+            )));
         }
         // the text is parsed directly first: only then errors know their line
         match toml::from_str::<Self>(text) {
@@ -265,7 +268,7 @@ impl RunConfig {
     fn checked(self, place: &str) -> Result<Self, Error> {
         let invalid = |cause: String| Err(Error::Config { place: place.into(), cause });
         if self.version != Self::VERSION {
-            return invalid(format!("made by another version: {} where {} is expected", self.version, Self::VERSION));
+            return invalid(format!("version {} where {} is expected", self.version, Self::VERSION));
         }
         if self.view.viewer == ViewerKind::Plain && self.model.branches != BranchKind::Pixels {
             return invalid("the plain viewer makes no measurements: use model.branches = \"pixels\"".into());
@@ -377,7 +380,7 @@ mod tests {
     #[test]
     fn another_version_is_said_before_its_unknown_keys() {
         let message = RunConfig::parse(&format!("{MINIMAL}version = 7\nfuture = 1\n"), &[], "x.toml").unwrap_err();
-        assert!(message.to_string().contains("another version: 7"), "{message}");
+        assert!(message.to_string().contains("version 7 where 1 is expected"), "{message}");
     }
 
     #[test]

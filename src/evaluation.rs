@@ -67,7 +67,7 @@ fn evaluate_one(
         );
     }
     let (views, length_scale) = run.views(&dataset.samples, session, &warnings)?;
-    warnings.sorted().into_iter().for_each(|w| errors.push(w.item, w.cause));
+    warnings.sorted().into_iter().for_each(|w| errors.push(format!("{id}: {}", w.item), w.cause));
     if views.is_empty() {
         return Err(Error::Data("no image could be read".into()));
     }

@@ -104,7 +104,7 @@ pub fn search(run: &Run, index: &Path, query: &Query, k: usize, session: &Sessio
             rank: i + 1,
             id: hit.id.to_string(),
             path: index.entries().get(hit.row).and_then(|e| e.path.clone()),
-            score: hit.score,
+            score: hit.score.clamp(-1.0, 1.0), // a cosine, whatever rounding says
         })
         .collect();
     Ok(SearchResult { query: shown, hits })

@@ -3,12 +3,14 @@ use crate::files::{make_dir, read_text};
 use crate::run::{CONFIG, METRICS, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
 use crate::{Error, RunConfig, Session, device, write_report};
 use rand::Rng;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use wbc_caption::{Outcome, prompt_sets, read_records};
 use wbc_contrastive::{
-    CaptionSource, CheckpointStore, FactSpace, Keep, TrainError, TrainOutcome, Trainer, TrainingData, WbcClip,
+    CaptionSource, CheckpointStore, FactSpace, Keep, TrainError, TrainOutcome, Trainer, TrainingData, Validation,
+    WbcClip,
 };
 use wbc_core::{
     Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample,
@@ -148,7 +150,18 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
         }
     };
     let kept_step = best.filter(|_| config.optimiser.keep == Keep::Best).unwrap_or(steps.saturating_sub(1));
-    Ok(Some(TrainOutcome { steps, validation: None, kept_step, wait_share: 0.0, left_out: Vec::new() }))
+    let validation = last_validation(&read_text(&folder.join(METRICS))?);
+    Ok(Some(TrainOutcome { steps, validation, kept_step, wait_share: 0.0, left_out: Vec::new() }))
+}
+
+/// The last validation that a log holds.
+fn last_validation(log: &str) -> Option<Validation> {
+    #[derive(Deserialize)]
+    struct Line {
+        validation: BTreeMap<String, f64>,
+    }
+    let Line { validation: metrics } = log.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
+    Some(Validation { score: ZeroShotValidator::score(&metrics)?, metrics })
 }
 
 /// Refuses to resume a run with another configuration.
@@ -178,7 +191,10 @@ fn check_apart(training: &Dataset, validation: &Dataset) -> Result<(), Error> {
     let one_source = source(&training.id) == source(&validation.id);
     let keys = |s: &Sample| {
         let image = match &s.image {
-            ImageSource::File { path, crop } => Some(format!("{} {crop:?}", path.display())),
+            ImageSource::File { path, crop: None } => Some(path.display().to_string()),
+            ImageSource::File { path, crop: Some(c) } => {
+                Some(format!("{} at {},{},{},{}", path.display(), c.x0, c.y0, c.x1, c.y1))
+            }
             ImageSource::Memory(_) => None,
         };
         let group = s.group.as_ref().filter(|_| one_source).map(|g| format!("group {g}"));

@@ -1,6 +1,6 @@
 use crate::Done;
 use crate::args::{CaptionCommand, Cli, Command, Format};
-use crate::output::{note, print_failures, print_json, print_text};
+use crate::output::{columns, note, print_failures, print_json, print_text};
 use crate::progress::Terminal;
 use anyhow::Result;
 use serde::Serialize;
@@ -78,18 +78,18 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         Command::Classify { input, run, out } => {
             let run = Run::open(run, &device)?;
             if let Some(out) = out {
+                if out.extension().is_none_or(|e| !e.eq_ignore_ascii_case("csv")) {
+                    return Err(
+                        Error::Usage(format!("a classification is written as .csv, not {}", out.display())).into()
+                    );
+                }
                 can_be_written(out, input)?;
             }
             let done = wbc_clip::classify(&run, input, &session)?;
             if let Some(out) = out {
                 done.write_csv(&run, out)?;
             }
-            let lines: Vec<String> = done
-                .cells
-                .iter()
-                .map(|c| format!("{}\t{}\t{:.3}\t{}", c.id, c.cell_type.value, c.cell_type.probability, c.flags))
-                .collect();
-            finish(cli, "wbc-clip.classify", &done, &done.errors, &lines.join("\n"))
+            finish(cli, "wbc-clip.classify", &done, &done.errors, &classified(&run, &done))
         }
         Command::Embed { run, input, out } => {
             let run = Run::open(run, &device)?;
@@ -101,17 +101,17 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         Command::Search { run, index, query, k } => {
             let run = Run::open(run, &device)?;
             let query = match (&query.text, &query.image) {
+                (Some(text), _) if text.trim().is_empty() => return Err(Error::Usage("--text is empty".into()).into()),
                 (Some(text), _) => Query::Text(text.clone()),
                 (None, Some(image)) => Query::Image(image.clone()),
                 (None, None) => return Err(Error::Usage("--text or --image is needed".into()).into()),
             };
             let found = wbc_clip::search(&run, index, &query, k.get(), &session)?;
-            let lines: Vec<String> = found
-                .hits
-                .iter()
-                .map(|h| format!("{}\t{:.4}\t{}\t{}", h.rank, h.score, h.id, h.path.as_deref().unwrap_or("")))
-                .collect();
-            finish(cli, "wbc-clip.search", &found, &[], &lines.join("\n"))
+            let row = |h: &wbc_clip::SearchHit| {
+                vec![h.rank.to_string(), format!("{:.4}", h.score), h.id.clone(), h.path.clone().unwrap_or_default()]
+            };
+            let rows: Vec<_> = found.hits.iter().map(row).collect();
+            finish(cli, "wbc-clip.search", &found, &[], &columns(&rows))
         }
         Command::Explain { image, run, out, phrases } => {
             let run = Run::open(run, &device)?;
@@ -241,8 +241,8 @@ fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Resul
         .iter()
         .map(|l| {
             let id = l.id.as_ref().map_or("?", |id| id.0.as_str());
-            let cause = l.error.clone().or_else(|| l.verification.as_ref().map(|v| format!("{:?}", v.outcome)));
-            format!("line {}\t{id}\t{}", l.line, cause.unwrap_or_default())
+            let outcome = || l.verification.as_ref().map(|v| format!("{:?}", v.outcome).to_lowercase());
+            format!("line {}, {id}: {}", l.line, l.error.clone().or_else(outcome).unwrap_or_default())
         })
         .collect();
     let errors: Vec<Warning> =
@@ -252,6 +252,21 @@ fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Resul
     });
     let text = format!("{} of {} captions are faithful", lines.len() - refused.len(), lines.len());
     finish(cli, "wbc-clip.caption.verify", &done, &errors, &text)
+}
+
+/// Types and attributes with their probabilities, a line per cell.
+fn classified(run: &Run, done: &wbc_clip::ClassifySummary) -> String {
+    let attributes: Vec<&str> = run.trained.prompts.sets.iter().skip(1).map(|s| s.name.as_str()).collect();
+    let header = ["id", "type"].into_iter().chain(attributes.iter().copied()).chain(["flags", "path"]);
+    let mut rows = vec![header.map(String::from).collect::<Vec<_>>()];
+    for cell in &done.cells {
+        let guesses = std::iter::once(&cell.cell_type).chain(attributes.iter().map(|a| &cell.attributes[*a]));
+        let mut row = vec![cell.id.clone()];
+        row.extend(guesses.map(|g| format!("{} {:.3}", g.value, g.probability)));
+        row.extend([cell.flags.clone(), cell.path.clone()]);
+        rows.push(row);
+    }
+    columns(&rows)
 }
 
 /// A decision in a few lines.

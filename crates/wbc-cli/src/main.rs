@@ -9,6 +9,7 @@ mod progress;
 
 use args::Cli;
 use clap::Parser;
+use clap::error::ErrorKind;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -37,7 +38,10 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() && std::env::args_os().any(|a| a == "--json") {
         let text = error.render().to_string();
-        let cause = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let cause = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "arguments or a subcommand are missing",
+            _ => text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: "),
+        };
         output::print_failure_document(&cause.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })

@@ -85,7 +85,7 @@ pub struct TrainingData {
 pub struct TrainOutcome {
     /// Steps of the run.
     pub steps: usize,
-    /// Last validation of this call; `None` if nothing was left to do.
+    /// Last validation.
     pub validation: Option<Validation>,
     /// Step after which the kept weights were reached.
     pub kept_step: usize,

@@ -31,7 +31,7 @@ pub enum DataError {
     },
     /// A file of a dataset that is not where it is expected.
     #[error(
-        "files of dataset `{dataset}` are missing ({n_missing}, get them from {homepage}, {citation}), first: {path}"
+        "files of dataset `{dataset}` are missing: {n_missing}, first: {path}; get them from {homepage} ({citation})"
     )]
     MissingFile {
         /// The dataset.

@@ -185,14 +185,22 @@ fn is_grey_png(path: &Path) -> bool {
     read.is_ok() && head.starts_with(b"\x89PNG\r\n\x1a\n") && matches!(head[25], 0 | 4)
 }
 
-/// Ids of files: paths below a folder without extension, joined by `/`. Where two would share one, all keep theirs.
+/// Ids of files: paths below a folder without extension, joined by `/`. Those that would share one keep theirs, as do
+/// all where that is not enough (`a.png`, `a.jpg` and `a.png.bmp`).
 pub(crate) fn ids_below<'p>(folder: &Path, files: impl Iterator<Item = &'p Path> + Clone) -> Vec<String> {
     let named = |with_extension: bool| -> Vec<String> {
         let files = files.clone().map(|f| f.strip_prefix(folder).unwrap_or(f));
         files.map(|f| if with_extension { id_of(f) } else { id_of(&f.with_extension("")) }).collect()
     };
-    let short = named(false);
-    if short.iter().collect::<BTreeSet<_>>().len() == short.len() { short } else { named(true) }
+    let mut seen = BTreeMap::<String, usize>::new();
+    let (mut ids, full) = (named(false), named(true));
+    ids.iter().for_each(|id| *seen.entry(id.clone()).or_default() += 1);
+    for (id, full) in ids.iter_mut().zip(&full) {
+        if seen[id] > 1 {
+            id.clone_from(full);
+        }
+    }
+    if ids.iter().collect::<BTreeSet<_>>().len() == ids.len() { ids } else { full }
 }
 
 /// A relative path joined by `/`.
@@ -204,6 +212,13 @@ pub(crate) fn id_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_files_that_would_share_an_id_keep_their_extension() {
+        let ids = |names: &[&str]| ids_below(Path::new("d"), names.iter().map(Path::new));
+        assert_eq!(ids(&["d/a.bmp", "d/a.png", "d/b/c.bmp"]), ["a.bmp", "a.png", "b/c"]);
+        assert_eq!(ids(&["d/a.jpg", "d/a.png", "d/a.png.bmp"]), ["a.jpg", "a.png", "a.png.bmp"]);
+    }
     use wbc_core::image::{GrayImage, RgbImage};
 
     fn folder_with(names: &[&str]) -> tempfile::TempDir {
@@ -239,8 +254,8 @@ mod tests {
         GrayImage::new(4, 3).save(dir.path().join("a.png")).unwrap();
         GrayImage::new(4, 3).save(dir.path().join("alone.png")).unwrap();
         let found = open(dir.path()).unwrap();
-        // b.jpg and b.png are two images with one stem, so all keep their extension
-        assert_eq!(ids(&found), ["a.bmp", "alone.png", "b.jpg", "b.png"]);
+        // b.jpg and b.png are two images with one stem, so these two keep their extension
+        assert_eq!(ids(&found), ["a", "alone", "b.jpg", "b.png"]);
         assert!(matches!(&found.samples[0].mask, Some(MaskSource::File(m)) if m.ends_with("a.png")));
         assert!(found.samples[1..].iter().all(|s| s.mask.is_none()));
         assert!(open(&dir.path().join("a.bmp")).unwrap().samples[0].mask.is_some());

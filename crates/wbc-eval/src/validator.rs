@@ -42,6 +42,13 @@ impl ZeroShotValidator {
         Self { views, annotations, length_scale, space, prompts, tokenizer, preprocess, device }
     }
 
+    /// What is compared between validations; `None` where there are no figures.
+    pub fn score(metrics: &BTreeMap<String, f64>) -> Option<f64> {
+        // plain accuracy is dominated by the frequent types: it is logged, not judged
+        let judged = metrics.iter().filter(|(name, _)| !name.ends_with("zero_shot.accuracy"));
+        mean(judged.map(|(_, value)| *value))
+    }
+
     fn judge<I: ImageEncoder, T: TextEncoder>(&self, model: &DualEncoder<I, T>) -> Result<Validation, EvalError> {
         let trained = TrainedModel {
             model: model.clone(),
@@ -55,10 +62,7 @@ impl ZeroShotValidator {
         let n_unshifted = self.views.n_unshifted();
         let mut metrics = self.figures(&trained, &cells, 0..n_unshifted, "")?;
         metrics.extend(self.figures(&trained, &cells, n_unshifted..self.views.len(), "shifted.")?);
-        // plain accuracy is dominated by the frequent types: it is logged, not judged
-        let judged = metrics.iter().filter(|(name, _)| !name.ends_with("zero_shot.accuracy"));
-        let score = mean(judged.map(|(_, value)| *value));
-        let score = score.ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })?;
+        let score = Self::score(&metrics).ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })?;
         Ok(Validation { metrics, score })
     }
 

@@ -146,3 +146,32 @@ fn an_index_of_another_model_is_not_searched() {
     std::fs::write(&index, &std::fs::read(&index).unwrap()[..900]).unwrap();
     search(&own, &index).refused(1, &["index.parquet"]);
 }
+
+#[test]
+fn a_finished_run_says_what_it_reached() {
+    let again = run(trained(), &["train", "train.toml", "--resume"]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.json()["validation"]["zero_shot.balanced_accuracy"].is_number(), "{}", again.json());
+}
+
+#[test]
+fn classifications_are_written_as_csv_only() {
+    let (folder, run_folder) = copied();
+    let out = folder.path().join("types.parquet").display().to_string();
+    let name = run_folder.display().to_string();
+    run(trained(), &["classify", IMAGE, "--run", &name, "--out", &out]).refused(2, &["types.parquet", ".csv"]);
+}
+
+#[test]
+fn an_export_is_a_run_and_replaces_nothing() {
+    let (folder, run_folder) = copied();
+    let (name, out) = (run_folder.display().to_string(), folder.path().join("exported"));
+    let to = out.display().to_string();
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("weights.safetensors"), "precious").unwrap();
+    run(trained(), &["export", &name, "--format", "safetensors", "--out", &to]).refused(1, &["weights.safetensors"]);
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "nothing is left beside what was in the way");
+    std::fs::remove_file(out.join("weights.safetensors")).unwrap();
+    assert_eq!(run(trained(), &["export", &name, "--format", "safetensors", "--out", &to]).code, Some(0));
+    assert_eq!(run(trained(), &["explain", IMAGE, "--run", &to]).code, Some(0));
+}
