@@ -10,6 +10,7 @@ use std::sync::Arc;
 use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
+use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
 use wbc_clip::{DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session};
 
 /// Where datasets lie.
@@ -269,19 +270,40 @@ fn classified(run: &Run, done: &wbc_clip::ClassifySummary) -> String {
     columns(&rows)
 }
 
-/// A decision in a few lines.
+/// Decisions beside what the measurements say, what moved the type, and the nearest descriptions.
 fn explained(e: &wbc_clip::explain::Explanation) -> String {
-    let mut lines = vec![format!("{}\t{:.3}", e.cell_type.value, e.cell_type.probability)];
+    let decision = |d: &Decision| format!("{} {:.3}", d.value, d.probability);
+    let measured = |m: Option<&MeasuredEvidence>| m.map_or(String::new(), |m| decision(&m.decision));
+    let mut rows = vec![["", "by words", "by measurements", ""].map(String::from).to_vec()];
+    rows.push(vec!["type".into(), decision(&e.cell_type), measured(e.measured_type.as_ref())]);
     for a in &e.attributes {
-        let measured = a.measured.as_ref().map_or(String::new(), |m| {
-            let agrees = if m.decision.value == a.text.value { "measured too" } else { "measured otherwise" };
-            format!("\t{agrees}: {} {:.2}", m.decision.value, m.decision.probability)
-        });
-        lines.push(format!("{}\t{}\t{:.2}{measured}", a.name, a.text.value, a.text.probability));
+        let doubt = if a.agrees == Some(false) { "they disagree" } else { "" };
+        rows.push(vec![a.name.clone(), decision(&a.text), measured(a.measured.as_ref()), doubt.into()]);
     }
-    for m in e.measurements.iter().flatten().take(5) {
-        lines.push(format!("{}\t{:.3}", m.name, m.value));
+    let mut parts = vec![columns(&rows)];
+    if let Some(moved) = &e.measurements {
+        let mut rows = vec![["measurement", "value", "training", "moved the type by"].map(String::from).to_vec()];
+        rows.extend(moved.iter().map(|m| {
+            let training = format!("{:.3} ± {:.3}", m.training.mean, m.training.std);
+            let value = format!("{:.3} {}", m.value, m.unit);
+            vec![m.name.clone(), value.trim_end().into(), training, format!("{:+.3}", m.effect)]
+        }));
+        parts.push(columns(&rows));
     }
-    lines.extend(e.notes.iter().cloned());
-    lines.join("\n")
+    if let Some(maps) = &e.heat_maps {
+        let map = |m: &HeatMap| vec!["heat map".into(), m.text.clone(), m.file.clone()];
+        parts.push(columns(&maps.iter().map(map).collect::<Vec<_>>()));
+    }
+    let nearest = |n: &NearestCaption| vec![format!("{:.4}", n.cosine), n.text.clone()];
+    let nearest: Vec<_> = e.nearest_captions.iter().flatten().map(nearest).collect();
+    parts.extend((!nearest.is_empty()).then(|| columns(&nearest)));
+    if let Some(changed) = &e.counterfactuals {
+        let flip = |f: &Counterfactual| {
+            vec![f.attribute.clone(), format!("{} to {}", f.from, f.to), format!("{:+.4}", f.change)]
+        };
+        parts.push(columns(&changed.flips.iter().map(flip).collect::<Vec<_>>()));
+    }
+    parts.extend((!e.flags.is_empty()).then(|| format!("flags: {}", e.flags.join(";"))));
+    parts.extend(e.notes.iter().cloned());
+    parts.join("\n\n")
 }
