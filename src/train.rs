@@ -14,7 +14,7 @@ use wbc_contrastive::{
 };
 use wbc_core::{
     Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample,
-    Warnings, seeded_rng,
+    Warning, Warnings, seeded_rng,
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
 use wbc_encoders::{MeasurementStatistics, Preprocess, Tokenizer};
@@ -49,6 +49,9 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     let training = session.open(&config.train)?;
     let validation = session.open(&config.validation)?;
+    // said at once: what follows may fail, and takes long
+    let known: Vec<Warning> = training.warnings.iter().chain(&validation.warnings).cloned().collect();
+    known.iter().for_each(|w| tracing::warn!("left out: {w}"));
     check_apart(&training, &validation)?;
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
@@ -56,7 +59,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let viewer = viewer_from_config(config)?;
 
     let warnings = Warnings::new();
-    for w in training.warnings.iter().chain(&validation.warnings) {
+    for w in &known {
         warnings.push(w.item.clone(), w.cause.clone());
     }
     let options = ViewOptions {
@@ -74,7 +77,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     };
     let views = session.views(&training.samples, viewer.as_ref(), options, &warnings)?;
     let validation_views = session.views(&validation.samples, viewer.as_ref(), validation_options, &warnings)?;
-    for warning in warnings.sorted() {
+    for warning in warnings.sorted().iter().filter(|w| !known.contains(w)) {
         tracing::warn!("left out: {warning}");
     }
     let optics = common_optics(&training.samples);
@@ -131,6 +134,9 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         cancel: &session.cancel,
     };
     let mut outcome = trainer.run(model, &data, &mut validator)?;
+    if outcome.validation.is_none() {
+        outcome.validation = logged_validations(folder).pop().map(|(_, validation)| validation);
+    }
     outcome.left_out = warnings.sorted();
     write_report(folder, session)?;
     Ok(outcome)
@@ -141,27 +147,35 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
     if ![CONFIG, WEIGHTS, REPORT].iter().all(|name| folder.join(name).is_file()) {
         return Ok(None);
     }
+    let mut validations = logged_validations(folder);
     // somebody may have removed the checkpoints, which only take space now
     let (steps, best) = match CheckpointStore::new(folder.join("checkpoints")).newest_state() {
         Some(state) => (state.next_step, state.best_step),
         None => {
             let log = read_text(&folder.join(METRICS))?;
-            (log.lines().filter(|line| line.contains("\"loss\"")).count(), None)
+            let best = validations.iter().rev().max_by(|a, b| a.1.score.total_cmp(&b.1.score));
+            (log.lines().filter(|line| line.contains("\"loss\"")).count(), best.map(|(step, _)| *step))
         }
     };
+    let validation = validations.pop().map(|(_, validation)| validation);
     let kept_step = best.filter(|_| config.optimiser.keep == Keep::Best).unwrap_or(steps.saturating_sub(1));
-    let validation = last_validation(&read_text(&folder.join(METRICS))?);
     Ok(Some(TrainOutcome { steps, validation, kept_step, wait_share: 0.0, left_out: Vec::new() }))
 }
 
-/// The last validation that a log holds.
-fn last_validation(log: &str) -> Option<Validation> {
+/// The validations that a run's log holds with their steps; none where it has no log.
+fn logged_validations(folder: &Path) -> Vec<(usize, Validation)> {
     #[derive(Deserialize)]
     struct Line {
+        step: usize,
         validation: BTreeMap<String, f64>,
     }
-    let Line { validation: metrics } = log.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
-    Some(Validation { score: ZeroShotValidator::score(&metrics)?, metrics })
+    let log = read_text(&folder.join(METRICS)).unwrap_or_default();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    lines
+        .filter_map(|Line { step, validation }| {
+            Some((step, Validation { score: ZeroShotValidator::score(&validation)?, metrics: validation }))
+        })
+        .collect()
 }
 
 /// Refuses to resume a run with another configuration.

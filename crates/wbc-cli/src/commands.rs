@@ -77,15 +77,16 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             evaluation(cli, &document)
         }
         Command::Classify { input, run, out } => {
-            let run = Run::open(run, &device)?;
             if let Some(out) = out {
-                if out.extension().is_none_or(|e| !e.eq_ignore_ascii_case("csv")) {
-                    return Err(
-                        Error::Usage(format!("a classification is written as .csv, not {}", out.display())).into()
-                    );
+                let other =
+                    |e: &std::ffi::OsStr| ["parquet", "json", "jsonl"].iter().any(|o| e.eq_ignore_ascii_case(o));
+                if out.extension().is_some_and(other) {
+                    let cause = format!("a classification is written as CSV, {} says otherwise", out.display());
+                    return Err(Error::Usage(cause).into());
                 }
                 can_be_written(out, input)?;
             }
+            let run = Run::open(run, &device)?;
             let done = wbc_clip::classify(&run, input, &session)?;
             if let Some(out) = out {
                 done.write_csv(&run, out)?;
@@ -100,13 +101,13 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             finish(cli, "wbc-clip.embed", &done, &errors, &format!("{n} cells in {}", out.display()))
         }
         Command::Search { run, index, query, k } => {
-            let run = Run::open(run, &device)?;
             let query = match (&query.text, &query.image) {
                 (Some(text), _) if text.trim().is_empty() => return Err(Error::Usage("--text is empty".into()).into()),
                 (Some(text), _) => Query::Text(text.clone()),
                 (None, Some(image)) => Query::Image(image.clone()),
                 (None, None) => return Err(Error::Usage("--text or --image is needed".into()).into()),
             };
+            let run = Run::open(run, &device)?;
             let found = wbc_clip::search(&run, index, &query, k.get(), &session)?;
             let row = |h: &wbc_clip::SearchHit| {
                 vec![h.rank.to_string(), format!("{:.4}", h.score), h.id.clone(), h.path.clone().unwrap_or_default()]
@@ -220,10 +221,8 @@ fn train(cli: &Cli, config: &std::path::Path, resume: bool, changes: &[String], 
     wbc_clip::device(&config.device)?;
     let outcome = wbc_clip::train(&config, resume, session)?;
     let metrics = outcome.validation.as_ref().map(|v| v.metrics.clone()).unwrap_or_default();
-    let mut text = format!("{} steps, run folder {}", outcome.steps, config.out.display());
-    for (name, value) in &metrics {
-        text.push_str(&format!("\n{name}\t{value:.4}"));
-    }
+    let rows: Vec<_> = metrics.iter().map(|(name, value)| vec![name.clone(), format!("{value:.4}")]).collect();
+    let text = format!("{} steps, run folder {}\n{}", outcome.steps, config.out.display(), columns(&rows));
     let done = json!({
         "out": config.out.display().to_string(),
         "steps": outcome.steps,
@@ -295,13 +294,18 @@ fn explained(e: &wbc_clip::explain::Explanation) -> String {
         parts.push(columns(&maps.iter().map(map).collect::<Vec<_>>()));
     }
     let nearest = |n: &NearestCaption| vec![format!("{:.4}", n.cosine), n.text.clone()];
-    let nearest: Vec<_> = e.nearest_captions.iter().flatten().map(nearest).collect();
-    parts.extend((!nearest.is_empty()).then(|| columns(&nearest)));
+    if let Some(captions) = &e.nearest_captions {
+        let mut rows = vec![["cosine", "nearest captions"].map(String::from).to_vec()];
+        rows.extend(captions.iter().map(nearest));
+        parts.push(columns(&rows));
+    }
     if let Some(changed) = &e.counterfactuals {
         let flip = |f: &Counterfactual| {
             vec![f.attribute.clone(), format!("{} to {}", f.from, f.to), format!("{:+.4}", f.change)]
         };
-        parts.push(columns(&changed.flips.iter().map(flip).collect::<Vec<_>>()));
+        let mut rows = vec![["if the words said", "", "change of the cosine"].map(String::from).to_vec()];
+        rows.extend(changed.flips.iter().map(flip));
+        parts.push(columns(&rows));
     }
     parts.extend((!e.flags.is_empty()).then(|| format!("flags: {}", e.flags.join(";"))));
     parts.extend(e.notes.iter().cloned());

@@ -86,3 +86,15 @@ pub(crate) fn print_failure_document(cause: &str) {
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_value() {
+        let rows = [vec!["a".into(), "µm".into(), "x".into()], vec!["long".into(), String::new()]];
+        assert_eq!(columns(&rows), "a     µm  x\nlong");
+        assert_eq!(columns(&[]), "");
+    }
+}

@@ -85,7 +85,7 @@ pub struct TrainingData {
 pub struct TrainOutcome {
     /// Steps of the run.
     pub steps: usize,
-    /// Last validation.
+    /// Last validation of this call; `None` if nothing was left to do.
     pub validation: Option<Validation>,
     /// Step after which the kept weights were reached.
     pub kept_step: usize,
@@ -291,7 +291,7 @@ impl Trainer<'_> {
         adamw(self.config.weight_decay).init().with_group(undecayed, adamw(0.0).build(), None)
     }
 
-    /// A hash of all that a step depends on, apart from pixels.
+    /// A hash of all that a step depends on.
     fn fingerprint(&self, data: &TrainingData) -> Result<String, TrainError> {
         let mut hasher = blake3::Hasher::new();
         let json = |v: serde_json::Result<Vec<u8>>| v.map_err(|e| TrainError::Data { cause: e.to_string() });
@@ -304,6 +304,10 @@ impl Trainer<'_> {
             hasher.update(data.ids[*sample].0.as_bytes());
             hasher.update(&data.views.copies[row].to_le_bytes());
         }
+        hasher.update(data.views.pixels.as_deref().unwrap_or_default());
+        data.views.measurements.iter().flatten().for_each(|m| {
+            hasher.update(&m.to_le_bytes());
+        });
         for annotation in &data.annotations {
             data.space.encode(annotation).iter().for_each(|c| {
                 hasher.update(&c.to_le_bytes());

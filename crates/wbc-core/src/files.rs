@@ -1,18 +1,22 @@
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
-use std::{fs, io};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file whole or not at all, replacing an existing one: beside it first, to the disk, then renamed.
 ///
 /// # Errors
 /// What the system says; nothing is left behind then.
 pub fn write_atomic(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
-    let scratch = path.with_extension(format!("{}.writing", std::process::id()));
-    fs::write(&scratch, content)
-        .and_then(|()| fs::File::open(&scratch)?.sync_all())
-        .and_then(|()| fs::rename(&scratch, path))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&scratch);
-        })
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().map_or_else(OsString::new, ToOwned::to_owned);
+    name.push(format!(".{}-{}.writing", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    let scratch = path.with_file_name(name);
+    let write = |mut file: fs::File| file.write_all(content.as_ref()).and_then(|()| file.sync_all());
+    fs::File::create(&scratch).and_then(write).and_then(|()| fs::rename(&scratch, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&scratch);
+    })
 }
 
 #[cfg(test)]

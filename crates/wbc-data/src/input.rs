@@ -12,7 +12,7 @@ use wbc_core::{
 /// `FILE.csv:SPLIT`) or one image.
 ///
 /// A registered id goes before a file of the same name (`./bccd` is the file). Images of a folder are named by their
-/// path without extension, a single image by its stem. Where every image of a folder lies below a subfolder with the
+/// path without extension (those that would share a name keep theirs), a single image by its stem. Where every image of a folder lies below a subfolder with the
 /// name of a known cell type, that is its label.
 ///
 /// # Errors
@@ -212,13 +212,6 @@ pub(crate) fn id_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_files_that_would_share_an_id_keep_their_extension() {
-        let ids = |names: &[&str]| ids_below(Path::new("d"), names.iter().map(Path::new));
-        assert_eq!(ids(&["d/a.bmp", "d/a.png", "d/b/c.bmp"]), ["a.bmp", "a.png", "b/c"]);
-        assert_eq!(ids(&["d/a.jpg", "d/a.png", "d/a.png.bmp"]), ["a.jpg", "a.png", "a.png.bmp"]);
-    }
     use wbc_core::image::{GrayImage, RgbImage};
 
     fn folder_with(names: &[&str]) -> tempfile::TempDir {
@@ -237,6 +230,13 @@ mod tests {
 
     fn ids(dataset: &Dataset) -> Vec<&str> {
         dataset.samples.iter().map(|s| s.id.0.as_str()).collect()
+    }
+
+    #[test]
+    fn only_files_that_would_share_an_id_keep_their_extension() {
+        let ids = |names: &[&str]| ids_below(Path::new("d"), names.iter().map(Path::new));
+        assert_eq!(ids(&["d/a.bmp", "d/a.png", "d/b/c.bmp"]), ["a.bmp", "a.png", "b/c"]);
+        assert_eq!(ids(&["d/a.jpg", "d/a.png", "d/a.png.bmp"]), ["a.jpg", "a.png", "a.png.bmp"]);
     }
 
     #[test]

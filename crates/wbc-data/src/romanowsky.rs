@@ -1,5 +1,5 @@
-/// Optical densities of methylene blue and eosin in red, green and blue, as colour deconvolution has them for Giemsa:
-/// Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23:291 (2001), vectors of Landini's ImageJ plugin.
+/// Optical densities of methylene blue and eosin in red, green and blue: the vectors for Giemsa of Landini's ImageJ plugin
+/// "Colour Deconvolution"; the method is that of Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23:291 (2001).
 const AZURE_OD: [f64; 3] = [0.834_750, 0.513_556, 0.196_330];
 const EOSIN_OD: [f64; 3] = [0.092_789, 0.954_111, 0.283_111];
 

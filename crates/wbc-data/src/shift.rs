@@ -10,8 +10,8 @@ use wbc_core::RgbImage;
 use wbc_core::image::{ImageFormat, imageops, load_from_memory_with_format};
 
 /// Another hospital, simulated on the whole frame before anything is segmented or measured, so that masks, view and
-/// numbers all feel it: dyes, staining times, lamp, uneven illumination, gamma, resolution, focus, sensor noise, crop
-/// and JPEG.
+/// numbers all feel it: dyes, stain balance, staining times, lamp, uneven illumination, gamma, glare, resolution, focus,
+/// sensor noise, crop and JPEG.
 ///
 /// Each [`apply`](Self::apply) draws one hospital; [`strength`](Self::strength) scales all parameters at once.
 ///

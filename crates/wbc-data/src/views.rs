@@ -85,7 +85,7 @@ impl ViewSet {
 ///
 /// # Errors
 /// [`DataError::Cancelled`] when `cancel` asks for it, [`DataError::Viewer`] for a viewer that breaks its own
-/// specification, [`DataError::Threads`] when no threads can be started.
+/// specification, [`DataError::Option`] for a shift out of range, [`DataError::Threads`] when no threads can be started.
 pub fn build_views(
     samples: &[Sample],
     viewer: &dyn CellViewer,
@@ -95,6 +95,7 @@ pub fn build_views(
     cancel: &CancelToken,
     warnings: &Warnings,
 ) -> Result<ViewSet, DataError> {
+    options.shift.check()?;
     let spec = viewer.spec();
     let (n, n_copies) = (samples.len(), options.shifted_copies as usize + 1);
     let (side, n_measurements) = (spec.side as usize, spec.measurements.as_ref().map(|m| m.len()));

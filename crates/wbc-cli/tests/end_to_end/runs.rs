@@ -151,15 +151,18 @@ fn an_index_of_another_model_is_not_searched() {
 fn a_finished_run_says_what_it_reached() {
     let again = run(trained(), &["train", "train.toml", "--resume"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
-    assert!(again.json()["validation"]["zero_shot.balanced_accuracy"].is_number(), "{}", again.json());
+    let log = std::fs::read_to_string(trained().join("run/metrics.jsonl")).unwrap();
+    let last = log.lines().rfind(|line| line.contains("\"validation\"")).unwrap();
+    assert_eq!(again.json()["validation"], serde_json::from_str::<Value>(last).unwrap()["validation"]);
+    assert!(again.json()["validation"]["zero_shot.balanced_accuracy"].is_number());
 }
 
 #[test]
-fn classifications_are_written_as_csv_only() {
+fn classifications_are_no_other_table_than_csv() {
     let (folder, run_folder) = copied();
     let out = folder.path().join("types.parquet").display().to_string();
     let name = run_folder.display().to_string();
-    run(trained(), &["classify", IMAGE, "--run", &name, "--out", &out]).refused(2, &["types.parquet", ".csv"]);
+    run(trained(), &["classify", IMAGE, "--run", &name, "--out", &out]).refused(2, &["types.parquet", "CSV"]);
 }
 
 #[test]
@@ -173,5 +176,21 @@ fn an_export_is_a_run_and_replaces_nothing() {
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "nothing is left beside what was in the way");
     std::fs::remove_file(out.join("weights.safetensors")).unwrap();
     assert_eq!(run(trained(), &["export", &name, "--format", "safetensors", "--out", &to]).code, Some(0));
-    assert_eq!(run(trained(), &["explain", IMAGE, "--run", &to]).code, Some(0));
+    let explained = run(trained(), &["explain", IMAGE, "--run", &to]).json();
+    assert!(explained["measured_type"].is_object(), "the reference is part of the export");
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_are_for_those_who_may_read_the_rest_of_the_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |name: &str| std::fs::metadata(trained().join("run").join(name)).unwrap().permissions().mode();
+    assert_eq!(mode("weights.safetensors"), mode("config.toml"));
+}
+
+#[test]
+fn an_empty_text_is_no_query() {
+    let (_folder, run_folder) = copied();
+    let name = run_folder.display().to_string();
+    run(trained(), &["search", &name, "--index", "none.parquet", "--text", " "]).refused(2, &["--text is empty"]);
 }
