@@ -64,7 +64,9 @@ mod search;
 mod session;
 mod train;
 
-pub use captions::{CaptionSummary, verify_captions, write_captions};
+pub use captions::{CaptionOptions, CaptionSummary, verify_captions, write_captions};
+#[cfg(feature = "llm")]
+pub use captions::{DryRun, ModelSummary, plan_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{BranchKind, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind};

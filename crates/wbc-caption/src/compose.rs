@@ -2,7 +2,7 @@
 
 use crate::grammar::{Register, Said};
 use crate::rounding::Stated;
-use crate::wording::{Part, Quantity, with_article};
+use crate::wording::{NORMS, PLAIN_WORDS, Part, Quantity, with_article};
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -50,6 +50,9 @@ pub(crate) fn compose(picks: &[Pick<'_>], register: Register, rng: &mut ChaCha8R
         Register::Sentence => sentence(picks, rng),
         Register::Report => crate::report::report(picks, rng),
         Register::Note => note(picks, rng),
+        Register::Question => question(picks, rng),
+        Register::Plain => plain(&sentence(picks, rng)),
+        Register::Comparison => comparison(picks, rng),
     }
 }
 
@@ -148,6 +151,75 @@ fn note(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
         templates.push("Observe {items}: this is {a}.");
     }
     capital(&fill(one::<&str>(&templates, rng), &subject, &a, &items))
+}
+
+fn question(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
+    let (subject, items) = (subject(picks, rng), items(picks, rng));
+    let a = with_article(&subject);
+    if items.is_empty() {
+        return format!("Which cell is this? {}.", capital(&a));
+    }
+    let templates = [
+        "What is seen here? {A} with {items}.",
+        "Which cell is this? {A} with {items}.",
+        "How does this {s} look? It has {items}.",
+        "What does one find in this {s}? {Items}.",
+    ];
+    let template =
+        one::<&str>(&templates, rng).replace("{A}", &capital(&a)).replace("{Items}", &capital(&join(&items)));
+    fill(&template, &subject, &a, &items)
+}
+
+/// Everyday words for the parts of a cell.
+fn plain(text: &str) -> String {
+    let words = text.split_inclusive(|c: char| !c.is_alphanumeric() && c != '-').map(|word| {
+        let bare = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let lower = bare.to_lowercase();
+        PLAIN_WORDS.iter().find(|(term, _)| *term == lower).map_or_else(
+            || word.to_owned(),
+            |(_, plain)| {
+                let plain = if lower == bare { (*plain).to_owned() } else { capital(plain) };
+                format!("{plain}{}", &word[bare.len()..])
+            },
+        )
+    });
+    words.collect()
+}
+
+fn comparison(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
+    let Some(Pick::Type { cell_type, .. }) = picks.iter().find(|p| matches!(p, Pick::Type { .. })) else {
+        return sentence(picks, rng);
+    };
+    let norm = NORMS.iter().find(|n| n.0 == cell_type.as_str()).map_or(&[][..], |n| n.1);
+    let (mut like, mut unlike) = (Vec::new(), Vec::new());
+    for pick in picks {
+        match pick {
+            Pick::Type { .. } => {}
+            Pick::Quantity { quantity, stated, .. } => {
+                unlike.push(Item::new(&quantity.noun_phrase.replace("{}", &stated.text)));
+            }
+            Pick::Attribute { said, .. } => {
+                let cell = said.part == Part::Cell;
+                let fits = |p: &&String| !cell || ["size", "shape", "outline"].iter().any(|w| p.contains(w));
+                let phrases: Vec<&String> = said.phrases.iter().filter(fits).collect();
+                let phrase = if phrases.is_empty() { &said.phrases[0] } else { one(&phrases, rng) };
+                let usual = norm.iter().any(|(a, v)| said.fact == Fact::attribute(a, v));
+                if usual { &mut like } else { &mut unlike }.push(Item::new(phrase));
+            }
+        }
+    }
+    if like.is_empty() && unlike.is_empty() {
+        return sentence(picks, rng);
+    }
+    let name = with_article(&cell_type.spoken()).split_once(' ').map_or(String::new(), |(_, n)| n.to_owned());
+    for items in [&mut like, &mut unlike] {
+        items.sort_by_key(|i| i.kind);
+    }
+    match (like.is_empty(), unlike.is_empty()) {
+        (false, true) => format!("Like a typical {name}, this one has {}.", join(&like)),
+        (true, _) => format!("Unlike a typical {name}, this one has {}.", join(&unlike)),
+        _ => format!("Like a typical {name}, this one has {}; unlike most, it has {}.", join(&like), join(&unlike)),
+    }
 }
 
 fn fill(template: &str, subject: &str, a: &str, items: &[Item]) -> String {

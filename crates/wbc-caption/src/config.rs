@@ -1,5 +1,6 @@
 use crate::error::CaptionError;
-use crate::grammar::{Grammar, GrammarOptions, caption_seed};
+use crate::grammar::{Grammar, GrammarOptions, Register, caption_seed};
+use crate::template::TemplateCaptioner;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use wbc_core::{AttributeSchema, Caption, Captioner, CaptionerError, CellDescription, seeded_rng};
@@ -16,8 +17,177 @@ pub struct CaptionersConfig {
     /// Seed of all captions.
     #[serde(default)]
     pub seed: u64,
+    /// What models are asked about.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Templates that each model writes per combination, at least one.
+    #[serde(default = "four")]
+    pub templates: std::num::NonZeroUsize,
+    /// Answers of models (redb); beside the captions where absent.
+    #[serde(default)]
+    pub cache: Option<std::path::PathBuf>,
+    /// What models may cost, all together and in one run.
+    #[serde(default)]
+    pub budget: BudgetConfig,
+    /// Bounds on captions.
+    #[serde(default)]
+    pub verifier: VerifierConfig,
     /// The captioners.
     pub captioner: Vec<CaptionerConfig>,
+}
+
+/// What a model is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Each distinct set of facts once, with holes for the cells' own numbers.
+    #[default]
+    PerCombination,
+    /// Each cell, with its numbers.
+    PerCell,
+}
+
+/// What models may cost, all together and in one run. What would exceed it is not asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Most tokens, of conversations and answers.
+    #[serde(default)]
+    pub max_tokens: Option<u64>,
+    /// Most money, in the currency of the prices.
+    #[serde(default)]
+    pub max_cost: Option<f64>,
+}
+
+/// Bounds on captions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifierConfig {
+    /// Tokenizer (`tokenizer.json`) by which tokens are counted; words are counted where absent.
+    #[serde(default)]
+    pub tokenizer: Option<std::path::PathBuf>,
+    /// Most tokens of a caption, special ones included.
+    #[serde(default = "seventy_seven")]
+    pub token_limit: usize,
+}
+
+fn seventy_seven() -> usize {
+    77
+}
+
+/// A model that a provider serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The model's name at its provider.
+    pub name: String,
+    /// `openai` (and whatever speaks its protocol), `anthropic`, `gemini`, `ollama`, `groq`…; guessed from the name
+    /// where absent.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// Address of the service, ending in `/v1/` for OpenAI-compatible ones; the provider's own where absent.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Environment variable that holds the key. The key itself is never written anywhere.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// `sentence`, `fact` or `caption`.
+    #[serde(default)]
+    pub method: Method,
+    /// Prompt file, from this file's folder; the method's own where absent.
+    #[serde(default)]
+    pub prompt: Option<std::path::PathBuf>,
+    /// Tones to ask for.
+    #[serde(default = "registers")]
+    pub registers: Vec<Register>,
+    /// Ask for JSON by schema, where the provider has it.
+    #[serde(default)]
+    pub json: bool,
+    /// Temperature.
+    #[serde(default = "warm")]
+    pub temperature: f64,
+    /// Nucleus sampling.
+    #[serde(default = "most_of_it")]
+    pub top_p: f64,
+    /// Most tokens of an answer.
+    #[serde(default = "answer_tokens")]
+    pub max_answer_tokens: u32,
+    /// Requests in flight at once.
+    #[serde(default = "two")]
+    pub concurrency: std::num::NonZeroUsize,
+    /// Most requests per minute.
+    #[serde(default)]
+    pub requests_per_minute: Option<std::num::NonZeroU32>,
+    /// Most tokens per minute, of conversations and answers.
+    #[serde(default)]
+    pub tokens_per_minute: Option<std::num::NonZeroU32>,
+    /// Time for one whole answer, in seconds.
+    #[serde(default = "two_minutes")]
+    pub timeout_secs: f64,
+    /// How often a request is sent again after a failure that may pass.
+    #[serde(default = "five")]
+    pub retries: usize,
+    /// The first pause before that, in seconds; it doubles each time, with jitter.
+    #[serde(default = "half")]
+    pub first_pause_secs: f64,
+    /// Failures in a row after which the model is no longer asked.
+    #[serde(default = "eight")]
+    pub give_up_after: u32,
+    /// Price per million tokens of conversations.
+    #[serde(default)]
+    pub prompt_price: f64,
+    /// Price per million tokens of answers.
+    #[serde(default)]
+    pub answer_price: f64,
+}
+
+/// What a model is asked to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Reword a correct caption sentence by sentence; sentences are shared between combinations.
+    #[default]
+    Sentence,
+    /// Reword single facts, which are joined afterwards.
+    Fact,
+    /// Write a caption from facts.
+    Caption,
+}
+
+fn registers() -> Vec<Register> {
+    vec![Register::Sentence]
+}
+
+fn warm() -> f64 {
+    0.9
+}
+
+fn most_of_it() -> f64 {
+    0.95
+}
+
+fn answer_tokens() -> u32 {
+    120
+}
+
+fn two() -> std::num::NonZeroUsize {
+    std::num::NonZeroUsize::MIN.saturating_add(1)
+}
+
+fn two_minutes() -> f64 {
+    120.0
+}
+
+fn five() -> usize {
+    5
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn eight() -> u32 {
+    8
 }
 
 /// The only version of the file's form.
@@ -50,6 +220,8 @@ fn four() -> std::num::NonZeroUsize {
 pub enum CaptionerKind {
     /// [`Grammar`].
     Grammar,
+    /// A language model; `[captioner.model]` says which.
+    Model,
 }
 
 impl TryFrom<String> for CaptionerKind {
@@ -58,7 +230,8 @@ impl TryFrom<String> for CaptionerKind {
     fn try_from(kind: String) -> Result<Self, String> {
         match kind.as_str() {
             "grammar" => Ok(Self::Grammar),
-            _ => Err(format!("unknown captioner kind `{kind}`, expected: grammar")),
+            "model" => Ok(Self::Model),
+            _ => Err(format!("unknown captioner kind `{kind}`, expected: grammar, model")),
         }
     }
 }
@@ -67,6 +240,7 @@ impl From<CaptionerKind> for String {
     fn from(kind: CaptionerKind) -> Self {
         match kind {
             CaptionerKind::Grammar => "grammar".into(),
+            CaptionerKind::Model => "model".into(),
         }
     }
 }
@@ -89,6 +263,9 @@ pub struct CaptionerConfig {
     /// Most facts of a caption.
     #[serde(default = "nine")]
     pub max_facts: usize,
+    /// The model, where a model writes.
+    #[serde(default)]
+    pub model: Option<ModelConfig>,
 }
 
 fn one() -> f64 {
@@ -113,27 +290,55 @@ impl CaptionersConfig {
         if config.captioner.is_empty() {
             return Err(CaptionError::Config { cause: "no captioner is configured".into() });
         }
+        for (i, captioner) in config.captioner.iter().enumerate() {
+            let cause = match (captioner.kind, &captioner.model) {
+                (CaptionerKind::Grammar, Some(_)) => "a grammar has no `[captioner.model]`",
+                (CaptionerKind::Model, None) => "a model needs `[captioner.model]`",
+                _ => continue,
+            };
+            return Err(CaptionError::Config { cause: format!("{cause}: captioner {}", i + 1) });
+        }
         Ok(config)
     }
 
-    /// Builds the captioners for a schema.
+    /// Builds the captioners for a schema, `written` being what models wrote, in the file's order.
     ///
     /// # Errors
-    /// [`CaptionError::Option`] naming the option out of range.
-    pub fn build(&self, schema: &AttributeSchema) -> Result<Captioners, CaptionError> {
+    /// [`CaptionError::Option`] naming the option out of range, or `written` where it does not fit the file's models.
+    pub fn build(&self, schema: &AttributeSchema, written: Vec<TemplateCaptioner>) -> Result<Captioners, CaptionError> {
+        let mut written = written.into_iter();
         let members = self.captioner.iter().map(|c| {
-            let options = GrammarOptions {
-                measurements: c.measurements,
-                min_facts: c.min_facts,
-                max_facts: c.max_facts,
-                ..GrammarOptions::default()
-            };
             let captioner: Box<dyn Captioner> = match c.kind {
-                CaptionerKind::Grammar => Box::new(Grammar::new(schema, options)?),
+                CaptionerKind::Grammar => Box::new(c.grammar(schema)?),
+                CaptionerKind::Model => {
+                    let cause = || "fewer than models".to_owned();
+                    Box::new(written.next().ok_or_else(|| CaptionError::Option { field: "written", cause: cause() })?)
+                }
             };
             Ok((c.weight, captioner))
         });
         Captioners::new(members.collect::<Result<_, CaptionError>>()?)
+    }
+
+    /// The captioners that are models, in the file's order.
+    pub fn models(&self) -> impl Iterator<Item = (&CaptionerConfig, &ModelConfig)> {
+        self.captioner.iter().filter_map(|c| Some((c, c.model.as_ref()?)))
+    }
+}
+
+impl CaptionerConfig {
+    /// The grammar of this captioner: it writes, or gives a model something to reword.
+    ///
+    /// # Errors
+    /// [`CaptionError::Option`] naming the option out of range.
+    pub fn grammar(&self, schema: &AttributeSchema) -> Result<Grammar, CaptionError> {
+        let options = GrammarOptions {
+            measurements: self.measurements,
+            min_facts: self.min_facts,
+            max_facts: self.max_facts,
+            ..GrammarOptions::default()
+        };
+        Grammar::new(schema, options)
     }
 }
 
@@ -165,16 +370,24 @@ impl Captioners {
         Ok(Self { id, members, total })
     }
 
-    fn choose(&self, seed: u64) -> &dyn Captioner {
-        // A stream of its own, so that the choice does not repeat inside the chosen captioner.
-        let mut at = seeded_rng(&[seed, self.members.len() as u64]).random::<f64>() * self.total;
-        for (weight, captioner) in &self.members {
-            at -= weight;
-            if at < 0.0 {
-                return captioner.as_ref();
-            }
+    /// Who writes the caption at a position, and how many of the earlier ones they wrote.
+    fn choose(&self, index: usize, seed: u64) -> (&dyn Captioner, usize) {
+        let draw = |i: usize| {
+            // A stream of its own, so that the choice does not repeat inside the chosen captioner.
+            let seed = caption_seed(seed, i as u64);
+            let mut at = seeded_rng(&[seed, self.members.len() as u64]).random::<f64>() * self.total;
+            let chosen = self.members.iter().position(|(weight, _)| {
+                at -= weight;
+                at < 0.0
+            });
+            chosen.unwrap_or(0)
+        };
+        if self.members.len() == 1 {
+            return (self.members[0].1.as_ref(), index);
         }
-        self.members[0].1.as_ref()
+        let chosen = draw(index);
+        let earlier = (0..index).filter(|i| draw(*i) == chosen).count();
+        (self.members[chosen].1.as_ref(), earlier)
     }
 }
 
@@ -183,14 +396,9 @@ impl Captioner for Captioners {
         &self.id
     }
 
-    /// Caption `i` depends on `seed` and `i` only.
-    fn captions(&self, cell: &CellDescription<'_>, n: usize, seed: u64) -> Result<Vec<Caption>, CaptionerError> {
-        let mut captions = Vec::with_capacity(n);
-        for i in 0..n as u64 {
-            let seed = caption_seed(seed, i);
-            captions.extend(self.choose(seed).captions(cell, 1, seed)?);
-        }
-        Ok(captions)
+    fn caption(&self, cell: &CellDescription<'_>, index: usize, seed: u64) -> Result<Caption, CaptionerError> {
+        let (captioner, earlier) = self.choose(index, seed);
+        captioner.caption(cell, earlier, seed)
     }
 }
 
@@ -203,7 +411,7 @@ mod tests {
     fn the_example_file_builds_and_writes_repeatably() {
         let config = CaptionersConfig::from_toml(include_str!("../../../configs/captioners.toml")).unwrap();
         let schema = AttributeSchema::wbcatt();
-        let captioners = config.build(&schema).unwrap();
+        let captioners = config.build(&schema, Vec::new()).unwrap();
         let mut cell = Annotation::unknown(&schema);
         cell.cell_type = Some(CellType::new("monocyte"));
         let cell = CellDescription { annotation: &cell, measured: None };
@@ -214,7 +422,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_their_line() {
         for (text, expected) in [
-            ("version = 1\n[[captioner]]\nkind = \"gpt\"", "unknown captioner kind `gpt`, expected: grammar"),
+            ("version = 1\n[[captioner]]\nkind = \"gpt\"", "unknown captioner kind `gpt`, expected: grammar, model"),
             ("version = 1\nseeds = 3\n[[captioner]]\nkind = \"grammar\"", "line 2"),
             ("version = 1\n[[captioner]]\nkind = \"grammar\"\ntone = 1", "line 4"),
             ("version = 2\n[[captioner]]\nkind = \"grammar\"", "line 1"),
@@ -230,7 +438,7 @@ mod tests {
         let schema = AttributeSchema::wbcatt();
         for (line, field) in [("min_facts = 10", "min_facts"), ("weight = -1.0", "weight")] {
             let text = format!("version = 1\n[[captioner]]\nkind = \"grammar\"\n{line}");
-            let error = CaptionersConfig::from_toml(&text).unwrap().build(&schema).unwrap_err();
+            let error = CaptionersConfig::from_toml(&text).unwrap().build(&schema, Vec::new()).unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }
     }

@@ -18,6 +18,12 @@ pub enum CaptionError {
         /// What the parser said, with line and column.
         cause: String,
     },
+    /// A prompt file that does not parse, or that has placeholders nobody fills.
+    #[error("invalid prompt file: {cause}")]
+    Prompt {
+        /// What is wrong, with line and column where the parser told.
+        cause: String,
+    },
     /// Reading or writing a caption file failed.
     #[error("cannot {action} {path}")]
     Io {
@@ -38,6 +44,14 @@ pub enum CaptionError {
         path: PathBuf,
         /// Line number, from 1.
         line: u64,
+    },
+    /// The cache of answers cannot be used.
+    #[error("cannot use the cache of answers: {cause}: {path}")]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
     },
     /// The shared vocabulary refused something.
     #[error(transparent)]

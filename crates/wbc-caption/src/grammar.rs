@@ -28,9 +28,27 @@ pub enum Register {
     Report,
     /// A teaching note.
     Note,
+    /// A question with its answer.
+    Question,
+    /// Plain words, for patients: core, grains and bubbles.
+    Plain,
+    /// Likeness to a typical cell of the same type, and what differs; a sentence where the type is not known.
+    Comparison,
 }
 
 impl Register {
+    /// All registers.
+    pub const ALL: [Self; 8] = [
+        Self::List,
+        Self::Label,
+        Self::Sentence,
+        Self::Report,
+        Self::Note,
+        Self::Question,
+        Self::Plain,
+        Self::Comparison,
+    ];
+
     /// The name stored as provenance.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +57,9 @@ impl Register {
             Self::Sentence => "sentence",
             Self::Report => "report",
             Self::Note => "note",
+            Self::Question => "question",
+            Self::Plain => "plain",
+            Self::Comparison => "comparison",
         }
     }
 }
@@ -110,9 +131,9 @@ pub(crate) struct Said {
 /// Writes captions from a type, attributes and measurements, with a fixed vocabulary: fast, diverse and faithful.
 #[derive(Clone, Debug)]
 pub struct Grammar {
-    schema: AttributeSchema,
+    pub(crate) schema: AttributeSchema,
     options: GrammarOptions,
-    said: Vec<Vec<Said>>,
+    pub(crate) said: Vec<Vec<Said>>,
 }
 
 impl Grammar {
@@ -151,28 +172,45 @@ impl Grammar {
         phrases.map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    fn caption(&self, cell: &CellDescription<'_>, seed: u64) -> Result<Caption, CaptionerError> {
-        let mut rng = seeded_rng(&[seed]);
-        let register = self.register(&mut rng);
-        let mut picks = self.picks(cell, register, &mut rng);
+    /// A caption in one register; the same seed gives the same caption.
+    ///
+    /// # Errors
+    /// [`CaptionerError::NothingKnown`].
+    pub fn in_register(
+        &self,
+        cell: &CellDescription<'_>,
+        register: Register,
+        seed: u64,
+    ) -> Result<Caption, CaptionerError> {
+        self.write(cell, register, seed, &mut seeded_rng(&[seed]))
+    }
+
+    fn write(
+        &self,
+        cell: &CellDescription<'_>,
+        register: Register,
+        seed: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Caption, CaptionerError> {
+        let mut picks = self.picks(cell, register, rng);
         if picks.is_empty() {
             return Err(CaptionerError::NothingKnown);
         }
-        let (mut register, mut text) = (register, compose(&picks, register, &mut rng));
+        let (mut register, mut text) = (register, compose(&picks, register, rng));
         while text.split_whitespace().count() > MAX_WORDS && picks.len() > 1 {
             // Long wording of a foreign schema: lists are shortest, and fewer facts are always true.
             if register == Register::List {
                 picks.pop();
             }
             register = Register::List;
-            text = compose(&picks, register, &mut rng);
+            text = compose(&picks, register, rng);
         }
         let mut facts: Vec<(usize, Fact)> = picks.iter().map(|p| (p.order(), p.fact())).collect();
         facts.sort_by_key(|f| f.0);
         Ok(Caption {
             text,
             facts: facts.into_iter().map(|f| f.1).collect(),
-            provenance: Provenance { captioner: self.id().into(), register: register.name().into(), seed },
+            provenance: Provenance::new(self.id(), register.name(), seed),
         })
     }
 
@@ -188,7 +226,12 @@ impl Grammar {
         self.options.registers[0].0
     }
 
-    fn picks<'a>(&'a self, cell: &CellDescription<'a>, register: Register, rng: &mut ChaCha8Rng) -> Vec<Pick<'a>> {
+    pub(crate) fn picks<'a>(
+        &'a self,
+        cell: &CellDescription<'a>,
+        register: Register,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Pick<'a>> {
         let values = &cell.annotation.values;
         let value = |i: usize| values.get(i).copied().flatten();
         let mut known: Vec<Pick<'a>> = (0..self.said.len())
@@ -236,7 +279,7 @@ impl Grammar {
         });
     }
 
-    fn add_quantities(&self, picks: &mut Vec<Pick<'_>>, cell: &CellDescription<'_>, rng: &mut ChaCha8Rng) {
+    pub(crate) fn add_quantities(&self, picks: &mut Vec<Pick<'_>>, cell: &CellDescription<'_>, rng: &mut ChaCha8Rng) {
         let Some((schema, row)) = cell.measured else { return };
         let mut stated: Vec<_> = QUANTITIES
             .iter()
@@ -258,9 +301,12 @@ impl Captioner for Grammar {
         "grammar@1"
     }
 
-    /// Caption `i` depends on `seed` and `i` only; asking for one caption with its provenance's seed repeats it.
-    fn captions(&self, cell: &CellDescription<'_>, n: usize, seed: u64) -> Result<Vec<Caption>, CaptionerError> {
-        (0..n as u64).map(|i| self.caption(cell, caption_seed(seed, i))).collect()
+    /// The first caption with a caption's own seed is that caption again.
+    fn caption(&self, cell: &CellDescription<'_>, index: usize, seed: u64) -> Result<Caption, CaptionerError> {
+        let seed = caption_seed(seed, index as u64);
+        let mut rng = seeded_rng(&[seed]);
+        let register = self.register(&mut rng);
+        self.write(cell, register, seed, &mut rng)
     }
 }
 

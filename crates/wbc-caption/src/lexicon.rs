@@ -1,10 +1,15 @@
 use crate::vocabulary::{
-    ABOUT, ABSENCES, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, LINKS, MEANINGS, NEGATIONS, NOUNS, Noun,
-    PRESENT, SHORT_LINKS,
+    ABOUT, ABSENCES, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, HEDGES, INVENTIONS, LINKS, MEANINGS, NEGATIONS,
+    NOUNS, Noun, PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, WITHIN,
 };
 use crate::wording::QUANTITIES;
 use std::collections::HashMap;
 use wbc_core::{AttributeSchema, CellType, CellTypes, Unit};
+
+/// A modifier that the text limits to one respect: `pink in colour`.
+pub(crate) fn limited(modifier: &str, respect: usize) -> String {
+    format!("{modifier} {}", RESPECTS[respect].0[0])
+}
 
 /// An attribute's value by its positions in the schema.
 pub(crate) type Value = (usize, usize);
@@ -26,7 +31,11 @@ pub(crate) enum Term {
     ShortLink,
     Determiner,
     Break,
-    Dimension,
+    Within,
+    /// Position in [`RESPECTS`] where it has one.
+    Dimension(Option<usize>),
+    /// Position in [`RESPECTS`].
+    Respect(usize),
     About,
     And,
     Or,
@@ -37,6 +46,8 @@ pub(crate) enum Term {
     Comma,
     Colon,
     Stop,
+    Hedge(String),
+    Invention(String),
     Unknown(String),
 }
 
@@ -65,7 +76,8 @@ impl Lexicon {
             (SHORT_LINKS, Term::ShortLink),
             (DETERMINERS, Term::Determiner),
             (BREAKS, Term::Break),
-            (DIMENSIONS, Term::Dimension),
+            (WITHIN, Term::Within),
+            (DIMENSIONS, Term::Dimension(None)),
             (ABOUT, Term::About),
             (FILLERS, Term::Filler),
             (&["and"], Term::And),
@@ -76,10 +88,23 @@ impl Lexicon {
         ] {
             new.add_all(words, &term);
         }
+        for (i, (phrases, _)) in RESPECTS.iter().enumerate() {
+            new.add_all(phrases, &Term::Respect(i));
+            new.add_all(RESPECT_NOUNS[i], &Term::Dimension(Some(i)));
+        }
+        for word in HEDGES {
+            new.add(word, Term::Hedge((*word).to_owned()));
+        }
+        for word in INVENTIONS {
+            new.add(word, Term::Invention((*word).to_owned()));
+        }
         for (attribute, value, nouns, modifiers) in MEANINGS {
             let Ok(place) = schema.locate(attribute, value) else { continue };
             for modifier in *modifiers {
                 new.meanings.extend(nouns.iter().map(|n| ((*n, (*modifier).to_owned()), place)));
+                for (i, _) in RESPECTS.iter().enumerate().filter(|(_, r)| r.1.contains(attribute)) {
+                    new.meanings.extend(nouns.iter().map(|n| ((*n, limited(modifier, i)), place)));
+                }
                 if !modifier.is_empty() {
                     new.add(modifier, Term::Modifier((*modifier).to_owned()));
                 }
@@ -96,8 +121,10 @@ impl Lexicon {
 
     fn add_type(&mut self, cell_type: &CellType, types: &CellTypes) {
         let name = cell_type.spoken();
-        let spellings = [name.clone(), format!("{name}s")];
-        for spelling in spellings.iter().chain(types.synonyms(cell_type)) {
+        let plural = |n: &str| format!("{n}s");
+        let synonyms = types.synonyms(cell_type);
+        let all: Vec<String> = std::iter::once(&name).chain(synonyms).flat_map(|n| [n.clone(), plural(n)]).collect();
+        for spelling in &all {
             // Short codes collide with English (`met`, `my`), and `band neutrophil` says more than the type.
             let codes = spelling.chars().count() < 4 && spelling != "eos";
             let more = spelling.split(' ').any(|w| matches!(w, "band" | "segmented"));
@@ -190,8 +217,12 @@ fn words_of(text: &str) -> Vec<Word> {
     let chars: Vec<char> = text.to_lowercase().chars().collect();
     let mut words = Vec::new();
     let mut word = String::new();
+    let mut possessive = false;
     let beside = |i: usize, f: fn(&char) -> bool| i > 0 && f(&chars[i - 1]) && chars.get(i + 1).is_some_and(f);
     for (i, c) in chars.iter().enumerate() {
+        if std::mem::take(&mut possessive) {
+            continue;
+        }
         if c.is_alphanumeric() || (*c == '.' && beside(i, |c| c.is_ascii_digit())) {
             word.push(*c);
             continue;
@@ -204,6 +235,11 @@ fn words_of(text: &str) -> Vec<Word> {
             ':' | '/' if beside(i, |c| c.is_alphabetic()) => continue,
             ':' => ":",
             '.' | ';' | '!' | '?' | '\n' => ".",
+            // `the cell's outline`
+            '\'' | '’' if chars.get(i + 1) == Some(&'s') => {
+                possessive = true;
+                continue;
+            }
             '-' | '–' | '\'' => continue,
             c if c.is_whitespace() => continue,
             '%' => "%",

@@ -33,25 +33,48 @@
 //!   is strict: what it does not understand is not faithful.
 //! - [`CaptionRecord`], [`RecordWriter`], [`read_records`], [`verify_file`]: captions on disk, one JSON object per line.
 //!
+//! - [`FaultKind`]: what can be wrong with a text, by kind; [`Diversity`]: how varied texts are.
+//! - [`Prompt`], [`Template`], [`TemplateCaptioner`]: what language models are asked and what they wrote, per set of facts.
+//!
+//! # Features
+//! `llm` brings the `llm` module, which asks language models through the `genai` crate, and with it tokio and an HTTP
+//! client. The rest neither starts a runtime nor opens a connection.
+//!
 //! It neither looks at pixels nor decides what is true of a cell: attributes and measurements come from elsewhere.
 
 mod compose;
 mod config;
+mod diversity;
 mod error;
+mod faults;
+mod form;
 mod grammar;
 mod lexicon;
+#[cfg(feature = "llm")]
+pub mod llm;
+mod prompt;
 mod prompts;
 mod reader;
 mod records;
 mod report;
 mod rounding;
+#[cfg(feature = "llm")]
+mod shares;
+mod template;
 mod verify;
 mod vocabulary;
 mod wording;
 
-pub use config::{CaptionerConfig, CaptionerKind, Captioners, CaptionersConfig, Version};
+pub use config::{
+    BudgetConfig, CaptionerConfig, CaptionerKind, Captioners, CaptionersConfig, Method, Mode, ModelConfig,
+    VerifierConfig, Version,
+};
+pub use diversity::{Diversity, self_bleu};
 pub use error::CaptionError;
+pub use faults::{Fault, FaultKind};
 pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
+pub use prompt::{Exemplar, Message, Prompt, PromptTask, Role};
 pub use prompts::prompt_sets;
-pub use records::{CaptionRecord, LineReport, RecordWriter, Records, read_records, verify_file};
-pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, Verification, Verifier, VerifyContext, verify};
+pub use records::{CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, read_records, verify_file};
+pub use template::{Attempt, DescriptionKey, Entry, Sampling, Template, TemplateCaptioner, Writing, WritingOutcome};
+pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, TokenCounter, Verification, Verifier, VerifyContext, verify};

@@ -1,4 +1,4 @@
-use crate::lexicon::{Lexicon, Term, Value};
+use crate::lexicon::{Lexicon, Term, Value, limited};
 use crate::rounding::{about_tolerance, tolerance};
 use crate::verify::Problem;
 use crate::vocabulary::{Noun, TRAILING};
@@ -183,16 +183,30 @@ struct Walk {
     problems: Vec<Problem>,
     /// Modifiers that wait for their noun.
     waiting: Vec<String>,
+    /// Modifiers before any noun of the sentence.
+    orphans: Vec<String>,
+    /// Whether something in the sentence can carry them to a noun: `a hue`, `is seen`.
+    carried: bool,
     /// First mention of the sentence and of the part between commas.
     sentence: usize,
     clause: usize,
     link: Link,
     negated: bool,
+    /// The mention before `is`, until something else than a determiner or an adjective follows.
+    copula: Option<usize>,
+    /// The mention before `in`.
+    place: Option<usize>,
+    /// The mention before `has`.
+    owner: Option<usize>,
 }
 
 impl Walk {
     fn step(&mut self, terms: &[Term], at: usize) {
         let before = at.checked_sub(1).map(|i| &terms[i]);
+        if !is_head(&terms[at]) && !matches!(terms[at], Term::Determiner | Term::Modifier(_)) {
+            (self.copula, self.place, self.owner) = (None, None, None);
+        }
+        self.carried |= matches!(terms[at], Term::Dimension(_) | Term::Respect(_) | Term::Link | Term::Present);
         match &terms[at] {
             Term::Noun(noun) => self.mention(Head::Noun(*noun)),
             Term::Quantity(i) => self.mention(Head::Quantity(*i)),
@@ -209,7 +223,11 @@ impl Walk {
                     self.mentions[last].denied = true;
                 }
             }
-            Term::Link => self.link = if self.last().is_some() { Link::Long } else { Link::None },
+            Term::Respect(i) => self.limit(*i, 1),
+            Term::Link => {
+                self.link = if self.last().is_some() { Link::Long } else { Link::None };
+                self.copula = self.last();
+            }
             Term::ShortLink => self.link = if self.last().is_some() { Link::Short } else { Link::None },
             Term::Colon => {
                 self.negated = false;
@@ -217,11 +235,19 @@ impl Walk {
                 self.link = if names { Link::Long } else { Link::None };
             }
             Term::Determiner => self.link = Link::None,
-            Term::Break => (self.link, self.negated) = (Link::None, false),
+            Term::Break | Term::Within => {
+                let within = terms[at] == Term::Within;
+                self.place = self.last().filter(|_| within);
+                self.owner = self.last().filter(|_| !within);
+                // `does not contain` denies what follows.
+                self.negated &= matches!(before, Some(Term::Negation));
+                self.link = Link::None;
+            }
             Term::Or => self.negated |= self.last().is_some_and(|l| self.mentions[l].denied),
             Term::And => self.negated = false,
             Term::Comma => {
-                (self.negated, self.clause) = (false, self.mentions.len());
+                self.dangling();
+                self.clause = self.mentions.len();
                 if self.link == Link::Short {
                     self.link = Link::None;
                 }
@@ -235,8 +261,15 @@ impl Walk {
                 let about = matches!(before, Some(Term::About));
                 self.number(Number { value: *value, decimals: *decimals, about, unit });
             }
+            Term::Hedge(word) => self.problems.push(Problem::Hedged { word: word.clone() }),
+            Term::Invention(word) => self.problems.push(Problem::Invented { word: word.clone() }),
             Term::Unknown(word) => self.problems.push(Problem::Unread { word: word.clone() }),
-            Term::Dimension | Term::About | Term::Filler | Term::Unit(_) => {}
+            Term::Dimension(respect) => {
+                if let Some(i) = respect {
+                    self.limit(*i, modifiers_before(terms, at));
+                }
+            }
+            Term::About | Term::Filler | Term::Unit(_) => {}
         }
     }
 
@@ -245,10 +278,83 @@ impl Walk {
         (self.mentions.len() > self.sentence).then(|| self.mentions.len() - 1)
     }
 
+    /// A negation that denies nothing is not understood.
+    fn dangling(&mut self) {
+        if std::mem::take(&mut self.negated) {
+            self.problems.push(Problem::Denied { what: "something unnamed".into() });
+        }
+    }
+
+    /// `pink in colour` is a colour; `dense in colour` is nonsense. Limits the last `n` modifiers.
+    fn limit(&mut self, respect: usize, n: usize) {
+        let last = self.last();
+        let words: Vec<&mut String> = if !self.waiting.is_empty() {
+            self.waiting.iter_mut().rev().take(n).collect()
+        } else if !self.orphans.is_empty() {
+            self.orphans.iter_mut().rev().take(n).collect()
+        } else {
+            let bound = last.map(|i| self.mentions[i].modifiers.iter_mut().rev().take(n).map(|m| &mut m.0));
+            bound.into_iter().flatten().collect()
+        };
+        for word in words {
+            *word = limited(word, respect);
+        }
+    }
+
     fn mention(&mut self, head: Head) {
-        let modifiers = std::mem::take(&mut self.waiting).into_iter().map(|m| (m, false)).collect();
+        let (place, owner) = (self.place.take(), self.owner.take());
+        if let Some(last) = place.filter(|i| self.misplaced(*i, &head)).or(owner.filter(|i| self.misowned(*i, &head))) {
+            self.problems.push(Problem::Unbound { word: name(&self.mentions[last].head), noun: name(&head) });
+        }
+        // `the lymphocyte is a nucleus`
+        if let (Some(last), Head::Noun(noun)) = (self.copula.take(), &head)
+            && !matches!(noun, Noun::Cell | Noun::CellSize | Noun::CellShape)
+        {
+            self.problems.push(Problem::Unbound { word: name(&head), noun: name(&self.mentions[last].head) });
+        }
+        let mut modifiers: Vec<_> = std::mem::take(&mut self.waiting).into_iter().map(|m| (m, false)).collect();
+        if self.last().is_none() && (self.carried || self.orphans.iter().all(|m| m.ends_with("lobes"))) {
+            // `a frosted appearance is seen in the cytoplasm`, `two lobes in the nucleus`
+            modifiers.extend(self.orphans.drain(..).map(|m| (m, false)));
+        }
         self.mentions.push(Mention { head, denied: std::mem::take(&mut self.negated), modifiers, measured: false });
         self.link = Link::None;
+    }
+
+    /// `an eosinophil in the cytoplasm`, `a nucleus in the nucleus`
+    fn misplaced(&self, last: usize, place: &Head) -> bool {
+        let head = |i: usize| &self.mentions[i].head;
+        let of_cell = |h: &Head| {
+            matches!(h, Head::Type(_) | Head::Noun(Noun::Cell | Noun::CellSize | Noun::CellShape | Noun::Ratio))
+        };
+        match place {
+            Head::Noun(Noun::Cytoplasm) => {
+                of_cell(head(last)) || matches!(head(last), Head::Noun(Noun::Chromatin | Noun::Cytoplasm))
+            }
+            Head::Noun(Noun::Chromatin) => true,
+            Head::Noun(Noun::Nucleus) => {
+                let nucleus = |i| matches!(head(i), Head::Noun(Noun::Nucleus));
+                of_cell(head(last)) || (self.sentence..=last).any(nucleus)
+            }
+            Head::Noun(Noun::Cell) => matches!(head(last), Head::Type(_)),
+            // `a nucleus filling half of the cell in this monocyte` speaks of the nucleus.
+            Head::Type(_) => match head(last) {
+                Head::Type(_) => true,
+                Head::Noun(Noun::Cell) => last == self.sentence,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// `this cell has a lymphocyte`, `the nucleus contains a cytoplasm`
+    fn misowned(&self, owner: usize, owned: &Head) -> bool {
+        let owner = &self.mentions[owner].head;
+        match owned {
+            Head::Type(_) => true,
+            Head::Noun(Noun::Cytoplasm) => matches!(owner, Head::Noun(Noun::Cytoplasm | Noun::Nucleus)),
+            _ => false,
+        }
     }
 
     fn modifier(&mut self, word: &str, terms: &[Term], at: usize) {
@@ -262,7 +368,10 @@ impl Walk {
         if forward {
             return self.waiting.push(word.to_owned());
         }
-        let target = self.last().filter(|last| self.link != Link::None || *last >= self.clause);
+        // `a monocyte, irregular in shape`: behind a comma too, where no other noun follows.
+        let apposed = matches!(at.checked_sub(1).map(|i| &terms[i]), Some(Term::Comma | Term::And));
+        let about = matches!(terms.get(at + 1), Some(Term::Dimension(_)));
+        let target = self.last().filter(|last| self.link != Link::None || *last >= self.clause || apposed || about);
         match target {
             Some(last) => {
                 self.mentions[last].modifiers.push((word.to_owned(), std::mem::take(&mut self.negated)));
@@ -271,7 +380,7 @@ impl Walk {
                     self.link = Link::Long;
                 }
             }
-            None => self.problems.push(Problem::Unbound { word: word.to_owned(), noun: String::new() }),
+            None => self.orphans.push(word.to_owned()),
         }
     }
 
@@ -286,18 +395,25 @@ impl Walk {
 
     fn stop(&mut self) {
         self.flush();
-        (self.link, self.negated) = (Link::None, false);
+        (self.link, self.carried) = (Link::None, false);
         (self.sentence, self.clause) = (self.mentions.len(), self.mentions.len());
     }
 
     fn flush(&mut self) {
-        let waiting = self.waiting.drain(..);
+        self.dangling();
+        let waiting = self.orphans.drain(..).chain(self.waiting.drain(..));
         self.problems.extend(waiting.map(|word| Problem::Unbound { word, noun: String::new() }));
     }
 }
 
 fn is_head(term: &Term) -> bool {
     matches!(term, Term::Noun(_) | Term::Type(_) | Term::Whole(_) | Term::Quantity(_))
+}
+
+/// Number of modifiers right before a position: `large, round shape`.
+fn modifiers_before(terms: &[Term], at: usize) -> usize {
+    let before = terms[..at].iter().rev().take_while(|t| matches!(t, Term::Modifier(_) | Term::Comma | Term::And));
+    before.filter(|t| matches!(t, Term::Modifier(_))).count()
 }
 
 enum Ahead {
@@ -311,7 +427,7 @@ fn noun_ahead(terms: &[Term]) -> Option<Ahead> {
     let mut beyond = false;
     for term in terms {
         match term {
-            Term::Modifier(_) | Term::Unknown(_) => {}
+            Term::Modifier(_) | Term::Unknown(_) | Term::Hedge(_) | Term::Invention(_) => {}
             Term::Comma | Term::And | Term::Or => beyond = true,
             term if is_head(term) => return Some(if beyond { Ahead::Beyond } else { Ahead::Next }),
             _ => return None,

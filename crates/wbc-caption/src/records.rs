@@ -1,7 +1,8 @@
 use crate::error::CaptionError;
+use crate::template::Writing;
 use crate::verify::{Outcome, Verification, Verifier};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -23,16 +24,29 @@ pub struct CaptionRecord {
     pub provenance: Provenance,
     /// What the verifier said when it was written.
     pub outcome: Outcome,
+    /// Position among the cell's captions, from 0; version 1 has none.
+    #[serde(default)]
+    pub index: u32,
+    /// How the template came about, where a file uses it for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writing: Option<Writing>,
 }
 
 impl CaptionRecord {
     /// The current version.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// A record of a verified caption.
-    pub fn new(id: SampleId, caption: Caption, outcome: Outcome) -> Self {
+    pub fn new(id: SampleId, index: u32, caption: Caption, outcome: Outcome) -> Self {
         let Caption { text, facts, provenance } = caption;
-        Self { version: Self::VERSION, id, text, facts, provenance, outcome }
+        Self { version: Self::VERSION, id, text, facts, provenance, outcome, index, writing: None }
+    }
+
+    /// Appends the record's line.
+    pub fn write(&self, lines: &mut Vec<u8>) {
+        // Strings, numbers and lists always serialise into memory.
+        let _ = serde_json::to_writer(&mut *lines, self);
+        lines.push(b'\n');
     }
 
     /// The caption without id and verdict.
@@ -41,6 +55,9 @@ impl CaptionRecord {
     }
 }
 
+/// Most captions per cell that a file holds.
+pub const MAX_CAPTIONS: usize = 64;
+
 /// Appends records, and knows after a crash what is there already.
 ///
 /// A line is whole or absent: a torn last line is cut off when the file is opened again.
@@ -48,7 +65,15 @@ impl CaptionRecord {
 pub struct RecordWriter {
     path: PathBuf,
     file: File,
-    written: BTreeMap<SampleId, usize>,
+    /// A bit per position, by the hash of a cell's name.
+    written: HashMap<u128, u64>,
+    templates: HashSet<String>,
+}
+
+fn hash(id: &SampleId) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&blake3::hash(id.0.as_bytes()).as_bytes()[..16]);
+    u128::from_le_bytes(bytes)
 }
 
 impl RecordWriter {
@@ -62,39 +87,70 @@ impl RecordWriter {
             OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io("open"))?;
         let whole = whole_bytes(&mut file).map_err(io("read"))?;
         file.set_len(whole).map_err(io("write"))?;
-        let mut written = BTreeMap::new();
+        let (mut written, mut templates) = (HashMap::new(), HashSet::new());
         for record in read_records(path, limits)? {
-            *written.entry(record?.id).or_default() += 1;
+            let record = record?;
+            let mask: &mut u64 = written.entry(hash(&record.id)).or_default();
+            // Version 1 was written in order, without positions.
+            let index = if record.version == 1 { mask.count_ones() } else { record.index };
+            *mask |= 1u64.checked_shl(index).unwrap_or(0);
+            templates.extend(record.provenance.template);
         }
         file.seek(SeekFrom::End(0)).map_err(io("write"))?;
-        Ok(Self { path: path.to_owned(), file, written })
+        Ok(Self { path: path.to_owned(), file, written, templates })
     }
 
-    /// Number of captions that the file has of a cell. Grammar captions do not depend on how many are asked for, so
-    /// a cell that was cut off continues at this position.
-    pub fn written(&self, id: &SampleId) -> usize {
-        self.written.get(id).copied().unwrap_or(0)
+    /// Whether the file has the caption at a position of a cell.
+    pub fn has(&self, id: &SampleId, index: usize) -> bool {
+        self.mask(id) >> index.min(MAX_CAPTIONS - 1) & 1 == 1
     }
 
-    /// Whether the file has `captions_per_cell` captions of a cell.
+    /// A bit per position that the file has of a cell.
+    fn mask(&self, id: &SampleId) -> u64 {
+        if self.written.is_empty() { 0 } else { self.written.get(&hash(id)).copied().unwrap_or(0) }
+    }
+
+    /// Whether the file has all of a cell's captions.
     pub fn is_complete(&self, id: &SampleId, captions_per_cell: usize) -> bool {
-        self.written(id) >= captions_per_cell
+        let all = u64::MAX >> (MAX_CAPTIONS - captions_per_cell.clamp(1, MAX_CAPTIONS));
+        self.mask(id) & all == all
     }
 
-    /// Appends records in one write.
+    /// Whether a template was used, now or in an earlier run.
+    pub fn knows_template(&self, id: &str) -> bool {
+        self.templates.contains(id)
+    }
+
+    /// Appends records in one write. How a template came about is written at its first use only.
     ///
     /// # Errors
     /// [`CaptionError::Io`].
     pub fn append(&mut self, records: &[CaptionRecord]) -> Result<(), CaptionError> {
-        let io = |source| CaptionError::Io { action: "write", path: self.path.clone(), source };
         let mut bytes = Vec::new();
         for record in records {
-            serde_json::to_writer(&mut bytes, record).map_err(|e| io(e.into()))?;
-            bytes.push(b'\n');
+            record.write(&mut bytes);
         }
-        self.file.write_all(&bytes).map_err(io)?;
-        for record in records {
-            *self.written.entry(record.id.clone()).or_default() += 1;
+        self.append_lines(&bytes, records.iter().filter_map(|r| r.provenance.template.as_deref()))
+    }
+
+    /// Appends lines that [`CaptionRecord::write`] made, with the templates that they use, in one write.
+    ///
+    /// # Errors
+    /// [`CaptionError::Io`].
+    pub fn append_lines<'t>(
+        &mut self,
+        lines: &[u8],
+        templates: impl Iterator<Item = &'t str>,
+    ) -> Result<(), CaptionError> {
+        self.file.write_all(lines).map_err(|source| CaptionError::Io {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })?;
+        for template in templates {
+            if !self.templates.contains(template) {
+                self.templates.insert(template.to_owned());
+            }
         }
         Ok(())
     }
@@ -192,10 +248,12 @@ impl Iterator for Records {
         };
         let record = serde_json::from_slice::<CaptionRecord>(&bytes);
         Some(match record {
-            Ok(record) if record.version == CaptionRecord::VERSION => Ok(record),
-            Ok(record) => {
-                Err(self.refuse(format!("version {} where {} is expected", record.version, CaptionRecord::VERSION)))
-            }
+            Ok(record) if (1..=CaptionRecord::VERSION).contains(&record.version) => Ok(record),
+            Ok(record) => Err(self.refuse(format!(
+                "version {} where 1 or {} is expected",
+                record.version,
+                CaptionRecord::VERSION
+            ))),
             Err(e) => Err(self.refuse(format!("not a caption record: {e}"))),
         })
     }

@@ -75,13 +75,13 @@ fn clauses(picks: &[Pick<'_>], with_cell: bool, rng: &mut ChaCha8Rng) -> Vec<Str
     clauses
 }
 
-fn there(said: &Said, rng: &mut ChaCha8Rng) -> String {
+pub(crate) fn there(said: &Said, rng: &mut ChaCha8Rng) -> String {
     let phrase = one(&said.phrases, rng);
     format!("the cell shows {}", with_article(phrase))
 }
 
 /// `the cytoplasm is scant and light blue, without vacuoles`; `None` for nothing to say.
-fn predicate(noun: &str, verb: &str, said: &[&Said], rng: &mut ChaCha8Rng) -> Option<String> {
+pub(crate) fn predicate(noun: &str, verb: &str, said: &[&Said], rng: &mut ChaCha8Rng) -> Option<String> {
     let [first, rest @ ..] = said else { return None };
     if rest.is_empty() && !first.predicates.is_empty() && rng.random_bool(0.6) {
         return Some(format!("{noun} {}", one(first.predicates, rng)));

@@ -1,7 +1,9 @@
+use crate::form;
 use crate::reader::Reader;
 use crate::wording::EXCLUSIONS;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 use wbc_core::{Annotation, AttributeSchema, CellTypes, Fact, MeasurementRow, MeasurementSchema, Truth};
 
 /// The most words of a faithful caption; more do not fit CLIP's 77 tokens.
@@ -68,6 +70,38 @@ pub enum Problem {
         /// What the two are about.
         what: String,
     },
+    /// A cause, a function, a diagnosis or a property that no schema has.
+    Invented {
+        /// The word.
+        word: String,
+    },
+    /// Says something only perhaps, or only in part.
+    Hedged {
+        /// The word.
+        word: String,
+    },
+    /// Instructions, special tokens, or talk about the answer itself.
+    Leaked {
+        /// What gave it away.
+        text: String,
+    },
+    /// A list, quotes or markup.
+    Markup {
+        /// The mark.
+        mark: String,
+    },
+    /// Ends in the middle.
+    CutOff {
+        /// The last word.
+        end: String,
+    },
+    /// More tokens than the text encoder reads.
+    TooManyTokens {
+        /// Number of tokens.
+        tokens: usize,
+        /// The most.
+        limit: usize,
+    },
     /// More than one line.
     LineBreak,
     /// More than [`MAX_CAPTION_WORDS`] words.
@@ -87,6 +121,12 @@ impl fmt::Display for Problem {
             Self::Denied { what } => write!(f, "denies {what}"),
             Self::Number { value } => write!(f, "{value} without a quantity or with a wrong unit"),
             Self::Contradiction { what } => write!(f, "contradicts itself about {what}"),
+            Self::Invented { word } => write!(f, "`{word}` is not among the facts"),
+            Self::Hedged { word } => write!(f, "`{word}` leaves it open"),
+            Self::Leaked { text } => write!(f, "`{text}` belongs to the instructions"),
+            Self::Markup { mark } => write!(f, "`{mark}` in the text"),
+            Self::CutOff { end } => write!(f, "ends with `{end}`"),
+            Self::TooManyTokens { tokens, limit } => write!(f, "{tokens} tokens of at most {limit}"),
             Self::LineBreak => f.write_str("more than one line"),
             Self::TooLong { words } => write!(f, "{words} words"),
         }
@@ -115,16 +155,33 @@ pub struct Verification {
 /// Reads captions back into facts and compares them with what is known.
 ///
 /// Build it once per schema; [`verify`] does so for a single text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Verifier {
     schema: AttributeSchema,
     reader: Reader,
+    tokens: Option<(usize, TokenCounter)>,
+}
+
+/// Number of tokens of a text, as the tokenizer in use counts them.
+pub type TokenCounter = Arc<dyn Fn(&str) -> usize + Send + Sync>;
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("schema", &self.schema.name).finish_non_exhaustive()
+    }
 }
 
 impl Verifier {
     /// A verifier for the attributes of `schema` and the names in `types`.
     pub fn new(schema: &AttributeSchema, types: &CellTypes) -> Self {
-        Self { schema: schema.clone(), reader: Reader::new(schema, types) }
+        Self { schema: schema.clone(), reader: Reader::new(schema, types), tokens: None }
+    }
+
+    /// Refuses texts of more than `limit` tokens too.
+    #[must_use]
+    pub fn with_token_limit(mut self, limit: usize, count: TokenCounter) -> Self {
+        self.tokens = Some((limit, count));
+        self
     }
 
     /// Compares a text with the claimed facts, and with annotation and measurements where given.
@@ -138,7 +195,14 @@ impl Verifier {
         let reading = self.reader.read(text);
         let (asserted, mut problems) = (reading.facts, reading.problems);
         problems.extend(self.contradictions(&asserted));
-        problems.extend(form(text, &asserted));
+        if asserted.is_empty() {
+            problems.push(Problem::Empty);
+        }
+        problems.extend(form::problems(text));
+        if let Some((limit, count)) = &self.tokens {
+            let tokens = count(text);
+            problems.extend((tokens > *limit).then_some(Problem::TooManyTokens { tokens, limit: *limit }));
+        }
         let unknown = Annotation::unknown(&self.schema);
         let claims = claimed.unwrap_or(&[]);
         let (mut contradicted, mut invented, mut unclaimed) = (Vec::new(), Vec::new(), Vec::new());
@@ -186,21 +250,6 @@ impl Verifier {
 /// Reads one text and compares it; for many texts build a [`Verifier`] once.
 pub fn verify(text: &str, context: &VerifyContext<'_>) -> Verification {
     Verifier::new(context.schema, context.types).verify(text, context.claimed, context.annotation, context.measured)
-}
-
-fn form(text: &str, asserted: &[Fact]) -> Vec<Problem> {
-    let words = text.split_whitespace().count();
-    let mut problems = Vec::new();
-    if asserted.is_empty() {
-        problems.push(Problem::Empty);
-    }
-    if text.trim().contains(['\n', '\r']) {
-        problems.push(Problem::LineBreak);
-    }
-    if words > MAX_CAPTION_WORDS {
-        problems.push(Problem::TooLong { words });
-    }
-    problems
 }
 
 /// About the same thing; an attribute and a measurement may share a name.

@@ -11,6 +11,12 @@ pub(crate) enum Part {
     Other,
 }
 
+#[cfg(feature = "llm")]
+impl Part {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Cell, Self::Nucleus, Self::Chromatin, Self::Cytoplasm, Self::Granules, Self::Other];
+}
+
 /// How one value is worded beyond the schema's phrases.
 pub(crate) struct Saying {
     pub(crate) attribute: &'static str,
@@ -109,6 +115,91 @@ pub(crate) const SPOKEN_TYPES: &[(&str, &[&str])] = &[
     ("plasma_cell", &["plasmacyte"]),
 ];
 
+/// Terms and the everyday words that stand for them.
+pub(crate) const PLAIN_WORDS: &[(&str, &str)] =
+    &[("granules", "grains"), ("nucleus", "core"), ("vacuoles", "bubbles"), ("cytoplasm", "cell fluid")];
+
+/// What is usual for a type: the value that at least half of WBCAtt's training cells of the type have.
+pub(crate) const NORMS: &[(&str, &[Named])] = &[
+    (
+        "basophil",
+        &[
+            ("cell_size", "small"),
+            ("cell_shape", "round"),
+            ("nuclear_cytoplasmic_ratio", "low"),
+            ("chromatin_density", "densely"),
+            ("cytoplasm_vacuole", "no"),
+            ("cytoplasm_texture", "clear"),
+            ("cytoplasm_colour", "light blue"),
+            ("granule_type", "coarse"),
+            ("granule_colour", "purple"),
+            ("granularity", "yes"),
+        ],
+    ),
+    (
+        "eosinophil",
+        &[
+            ("cell_size", "big"),
+            ("cell_shape", "round"),
+            ("nucleus_shape", "segmented-bilobed"),
+            ("nuclear_cytoplasmic_ratio", "low"),
+            ("chromatin_density", "densely"),
+            ("cytoplasm_vacuole", "no"),
+            ("cytoplasm_texture", "clear"),
+            ("cytoplasm_colour", "light blue"),
+            ("granule_type", "round"),
+            ("granule_colour", "red"),
+            ("granularity", "yes"),
+        ],
+    ),
+    (
+        "lymphocyte",
+        &[
+            ("cell_size", "small"),
+            ("cell_shape", "round"),
+            ("nucleus_shape", "unsegmented-round"),
+            ("nuclear_cytoplasmic_ratio", "high"),
+            ("chromatin_density", "densely"),
+            ("cytoplasm_vacuole", "no"),
+            ("cytoplasm_texture", "frosted"),
+            ("cytoplasm_colour", "blue"),
+            ("granule_type", "nil"),
+            ("granule_colour", "nil"),
+            ("granularity", "no"),
+        ],
+    ),
+    (
+        "monocyte",
+        &[
+            ("cell_size", "big"),
+            ("cell_shape", "irregular"),
+            ("nucleus_shape", "unsegmented-indented"),
+            ("nuclear_cytoplasmic_ratio", "low"),
+            ("chromatin_density", "loosely"),
+            ("cytoplasm_vacuole", "no"),
+            ("cytoplasm_texture", "frosted"),
+            ("granule_type", "nil"),
+            ("granule_colour", "nil"),
+            ("granularity", "no"),
+        ],
+    ),
+    (
+        "neutrophil",
+        &[
+            ("cell_size", "big"),
+            ("cell_shape", "round"),
+            ("nuclear_cytoplasmic_ratio", "low"),
+            ("chromatin_density", "densely"),
+            ("cytoplasm_vacuole", "no"),
+            ("cytoplasm_texture", "clear"),
+            ("cytoplasm_colour", "light blue"),
+            ("granule_type", "small"),
+            ("granule_colour", "pink"),
+            ("granularity", "yes"),
+        ],
+    ),
+];
+
 /// How a stated number is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rounding {
@@ -153,7 +244,15 @@ pub(crate) const QUANTITIES: &[Quantity] = &[
         noun_phrase: "nucleus filling {} of the cell",
         clause: "the nucleus fills {} of the cell",
         rounding: Rounding::Percent,
-        nouns: &["nucleus fills", "nucleus filling", "nucleus occupies", "nucleus occupying", "nucleus fraction"],
+        nouns: &[
+            "nucleus fills",
+            "nucleus filling",
+            "nucleus occupies",
+            "nucleus occupying",
+            "nucleus fraction",
+            "core fills",
+            "core filling",
+        ],
     },
     Quantity {
         name: "nuclear_cytoplasmic_ratio",

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
-use wbc_caption::{Grammar, GrammarOptions, MAX_WORDS, Outcome, Verifier};
+use wbc_caption::{Grammar, GrammarOptions, MAX_WORDS, Outcome, Register, Verifier};
 use wbc_core::{
     Annotation, AttributeSchema, Captioner, CellDescription, CellType, CellTypes, Fact, MeasurementDef,
     MeasurementSchema, Unit,
@@ -32,7 +32,8 @@ fn measuring() -> (MeasurementSchema, Grammar) {
         ("cell.solidity", Unit::Ratio),
     ];
     let measured = MeasurementSchema { name: "test".into(), version: 1, measurements: names.map(def).into() };
-    let options = GrammarOptions { measurements: true, ..GrammarOptions::default() };
+    let registers = Register::ALL.map(|r| (r, 1.0)).into();
+    let options = GrammarOptions { measurements: true, registers, ..GrammarOptions::default() };
     (measured, Grammar::new(&SCHEMA, options).unwrap())
 }
 
@@ -163,6 +164,71 @@ fn a_foreign_schema_works_through_its_phrases() {
             assert_eq!(v.outcome, Outcome::Faithful, "{} {v:?}", caption.text);
         }
     }
+}
+
+/// Distinct annotations of WBCAtt's training cells; `None` where the data are not there.
+fn real_combinations() -> Option<Vec<Annotation>> {
+    let Ok(data) = std::env::var("WBC_CLIP_DATA") else {
+        eprintln!("skipped: WBC_CLIP_DATA is not set");
+        return None;
+    };
+    let text = std::fs::read_to_string(format!("{data}/wbcatt/pbc_attr_v1_train.csv")).unwrap();
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let mut seen = std::collections::HashSet::new();
+    let mut all = Vec::new();
+    for line in lines {
+        let mut cell = Annotation::unknown(&SCHEMA);
+        for (name, value) in header.iter().zip(line.split(',')) {
+            match *name {
+                "label" => cell.cell_type = TYPES.canonical(value),
+                name if SCHEMA.index(name).is_some() => cell.set(&SCHEMA, name, value).unwrap(),
+                _ => {}
+            }
+        }
+        if seen.insert(cell.clone()) {
+            all.push(cell);
+        }
+    }
+    Some(all)
+}
+
+#[test]
+fn captions_of_all_real_combinations_in_all_registers_are_accepted_and_any_flipped_fact_is_caught() {
+    let Some(combinations) = real_combinations() else { return };
+    let (mut n, mut flips) = (0, 0);
+    for (seed, cell) in combinations.iter().enumerate() {
+        let known = CellDescription { annotation: cell, measured: None };
+        for register in Register::ALL {
+            let caption = Grammar::wbcatt().in_register(&known, register, seed as u64).unwrap();
+            let v = VERIFIER.verify(&caption.text, Some(&caption.facts), Some(cell), None);
+            assert_eq!(v.outcome, Outcome::Faithful, "{} {:?}", caption.text, v.faults());
+            n += 1;
+            for (i, fact) in caption.facts.iter().enumerate() {
+                let others: Vec<Fact> = match fact {
+                    Fact::Attribute { name, value } => {
+                        let attribute = &SCHEMA.attributes[SCHEMA.index(name).unwrap()];
+                        let other = attribute.values.iter().filter(|v| v.name != *value);
+                        other.map(|v| Fact::attribute(name, &v.name)).collect()
+                    }
+                    Fact::Type { value } => {
+                        let other = TYPES.iter().filter(|t| *t != value);
+                        other.map(|t| Fact::Type { value: t.clone() }).collect()
+                    }
+                    Fact::Measurement { .. } => Vec::new(),
+                };
+                for other in others {
+                    let mut claimed = caption.facts.clone();
+                    claimed[i] = other;
+                    let v = VERIFIER.verify(&caption.text, Some(&claimed), None, None);
+                    assert_eq!(v.outcome, Outcome::Unfaithful, "{} {claimed:?}", caption.text);
+                    flips += 1;
+                }
+            }
+        }
+    }
+    eprintln!("{} combinations, {n} captions accepted, {flips} flipped facts caught", combinations.len());
+    assert_eq!(combinations.len(), 305);
 }
 
 #[test]

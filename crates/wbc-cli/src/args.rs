@@ -191,6 +191,12 @@ pub(crate) struct CaptionArgs {
     /// Captions to be written (.jsonl); an existing file is continued
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) out: Option<PathBuf>,
+    /// Captions for one cell each of N distinct combinations only, to try prompts and models
+    #[arg(long, value_name = "N")]
+    pub(crate) limit_combinations: Option<std::num::NonZeroUsize>,
+    /// Counts the requests and tokens that models would be asked for; sends and writes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(subcommand)]
     pub(crate) verify: Option<CaptionCommand>,
 }

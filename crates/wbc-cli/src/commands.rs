@@ -1,5 +1,5 @@
 use crate::Done;
-use crate::args::{CaptionCommand, Cli, Command, Format};
+use crate::args::{Cli, Command, Format};
 use crate::output::{columns, note, print_failures, print_json, print_text};
 use crate::progress::Terminal;
 use anyhow::Result;
@@ -50,22 +50,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             );
             finish(cli, "wbc-clip.measure", &done, &done.errors, &text)
         }
-        Command::Caption(args) => match (&args.verify, &args.input, &args.captioners, &args.out) {
-            (Some(CaptionCommand::Verify { file }), ..) => caption_verify(cli, file, &session),
-            (None, Some(input), Some(captioners), Some(out)) => {
-                let done = wbc_clip::write_captions(input, captioners, out, cli.seed, &session)?;
-                let text = format!(
-                    "{} captions written for {} cells ({} had theirs), {} refused by the verifier, in {}",
-                    done.n_captions,
-                    done.n_cells,
-                    done.n_resumed,
-                    done.n_refused,
-                    out.display()
-                );
-                finish(cli, "wbc-clip.caption", &done, &done.errors, &text)
-            }
-            _ => Err(Error::Usage("INPUT, --captioners and --out are needed".into()).into()),
-        },
+        Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
         Command::Eval { run, datasets, classes } => {
             let run = Run::open(run, &device)?;
@@ -232,26 +217,6 @@ fn train(cli: &Cli, config: &std::path::Path, resume: bool, changes: &[String], 
         "errors": outcome.left_out,
     });
     finish(cli, "wbc-clip.train", &done, &outcome.left_out, &text)
-}
-
-fn caption_verify(cli: &Cli, file: &std::path::Path, session: &Session) -> Result<Done> {
-    let lines = wbc_clip::verify_captions(file, session)?;
-    let refused: Vec<&wbc_clip::caption::LineReport> = lines.iter().filter(|l| !l.is_faithful()).collect();
-    let shown: Vec<String> = refused
-        .iter()
-        .map(|l| {
-            let id = l.id.as_ref().map_or("?", |id| id.0.as_str());
-            let outcome = || l.verification.as_ref().map(|v| format!("{:?}", v.outcome).to_lowercase());
-            format!("line {}, {id}: {}", l.line, l.error.clone().or_else(outcome).unwrap_or_default())
-        })
-        .collect();
-    let errors: Vec<Warning> =
-        shown.iter().map(|s| Warning { item: file.display().to_string(), cause: s.clone() }).collect();
-    let done = json!({
-        "n": lines.len(), "n_faithful": lines.len() - refused.len(), "refused": refused, "errors": errors,
-    });
-    let text = format!("{} of {} captions are faithful", lines.len() - refused.len(), lines.len());
-    finish(cli, "wbc-clip.caption.verify", &done, &errors, &text)
 }
 
 /// Types and attributes with their probabilities, a line per cell.

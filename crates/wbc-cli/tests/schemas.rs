@@ -73,6 +73,8 @@ fn every_document_validates() {
     check("segment", &run(&["segment", &cells, "--out", "masks"]));
     check("measure", &run(&["measure", &cells, "--out", "cells.parquet"]));
     check("caption", &run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl"]));
+    let planned = run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl", "--dry-run"]);
+    check("caption-plan", &planned);
     check("caption-verify", &run(&["caption", "verify", "captions.jsonl"]));
     check("train", &run(&["train", "run.toml"]));
     check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val")]));

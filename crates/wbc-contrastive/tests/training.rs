@@ -35,11 +35,7 @@ impl CaptionSource for Phrases {
     fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
         let facts = self.annotations[sample].facts(&self.schema);
         let text = facts.iter().map(|f| format!("{} {f:?}", f.name())).collect::<Vec<_>>().join(", ");
-        Ok(Caption {
-            text,
-            facts,
-            provenance: Provenance { captioner: "test@1".into(), register: "list".into(), seed },
-        })
+        Ok(Caption { text, facts, provenance: Provenance::new("test@1", "list", seed) })
     }
 }
 

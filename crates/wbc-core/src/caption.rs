@@ -35,6 +35,19 @@ pub struct Provenance {
     pub register: String,
     /// Seed that reproduces it.
     pub seed: u64,
+    /// The template that was filled in, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The captioner whose text was refused and that this one stands in for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
+impl Provenance {
+    /// A text that `captioner` wrote itself, without template.
+    pub fn new(captioner: &str, register: &str, seed: u64) -> Self {
+        Self { captioner: captioner.into(), register: register.into(), seed, template: None, replaces: None }
+    }
 }
 
 /// What a captioner may speak about.
@@ -53,14 +66,13 @@ pub enum CaptionerError {
     /// The cell has neither type nor attributes.
     #[error("nothing is known about the cell")]
     NothingKnown,
-    /// The provider behind the captioner failed.
-    #[error("captioner `{captioner}` failed")]
-    Provider {
+    /// The model behind the captioner gave no answer.
+    #[error("captioner `{captioner}` has no answer: {cause}")]
+    Unanswered {
         /// The captioner.
         captioner: String,
         /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: String,
     },
 }
 
@@ -69,9 +81,17 @@ pub trait Captioner: Send + Sync {
     /// Name and version, `grammar@1`.
     fn id(&self) -> &str;
 
-    /// `n` captions of one cell; the same seed gives the same captions.
+    /// The caption of one cell at a position; it depends on cell, position and seed only.
     ///
     /// # Errors
-    /// [`CaptionerError`] where nothing is known or the provider fails.
-    fn captions(&self, cell: &CellDescription<'_>, n: usize, seed: u64) -> Result<Vec<Caption>, CaptionerError>;
+    /// [`CaptionerError`] where nothing is known or no model answered.
+    fn caption(&self, cell: &CellDescription<'_>, index: usize, seed: u64) -> Result<Caption, CaptionerError>;
+
+    /// The first `n` captions of one cell.
+    ///
+    /// # Errors
+    /// As [`Captioner::caption`]; one that fails fails all.
+    fn captions(&self, cell: &CellDescription<'_>, n: usize, seed: u64) -> Result<Vec<Caption>, CaptionerError> {
+        (0..n).map(|i| self.caption(cell, i, seed)).collect()
+    }
 }

@@ -1,5 +1,6 @@
 //! The command as a black box: bad input of every kind, and trainings that are interrupted.
 
+mod captioning;
 mod configs;
 mod images;
 mod interruption;

@@ -1,0 +1,282 @@
+//! Asks one model within its limits: pace, pauses, retries, a circuit breaker, a budget, and the cache before all.
+
+use super::cache::AnswerCache;
+use super::model::{Answer, ChatRequest, LanguageModel, ModelError};
+use crate::error::CaptionError;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+use wbc_core::CancelToken;
+
+/// The longest pause that a provider can order.
+const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// How a provider may be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AskLimits {
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// Requests per minute; no limit where `None`.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens per minute, of conversations and answers; no limit where `None`.
+    pub tokens_per_minute: Option<NonZeroU32>,
+    /// How often a request is sent again after a failure that may pass.
+    pub retries: usize,
+    /// The first pause before that; it doubles each time, with jitter.
+    pub first_pause: Duration,
+    /// Failures in a row after which the model is no longer asked.
+    pub breaker: u32,
+}
+
+impl Default for AskLimits {
+    /// Two at once, five retries from half a second on, out after eight failures in a row.
+    fn default() -> Self {
+        Self {
+            concurrency: 2,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            retries: 5,
+            first_pause: Duration::from_millis(500),
+            breaker: 8,
+        }
+    }
+}
+
+/// What a run may spend, over all models. What is in flight counts as spent at its largest.
+#[derive(Debug, Default)]
+pub struct Budget {
+    max_tokens: Option<u64>,
+    max_cost: Option<f64>,
+    spent: Mutex<(u64, f64)>,
+}
+
+impl Budget {
+    /// A budget in tokens and in the currency of the prices; no limit where `None`.
+    pub fn new(max_tokens: Option<u64>, max_cost: Option<f64>) -> Self {
+        Self { max_tokens, max_cost, spent: Mutex::default() }
+    }
+
+    /// Tokens and cost so far.
+    pub fn spent(&self) -> (u64, f64) {
+        *self.spent.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn reserve(&self, tokens: u64, cost: f64) -> bool {
+        let mut spent = self.spent.lock().unwrap_or_else(|e| e.into_inner());
+        let (t, c) = (spent.0 + tokens, spent.1 + cost);
+        let within = self.max_tokens.is_none_or(|m| t <= m) && self.max_cost.is_none_or(|m| c <= m);
+        if within {
+            *spent = (t, c);
+        }
+        within
+    }
+
+    fn settle(&self, reserved: (u64, f64), actual: (u64, f64)) {
+        let mut spent = self.spent.lock().unwrap_or_else(|e| e.into_inner());
+        *spent = ((spent.0 + actual.0).saturating_sub(reserved.0), (spent.1 + actual.1 - reserved.1).max(0.0));
+    }
+}
+
+/// Why a question stayed without answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("budget spent")]
+    Budget,
+    #[error("no longer asked: {0}")]
+    Open(Arc<str>),
+    #[error("stopped")]
+    Cancelled,
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Cache(#[from] CaptionError),
+}
+
+/// Price per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Price {
+    pub(crate) prompt: f64,
+    pub(crate) answer: f64,
+}
+
+impl Price {
+    fn of(self, prompt: u64, answer: u64) -> f64 {
+        (self.prompt * prompt as f64 + self.answer * answer as f64) / 1e6
+    }
+}
+
+pub(crate) struct Asker {
+    model: Arc<dyn LanguageModel>,
+    cache: Option<Arc<AnswerCache>>,
+    budget: Arc<Budget>,
+    limits: AskLimits,
+    price: Price,
+    requests: Option<DefaultDirectRateLimiter>,
+    tokens: Option<(NonZeroU32, DefaultDirectRateLimiter)>,
+    pause_until: Mutex<Option<Instant>>,
+    failures: AtomicU32,
+    open: Mutex<Option<Arc<str>>>,
+    stop: Arc<AtomicBool>,
+    cancel: CancelToken,
+    sent: AtomicU32,
+}
+
+impl Asker {
+    pub(crate) fn new(
+        model: Arc<dyn LanguageModel>,
+        cache: Option<Arc<AnswerCache>>,
+        budget: Arc<Budget>,
+        limits: AskLimits,
+        price: Price,
+        cancel: CancelToken,
+    ) -> Self {
+        let limiter = |n: NonZeroU32| RateLimiter::direct(Quota::per_minute(n));
+        Self {
+            model,
+            cache,
+            budget,
+            limits,
+            price,
+            requests: limits.requests_per_minute.map(limiter),
+            tokens: limits.tokens_per_minute.map(|n| (n, limiter(n))),
+            pause_until: Mutex::new(None),
+            failures: AtomicU32::new(0),
+            open: Mutex::new(None),
+            stop: Arc::new(AtomicBool::new(false)),
+            cancel,
+            sent: AtomicU32::new(0),
+        }
+    }
+
+    /// Requests that went out.
+    pub(crate) fn sent(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The cached answer, if there is one.
+    pub(crate) fn cached(&self, request: &ChatRequest) -> Result<Option<Answer>, CaptionError> {
+        match &self.cache {
+            Some(cache) => cache.get(&AnswerCache::key(self.model.id(), request)),
+            None => Ok(None),
+        }
+    }
+
+    /// The answer, and whether it came from the cache.
+    pub(crate) async fn ask(&self, request: &ChatRequest) -> Result<(Answer, bool), AskError> {
+        if let Some(answer) = self.cached(request)? {
+            return Ok((answer, true));
+        }
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(self.limits.first_pause)
+            .with_max_delay(Duration::from_secs(60))
+            .with_factor(2.0)
+            .with_max_times(self.limits.retries)
+            .with_jitter()
+            .build();
+        let mut pauses = pauses.into_iter();
+        loop {
+            self.ready(request).await?;
+            let most = u64::from(request.sampling.max_tokens);
+            let prompt = request.estimated_prompt_tokens();
+            let reserved = (prompt + most, self.price.of(prompt, most));
+            if !self.budget.reserve(reserved.0, reserved.1) {
+                return Err(AskError::Budget);
+            }
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            let error = match self.model.answer(request).await {
+                Ok(answer) => {
+                    let cost = self.price.of(answer.prompt_tokens, answer.answer_tokens);
+                    self.budget.settle(reserved, (answer.prompt_tokens + answer.answer_tokens, cost));
+                    self.failures.store(0, Ordering::Relaxed);
+                    if let Some(cache) = &self.cache {
+                        cache.put(&AnswerCache::key(self.model.id(), request), &answer)?;
+                    }
+                    return Ok((answer, false));
+                }
+                Err(error) => error,
+            };
+            self.budget.settle(reserved, (0, 0.0));
+            tracing::debug!(model = self.model.id(), %error, "no answer");
+            self.note(&error);
+            if !error.is_transient() {
+                return Err(error.into());
+            }
+            let Some(pause) = pauses.next() else { return Err(error.into()) };
+            match error.retry_after() {
+                Some(ordered) => self.pause(ordered.min(MAX_PAUSE)),
+                None => self.wait(pause).await?,
+            }
+        }
+    }
+
+    /// Counts failures: too many in a row, or one that every request would meet, and the model is given up.
+    fn note(&self, error: &ModelError) {
+        let hopeless = matches!(error, ModelError::Refused { .. });
+        let counts = !matches!(error, ModelError::RateLimited { .. } | ModelError::ContextOverflow { .. });
+        let failures = if counts { self.failures.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        if hopeless || failures >= self.limits.breaker {
+            let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+            let why = if hopeless { error.to_string() } else { format!("{failures} failures in a row, last: {error}") };
+            if open.is_none() {
+                tracing::warn!(model = self.model.id(), why, "given up");
+                *open = Some(why.into());
+            }
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn pause(&self, time: Duration) {
+        let mut until = self.pause_until.lock().unwrap_or_else(|e| e.into_inner());
+        let new = Instant::now() + time;
+        *until = Some(until.map_or(new, |old| old.max(new)));
+    }
+
+    /// Waits for the model's turn.
+    async fn ready(&self, request: &ChatRequest) -> Result<(), AskError> {
+        loop {
+            self.check()?;
+            let until = *self.pause_until.lock().unwrap_or_else(|e| e.into_inner());
+            match until {
+                Some(until) if until > Instant::now() => {
+                    sleep_until(until.min(Instant::now() + Duration::from_millis(200))).await;
+                }
+                _ => break,
+            }
+        }
+        if let Some(requests) = &self.requests {
+            requests.until_ready().await;
+        }
+        if let Some((most, tokens)) = &self.tokens {
+            let n = request.estimated_prompt_tokens() + u64::from(request.sampling.max_tokens);
+            let n = NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN).min(*most);
+            // Clamped to the bucket's size, so it always fits.
+            let _ = tokens.until_n_ready(n).await;
+        }
+        self.check()
+    }
+
+    async fn wait(&self, time: Duration) -> Result<(), AskError> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.check()?;
+            sleep((until - Instant::now()).min(Duration::from_millis(200))).await;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), AskError> {
+        if self.cancel.is_cancelled() {
+            return Err(AskError::Cancelled);
+        }
+        if self.stop.load(Ordering::Relaxed)
+            && let Some(why) = &*self.open.lock().unwrap_or_else(|e| e.into_inner())
+        {
+            return Err(AskError::Open(why.clone()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+use super::run::ModelCaptioner;
+use crate::diversity::Diversity;
+use crate::template::{Attempt, Entry, Writing, WritingOutcome};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How one model did in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ModelSummary {
+    /// The model.
+    pub model: String,
+    /// Templates in the model's words throughout.
+    pub n_accepted: usize,
+    /// Templates with some sentences of the grammar.
+    pub n_repaired: usize,
+    /// Templates that were refused, and that the grammar writes instead.
+    pub n_replaced: usize,
+    /// Templates that wait for an answer.
+    pub n_unanswered: usize,
+    /// Why, with how many.
+    pub unanswered: BTreeMap<String, usize>,
+    /// Answers that were judged.
+    pub n_answers: usize,
+    /// Answers without any fault.
+    pub n_faultless: usize,
+    /// Answers from the cache.
+    pub n_cached: usize,
+    /// Requests that went out, repeated ones included.
+    pub n_sent: u32,
+    /// Answers with at least one fault of a kind.
+    pub faults: BTreeMap<String, usize>,
+    /// Tokens of conversations and answers, cached ones included.
+    pub tokens: u64,
+    /// Time until answers, added up, in seconds.
+    pub seconds: f64,
+    /// What this run paid.
+    pub cost: f64,
+    /// Tokens per template that was kept; `None` where none was.
+    pub tokens_per_template: Option<f64>,
+    /// Seconds of answering per template that was kept.
+    pub seconds_per_template: Option<f64>,
+    /// Facts of kept templates over facts known.
+    pub facts_share: Option<f64>,
+    /// Diversity of the kept templates.
+    pub diversity: Diversity,
+    #[serde(skip)]
+    texts: Vec<String>,
+    #[serde(skip)]
+    facts: (usize, usize),
+}
+
+/// A line per model.
+pub type Summary = Vec<ModelSummary>;
+
+impl ModelSummary {
+    pub(crate) fn new(model: &str) -> Self {
+        Self { model: model.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn template(&mut self, entry: &Entry, writing: &Writing, known: usize) {
+        match entry {
+            Entry::Unanswered(why) => {
+                self.n_unanswered += 1;
+                *self.unanswered.entry(why.to_string()).or_default() += 1;
+            }
+            Entry::Refused { .. } => self.n_replaced += 1,
+            Entry::Written(template) => {
+                match writing.outcome {
+                    WritingOutcome::Repaired => self.n_repaired += 1,
+                    _ => self.n_accepted += 1,
+                }
+                self.texts.push(template.text.clone());
+                self.facts = (self.facts.0 + template.facts.len(), self.facts.1 + known);
+            }
+        }
+    }
+
+    pub(crate) fn answers<'a>(
+        &mut self,
+        attempts: impl Iterator<Item = &'a Attempt>,
+        sent: u32,
+        prompt_price: f64,
+        answer_price: f64,
+    ) {
+        self.n_sent = sent;
+        for attempt in attempts {
+            self.n_answers += 1;
+            self.n_faultless += usize::from(attempt.faults.is_empty());
+            self.n_cached += usize::from(attempt.cached);
+            self.tokens += attempt.prompt_tokens + attempt.answer_tokens;
+            self.seconds += attempt.seconds;
+            if !attempt.cached {
+                let price = attempt.prompt_tokens as f64 * prompt_price + attempt.answer_tokens as f64 * answer_price;
+                self.cost += price / 1e6;
+            }
+            let kinds: std::collections::BTreeSet<&str> = attempt.faults.iter().map(|f| f.kind.name()).collect();
+            for kind in kinds {
+                *self.faults.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    pub(crate) fn finished(mut self) -> Self {
+        let kept = self.n_accepted + self.n_repaired;
+        let per = |x: f64| (kept > 0).then(|| x / kept as f64);
+        self.tokens_per_template = per(self.tokens as f64);
+        self.seconds_per_template = per(self.seconds);
+        self.facts_share = (self.facts.1 > 0).then(|| self.facts.0 as f64 / self.facts.1 as f64);
+        self.diversity = Diversity::of(&self.texts);
+        self
+    }
+}
+
+/// How far each model is.
+pub(crate) struct Tally(Vec<(String, usize, usize)>);
+
+impl Tally {
+    pub(crate) fn new(members: &[ModelCaptioner]) -> Self {
+        Self(members.iter().map(|m| (m.id.clone(), 0, 0)).collect())
+    }
+
+    pub(crate) fn unit(&mut self, member: usize, kept: bool) {
+        let line = &mut self.0[member];
+        if kept { line.1 += 1 } else { line.2 += 1 }
+    }
+
+    pub(crate) fn line(&self, (tokens, cost): (u64, f64)) -> String {
+        let models: Vec<String> = self.0.iter().map(|(id, kept, not)| format!("{id} {kept} kept, {not} not")).collect();
+        let cost = if cost > 0.0 { format!(", cost {cost:.4}") } else { String::new() };
+        format!("{}; {tokens} tokens{cost}", models.join("; "))
+    }
+}

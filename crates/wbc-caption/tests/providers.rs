@@ -1,0 +1,300 @@
+//! What providers can do wrong, and what is made of it. Nothing leaves this machine.
+#![cfg(feature = "llm")]
+
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wbc_caption::llm::{
+    AnswerCache, AskLimits, Budget, GenaiModel, ModelCaptioner, ProviderConfig, RunOptions, Written, dry_run,
+    write_templates,
+};
+use wbc_caption::{DescriptionKey, Entry, Grammar, Method, Prompt, Register, Sampling, Verifier, WritingOutcome};
+use wbc_core::{Annotation, AttributeSchema, CancelToken, CellDescription, CellType, CellTypes, NoProgress};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+const KEY: &str = "sk-0123456789-secret";
+
+fn cells() -> Vec<Annotation> {
+    let schema = AttributeSchema::wbcatt();
+    ["red", "pink", "purple"]
+        .map(|colour| {
+            let mut cell = Annotation::unknown(&schema);
+            cell.cell_type = Some(CellType::new("eosinophil"));
+            cell.set(&schema, "nucleus_shape", "segmented-bilobed").unwrap();
+            cell.set(&schema, "granule_colour", colour).unwrap();
+            cell
+        })
+        .into()
+}
+
+fn member(endpoint: &str, timeout: Duration) -> ModelCaptioner {
+    let config = ProviderConfig {
+        model: "model".into(),
+        provider: Some("openai".into()),
+        endpoint: Some(endpoint.into()),
+        key: Some(KEY.to_owned().into()),
+        timeout,
+    };
+    ModelCaptioner {
+        id: "model".into(),
+        model: Arc::new(GenaiModel::new(config).unwrap()),
+        prompt: Prompt::sentence(),
+        method: Method::Sentence,
+        registers: vec![Register::Sentence],
+        sampling: Sampling { temperature: 0.5, top_p: 1.0, max_tokens: 60, seed: 0 },
+        json: false,
+        max_facts: 5,
+        measurements: false,
+        limits: AskLimits {
+            concurrency: 2,
+            retries: 2,
+            first_pause: Duration::from_millis(10),
+            breaker: 4,
+            ..AskLimits::default()
+        },
+        prompt_price: 1.0,
+        answer_price: 2.0,
+        grammar: Grammar::wbcatt(),
+    }
+}
+
+struct Run {
+    written: Written,
+    n_units: usize,
+}
+
+async fn run(member: ModelCaptioner, cache: Option<Arc<AnswerCache>>, budget: Budget) -> Run {
+    let schema = AttributeSchema::wbcatt();
+    let verifier = Verifier::new(&schema, &CellTypes::builtin());
+    let cells = cells();
+    let described: Vec<_> = cells
+        .iter()
+        .map(|annotation| {
+            let cell = CellDescription { annotation, measured: None };
+            (DescriptionKey::new(&cell, false), cell)
+        })
+        .collect();
+    let options = RunOptions {
+        schema: &schema,
+        verifier: &verifier,
+        cache,
+        budget: Arc::new(budget),
+        templates: 2,
+        per_cell: false,
+        seed: 1,
+        progress: &NoProgress,
+        cancel: CancelToken::default(),
+    };
+    let members = [member];
+    let n_units = dry_run(&members, &described, &options).unwrap()[0].n_requests;
+    Run { written: write_templates(&members, &described, &options).await.unwrap(), n_units }
+}
+
+impl Run {
+    fn accepted(&self) -> usize {
+        let accepted =
+            |e: &&(usize, DescriptionKey, Entry)| e.2.writing().is_some_and(|w| w.outcome == WritingOutcome::Accepted);
+        self.written.entries.iter().filter(accepted).count()
+    }
+
+    fn reasons(&self) -> String {
+        self.written.summaries[0].unanswered.keys().cloned().collect::<Vec<_>>().join(" | ")
+    }
+
+    fn all_answered(&self) {
+        assert_eq!((self.accepted(), self.reasons().as_str()), (6, ""), "{:?}", self.written.summaries);
+    }
+
+    fn none_answered(&self, reason: &str) {
+        assert_eq!(self.written.summaries[0].n_unanswered, 6);
+        assert!(self.reasons().contains(reason), "{}", self.reasons());
+        assert!(!self.reasons().contains(KEY));
+    }
+}
+
+fn answer(content: &str) -> Value {
+    json!({
+        "id": "1", "object": "chat.completion", "created": 1, "model": "model",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": content }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 40, "completion_tokens": 10, "total_tokens": 50 },
+    })
+}
+
+/// Gives back what was to be reworded: always right.
+struct Echo;
+
+impl Respond for Echo {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let last = body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+        let given = last.split_once(": ").map_or(last.clone(), |(_, given)| given.to_owned());
+        ResponseTemplate::new(200).set_body_json(answer(&given))
+    }
+}
+
+/// A server that fails in one way a number of times, then is right.
+async fn failing(response: ResponseTemplate, times: u64) -> MockServer {
+    let server = MockServer::start().await;
+    let post = || Mock::given(method("POST")).and(path("/v1/chat/completions"));
+    if times > 0 {
+        post().respond_with(response).up_to_n_times(times).with_priority(1).mount(&server).await;
+    }
+    post().respond_with(Echo).with_priority(2).mount(&server).await;
+    server
+}
+
+async fn against(response: ResponseTemplate, times: u64) -> (Run, usize) {
+    let server = failing(response, times).await;
+    let member = member(&format!("{}/v1/", server.uri()), Duration::from_secs(5));
+    let run = run(member, None, Budget::default()).await;
+    let n = server.received_requests().await.unwrap().len();
+    (run, n)
+}
+
+#[tokio::test]
+async fn busy_providers_are_asked_again_when_they_want() {
+    let begun = Instant::now();
+    let (run, n) = against(ResponseTemplate::new(429).insert_header("retry-after", "1"), 1).await;
+    run.all_answered();
+    assert_eq!(n, run.n_units + 1);
+    assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
+    let (run, n) = against(ResponseTemplate::new(429), 2).await;
+    run.all_answered();
+    assert_eq!(n, run.n_units + 2);
+}
+
+#[tokio::test]
+async fn dates_count_by_the_providers_clock() {
+    let skewed = ResponseTemplate::new(429)
+        .insert_header("date", "Fri, 31 Dec 1999 23:59:58 GMT")
+        .insert_header("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT");
+    let begun = Instant::now();
+    let (run, _) = against(skewed, 1).await;
+    run.all_answered();
+    assert!((0.95..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn failures_that_pass_are_passed_over_and_lasting_ones_end_the_model() {
+    let (run, n) = against(ResponseTemplate::new(503).set_body_string("overloaded"), 2).await;
+    run.all_answered();
+    assert_eq!(n, run.n_units + 2);
+    let (run, n) = against(ResponseTemplate::new(500).set_body_string("broken"), 1000).await;
+    run.none_answered("failures in a row");
+    assert!(n <= 5, "{n} requests to a broken server");
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_told() {
+    let half = ResponseTemplate::new(200).set_body_raw("{\"choices\": [{\"message\"", "application/json");
+    against(half, 1000).await.0.none_answered("unreadable answer");
+    let wrong = ResponseTemplate::new(200).set_body_json(json!({ "text": "a cell" }));
+    let (run, _) = against(wrong, 1000).await;
+    assert_eq!(run.accepted(), 0);
+    let huge = ResponseTemplate::new(200).set_body_json(answer(&"granules ".repeat(1_200_000)));
+    against(huge, 1000).await.0.none_answered("more than 65536");
+}
+
+#[tokio::test]
+async fn empty_and_wrong_answers_are_refused_after_three_tries() {
+    for text in ["", "The cell is infected.", "I am a language model."] {
+        let (run, n) = against(ResponseTemplate::new(200).set_body_json(answer(text)), 1000).await;
+        assert_eq!((run.written.summaries[0].n_replaced, n), (6, run.n_units * 3), "{text}");
+        let (_, _, entry) = &run.written.entries[0];
+        let Entry::Refused { writing, .. } = entry else { panic!("{entry:?}") };
+        assert!(writing.attempts.iter().all(|a| a.raw == text && !a.faults.is_empty()));
+    }
+}
+
+#[tokio::test]
+async fn refusals_name_the_cause_and_never_the_key() {
+    let unknown = json!({ "error": { "message": "The model `model` does not exist", "code": "model_not_found" } });
+    let (run, n) = against(ResponseTemplate::new(404).set_body_json(unknown), 1000).await;
+    run.none_answered("does not exist");
+    assert!(n <= 2, "{n} requests for an unknown model");
+    let wrong = json!({ "error": { "message": format!("Incorrect API key provided: {KEY}") } });
+    let (run, n) = against(ResponseTemplate::new(401).set_body_json(wrong), 1000).await;
+    run.none_answered("Incorrect API key provided: ***");
+    assert!(n <= 2, "{n} requests with a wrong key");
+}
+
+#[tokio::test]
+async fn a_conversation_too_long_stops_itself_only() {
+    let long = json!({ "error": { "message": "the request exceeds the available context size" } });
+    let (run, n) = against(ResponseTemplate::new(400).set_body_json(long), 1).await;
+    assert_eq!(n, run.n_units);
+    assert!(run.reasons().contains("conversation too long"), "{}", run.reasons());
+    assert!(run.accepted() > 0);
+}
+
+#[tokio::test]
+async fn nobody_there_is_told() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let member = member(&format!("http://127.0.0.1:{port}/v1/"), Duration::from_secs(2));
+    run(member, None, Budget::default()).await.none_answered("no connection");
+}
+
+/// Reads a request, then answers as `respond` does, on each of a few connections.
+fn raw_server(respond: impl Fn(&mut std::net::TcpStream) + Send + Clone + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let respond = respond.clone();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 65536];
+                if stream.read(&mut buffer).is_ok() {
+                    respond(&mut stream);
+                }
+            });
+        }
+    });
+    format!("http://127.0.0.1:{port}/v1/")
+}
+
+#[tokio::test]
+async fn connections_that_break_or_drip_are_told() {
+    let head = move |length: usize| {
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let reset = raw_server(move |stream| {
+        let _ = stream.write_all((head(5000) + "{\"id\": \"1\", \"cho").as_bytes());
+    });
+    run(member(&reset, Duration::from_secs(5)), None, Budget::default()).await.none_answered("connection broke");
+    let drip = raw_server(move |stream| {
+        let _ = stream.write_all(head(5000).as_bytes());
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    });
+    run(member(&drip, Duration::from_millis(300)), None, Budget::default()).await.none_answered("in time");
+}
+
+#[tokio::test]
+async fn nothing_answered_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = failing(ResponseTemplate::new(500), 0).await;
+    let endpoint = format!("{}/v1/", server.uri());
+    for expected_cached in [false, true] {
+        let cache = Some(Arc::new(AnswerCache::open(&folder.path().join("answers.redb")).unwrap()));
+        let run = run(member(&endpoint, Duration::from_secs(5)), cache, Budget::default()).await;
+        run.all_answered();
+        let summary = &run.written.summaries[0];
+        assert_eq!(summary.n_cached > 0, expected_cached);
+        assert_eq!(server.received_requests().await.unwrap().len(), run.n_units);
+        assert_eq!(summary.cost > 0.0, !expected_cached);
+    }
+}
+
+#[tokio::test]
+async fn budgets_end_a_run_before_they_are_exceeded() {
+    let server = failing(ResponseTemplate::new(500), 0).await;
+    let member = member(&format!("{}/v1/", server.uri()), Duration::from_secs(5));
+    let run = run(member, None, Budget::new(Some(400), None)).await;
+    assert!(run.reasons().contains("budget spent"), "{}", run.reasons());
+    let n = server.received_requests().await.unwrap().len() as u64;
+    assert!(n > 0 && n * 50 <= 400, "{n} requests of 50 tokens");
+}

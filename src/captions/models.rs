@@ -1,0 +1,130 @@
+//! Asks language models for templates; without the `llm` feature, captioner files with models are refused.
+
+use super::{CaptionOptions, Job};
+use crate::{Error, Session};
+use std::path::Path;
+use wbc_caption::{Captioners, Writing};
+
+/// All captioners of a file, ready to write.
+pub(super) struct Writers {
+    pub(super) captioners: Captioners,
+    /// How templates came about, by identifier.
+    pub(super) writings: std::collections::HashMap<String, Writing>,
+    #[cfg(feature = "llm")]
+    pub(super) models: Vec<super::ModelSummary>,
+}
+
+#[cfg(not(feature = "llm"))]
+impl Writers {
+    pub(super) fn ask(job: &Job, _: &Path, _: &CaptionOptions<'_>, _: &Session) -> Result<Self, Error> {
+        if job.config.models().next().is_some() {
+            return Err(job.invalid(&"language models need the `llm` feature, which this build lacks"));
+        }
+        let captioners = job.config.build(&job.dataset.schema, Vec::new()).map_err(|e| job.invalid(&e))?;
+        Ok(Self { captioners, writings: std::collections::HashMap::new() })
+    }
+}
+
+#[cfg(feature = "llm")]
+pub(super) use with_models::plan;
+
+#[cfg(feature = "llm")]
+mod with_models {
+    use super::{CaptionOptions, Error, Job, Path, Session, Writers};
+    use std::collections::{HashMap, HashSet};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use wbc_caption::llm::{
+        AnswerCache, Budget, DryRun, ModelCaptioner, RunOptions, dry_run, model_captioners, write_templates,
+    };
+    use wbc_caption::{CaptionError, DescriptionKey, TemplateCaptioner};
+    use wbc_core::CellDescription;
+
+    fn members(job: &Job, options: &CaptionOptions<'_>) -> Result<Vec<ModelCaptioner>, Error> {
+        let key = |name: &str| (options.keys)(name).map(Into::into);
+        model_captioners(&job.config, &job.dataset.schema, &job.folder, &key).map_err(|e| job.invalid(&e))
+    }
+
+    /// Each distinct description once.
+    fn descriptions(job: &Job) -> Vec<(DescriptionKey, CellDescription<'_>)> {
+        let cells = if job.per_cell() { job.cells.clone() } else { job.first_of_combinations() };
+        let mut seen = HashSet::new();
+        let keyed = cells.into_iter().map(|c| (job.key(c, job.per_cell()), job.description(c)));
+        keyed.filter(|(key, _)| seen.insert(*key)).collect()
+    }
+
+    fn cache_path(job: &Job, out: &Path) -> PathBuf {
+        job.config.cache.as_ref().map_or_else(
+            || {
+                let mut name = out.as_os_str().to_owned();
+                name.push(".answers.redb");
+                name.into()
+            },
+            |path| job.folder.join(path),
+        )
+    }
+
+    fn run_options<'a>(job: &'a Job, cache: Option<AnswerCache>, session: &'a Session) -> RunOptions<'a> {
+        RunOptions {
+            schema: &job.dataset.schema,
+            verifier: &job.verifier,
+            cache: cache.map(Arc::new),
+            budget: Arc::new(Budget::new(job.config.budget.max_tokens, job.config.budget.max_cost)),
+            templates: job.config.templates.get(),
+            per_cell: job.per_cell(),
+            seed: job.seed,
+            progress: session.progress.as_ref(),
+            cancel: session.cancel.clone(),
+        }
+    }
+
+    pub(in super::super) fn plan(
+        job: &Job,
+        out: &Path,
+        options: &CaptionOptions<'_>,
+        session: &Session,
+    ) -> Result<Vec<DryRun>, Error> {
+        let members = members(job, options)?;
+        let path = cache_path(job, out);
+        let cache = if path.exists() { Some(AnswerCache::open(&path)?) } else { None };
+        Ok(dry_run(&members, &descriptions(job), &run_options(job, cache, session))?)
+    }
+
+    impl Writers {
+        pub(in super::super) fn ask(
+            job: &Job,
+            out: &Path,
+            options: &CaptionOptions<'_>,
+            session: &Session,
+        ) -> Result<Self, Error> {
+            let members = members(job, options)?;
+            let mut written = Vec::with_capacity(members.len());
+            for (member, (config, _)) in members.iter().zip(job.config.models()) {
+                let grammar = config.grammar(&job.dataset.schema).map_err(|e| job.invalid(&e))?;
+                written.push(TemplateCaptioner::new(&member.captioner_id(), grammar, job.per_cell()));
+            }
+            let mut models = Vec::new();
+            if !members.is_empty() {
+                let cache = AnswerCache::open(&cache_path(job, out))?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|source| CaptionError::Io { action: "start", path: "a runtime".into(), source })?;
+                let cells = descriptions(job);
+                let run = run_options(job, Some(cache), session);
+                let answered = runtime.block_on(write_templates(&members, &cells, &run))?;
+                for (member, key, entry) in answered.entries {
+                    written[member].add(key, entry);
+                }
+                models = answered.summaries;
+            }
+            let writings: HashMap<_, _> = written
+                .iter()
+                .flat_map(TemplateCaptioner::writings)
+                .map(|(id, writing)| (id.to_owned(), writing.clone()))
+                .collect();
+            let captioners = job.config.build(&job.dataset.schema, written).map_err(|e| job.invalid(&e))?;
+            Ok(Self { captioners, writings, models })
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! From captioners to lines of a file, many cells at once.
+
+use super::models::Writers;
+use super::{CaptionSummary, Job};
+use crate::{Error, Session};
+use rayon::prelude::*;
+use std::path::Path;
+use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, self_bleu};
+use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Sample, seeded_rng};
+
+/// Random stream of captions, beside the seed of the configuration and the cell's name.
+const STREAM: u64 = 41;
+/// Cells per write.
+const CHUNK: usize = 2048;
+/// Captions whose diversity is measured.
+const MEASURED: usize = 1000;
+/// Further positions that are tried for a text that the cell has already.
+const ALTERNATIVES: usize = 3;
+
+/// What one cell brought.
+#[derive(Default)]
+struct Cell {
+    resumed: bool,
+    complete: bool,
+    records: Vec<CaptionRecord>,
+    /// Lines of records that use no new template.
+    lines: Vec<u8>,
+    refused: Vec<String>,
+    unanswered: Vec<String>,
+    failed: Option<CaptionerError>,
+}
+
+pub(super) fn write(job: &Job, writers: Writers, out: &Path, session: &Session) -> Result<CaptionSummary, Error> {
+    let mut writer = RecordWriter::open(out, &session.store.limits)?;
+    let mut summary = CaptionSummary { n_combinations: job.n_combinations, ..CaptionSummary::default() };
+    let mut texts: Vec<Vec<String>> = Vec::new();
+    let mut n_texts = 0;
+    let mut waiting: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    session.progress.start("captions", Some(job.cells.len() as u64));
+    for chunk in job.cells.chunks(CHUNK) {
+        if session.cancel.is_cancelled() {
+            return Err(Error::Data(format!("stopped; the same command continues {}", out.display())));
+        }
+        let cells: Vec<Cell> = chunk.par_iter().map(|cell| one(job, &writers, &writer, *cell)).collect();
+        let (mut lines, mut templates) = (Vec::new(), Vec::new());
+        for (position, mut cell) in chunk.iter().zip(cells) {
+            let sample = &job.dataset.samples[*position];
+            for record in &mut cell.records {
+                count(&mut summary, record);
+                let template = record.provenance.template.clone();
+                if let Some(id) = template.filter(|id| !writer.knows_template(id) && !templates.contains(id)) {
+                    record.writing = writers.writings.get(&id).cloned();
+                    templates.push(id);
+                }
+                if cell.lines.is_empty() {
+                    record.write(&mut lines);
+                }
+            }
+            lines.append(&mut cell.lines);
+            if n_texts < MEASURED {
+                n_texts += cell.records.len();
+                texts.push(cell.records.iter().map(|r| r.text.clone()).collect());
+            }
+            summary.n_captions += cell.records.len();
+            summary.n_resumed += usize::from(cell.resumed);
+            summary.n_cells += usize::from(cell.complete);
+            summary.n_refused += cell.refused.len();
+            summary.n_unanswered += cell.unanswered.len();
+            for text in cell.refused {
+                job.warnings.push(sample.id.0.clone(), format!("refused by the verifier: {text}"));
+            }
+            for cause in cell.unanswered {
+                *waiting.entry(cause).or_default() += 1;
+            }
+            if let Some(error) = cell.failed {
+                job.warnings.push_error(sample.id.0.clone(), &error);
+            }
+        }
+        writer.append_lines(&lines, templates.iter().map(String::as_str))?;
+        session.progress.advance(chunk.len() as u64);
+    }
+    session.progress.finish();
+    writer.finish()?;
+    for (cause, n) in waiting {
+        job.warnings.push(out.display().to_string(), format!("{n} captions wait: {cause}"));
+    }
+    let several: Vec<f64> = texts.iter().filter(|t| t.len() > 1).map(|t| self_bleu(t)).collect();
+    summary.self_bleu_per_cell = several.iter().sum::<f64>() / several.len().max(1) as f64;
+    summary.diversity = Diversity::of(&texts.concat());
+    #[cfg(feature = "llm")]
+    {
+        summary.models = writers.models;
+    }
+    summary.errors = job.warnings.sorted();
+    Ok(summary)
+}
+
+fn count(summary: &mut CaptionSummary, record: &CaptionRecord) {
+    let name = &record.provenance.captioner;
+    match summary.captioners.get_mut(name) {
+        Some(n) => *n += 1,
+        None => {
+            summary.captioners.insert(name.clone(), 1);
+        }
+    }
+    summary.n_replaced += usize::from(record.provenance.replaces.is_some());
+}
+
+/// All captions that the file lacks of one cell.
+fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> Cell {
+    let sample: &Sample = &job.dataset.samples[position];
+    let n = job.config.captions_per_cell.get();
+    if writer.is_complete(&sample.id, n) {
+        return Cell { resumed: true, complete: true, ..Cell::default() };
+    }
+    let description = job.description(position);
+    let name = u64::from_le_bytes(blake3::hash(sample.id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
+    let seed = rand::Rng::random(&mut seeded_rng(&[job.seed, STREAM, name]));
+    let mut cell = Cell { complete: true, ..Cell::default() };
+    let mut said: Vec<String> = Vec::with_capacity(n);
+    let mut known = true;
+    for index in 0..n {
+        match fresh(writers, &description, index, n, seed, &said) {
+            Ok(caption) => {
+                said.push(caption.text.clone());
+                if writer.has(&sample.id, index) {
+                    continue;
+                }
+                let template = caption.provenance.template.as_deref();
+                // A template's text was verified when it was made, and its numbers are the cell's own.
+                let verified = template.is_some() && caption.provenance.replaces.is_none();
+                if !verified && !faithful(job, &caption, &description) {
+                    cell.refused.push(caption.text);
+                    cell.complete = false;
+                    continue;
+                }
+                known &= template.is_none_or(|t| writer.knows_template(t));
+                let record = CaptionRecord::new(sample.id.clone(), index as u32, caption, Outcome::Faithful);
+                cell.records.push(record);
+            }
+            Err(CaptionerError::Unanswered { captioner, cause }) => {
+                cell.unanswered.push(format!("{captioner}: {cause}"));
+                cell.complete = false;
+            }
+            Err(error) => return Cell { failed: Some(error), ..Cell::default() },
+        }
+    }
+    if known {
+        cell.records.iter().for_each(|r| r.write(&mut cell.lines));
+    }
+    cell
+}
+
+fn faithful(job: &Job, caption: &Caption, cell: &CellDescription<'_>) -> bool {
+    let verdict = job.verifier.verify(&caption.text, Some(&caption.facts), Some(cell.annotation), cell.measured);
+    verdict.outcome == Outcome::Faithful
+}
+
+/// The caption at a position; another one where the cell has the same text already, as far as there is another.
+fn fresh(
+    writers: &Writers,
+    cell: &CellDescription<'_>,
+    index: usize,
+    n: usize,
+    seed: u64,
+    said: &[String],
+) -> Result<Caption, CaptionerError> {
+    let first = writers.captioners.caption(cell, index, seed)?;
+    if !said.contains(&first.text) {
+        return Ok(first);
+    }
+    for round in 1..=ALTERNATIVES {
+        if let Ok(other) = writers.captioners.caption(cell, index + n * round, seed)
+            && !said.contains(&other.text)
+        {
+            return Ok(other);
+        }
+    }
+    Ok(first)
+}
