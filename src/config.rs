@@ -97,6 +97,17 @@ impl GrammarSection {
         }
         Grammar::new(schema, options).map_err(|e| invalid(e.to_string()))
     }
+
+    /// The grammar of these settings in one tone only.
+    pub(crate) fn build_in(&self, schema: &AttributeSchema, register: Register) -> Result<Grammar, Error> {
+        let options = GrammarOptions {
+            min_facts: self.min_facts,
+            max_facts: self.max_facts,
+            registers: vec![(register, 1.0)],
+            ..GrammarOptions::default()
+        };
+        Grammar::new(schema, options).map_err(|e| Error::Config { place: "grammar".into(), cause: e.to_string() })
+    }
 }
 
 /// Which viewer makes cell views.

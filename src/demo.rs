@@ -32,8 +32,12 @@ pub fn demo(out: &Path, options: &DemoOptions, session: &Session) -> Result<Eval
     config.seed = options.seed.unwrap_or(config.seed);
     train(&config, true, session)?;
     let run = Run::open(&folder, &options.device)?;
-    let evaluation =
-        evaluate(&run, &[HELD_OUT.to_owned()], &EvaluateOptions { classes: None, seed: config.seed }, session)?;
+    let evaluation = evaluate(
+        &run,
+        &[HELD_OUT.to_owned()],
+        &EvaluateOptions { seed: config.seed, ..EvaluateOptions::default() },
+        session,
+    )?;
     report(&run, HELD_OUT, evaluation.clone(), &out.join("report.html"), session)?;
     Ok(evaluation)
 }

@@ -1,6 +1,7 @@
 use crate::cells::opening_warnings;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
+use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
 use wbc_eval::{Bootstrap, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
 
@@ -11,6 +12,9 @@ pub struct EvaluateOptions {
     pub classes: Option<Vec<CellType>>,
     /// Seed of intervals and of the captions that are retrieved.
     pub seed: u64,
+    /// Tone of the captions that are retrieved (`same_pair`, `same_caption`), for example one that the training never
+    /// used; as in training where `None`.
+    pub register: Option<Register>,
 }
 
 /// Evaluates a run on datasets (`DATASET[:split]` or manifest CSVs). One that fails enters `errors`, as do images that
@@ -72,7 +76,11 @@ fn evaluate_one(
         return Err(Error::Data("no image could be read".into()));
     }
     let input = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale };
-    let captioner = run.config.grammar.build(run.trained.space.schema())?;
+    let schema = run.trained.space.schema();
+    let captioner = match options.register {
+        Some(register) => run.config.grammar.build_in(schema, register)?,
+        None => run.config.grammar.build(schema)?,
+    };
     let options = EvalOptions {
         classes: options.classes.clone(),
         bootstrap: Bootstrap { seed: options.seed, ..Bootstrap::default() },

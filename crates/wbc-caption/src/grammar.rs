@@ -49,6 +49,17 @@ impl Register {
         Self::Comparison,
     ];
 
+    /// The register of a name.
+    ///
+    /// # Errors
+    /// [`CaptionError::Option`] naming what there is.
+    pub fn from_name(name: &str) -> Result<Self, CaptionError> {
+        Self::ALL.into_iter().find(|r| r.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            CaptionError::Option { field: "register", cause: format!("`{name}` is none of {known}") }
+        })
+    }
+
     /// The name stored as provenance.
     pub fn name(self) -> &'static str {
         match self {

@@ -107,6 +107,10 @@ pub(crate) enum Command {
         /// Restrict candidates and cells to these types
         #[arg(long, value_delimiter = ',')]
         classes: Option<Vec<String>>,
+        /// Tone of the captions that are retrieved: list, label, sentence, report, note, question, plain or comparison;
+        /// as in training unless given
+        #[arg(long, value_name = "NAME")]
+        register: Option<String>,
     },
     /// Type and attributes of cells, with probabilities
     Classify {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use wbc_clip::caption::Register;
 use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
@@ -52,12 +53,14 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         }
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
-        Command::Eval { run, datasets, classes } => {
+        Command::Eval { run, datasets, classes, register } => {
+            let register = register.as_deref().map(Register::from_name).transpose();
+            let register = register.map_err(|e| Error::Usage(e.to_string()))?;
             let run = Run::open(run, &device)?;
             let names = &session.store.cell_types;
             let canonical = |c: &String| names.canonical(c).unwrap_or_else(|| CellType::new(c));
             let classes = classes.as_ref().map(|all| all.iter().map(canonical).collect());
-            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0) };
+            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0), register };
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)
         }

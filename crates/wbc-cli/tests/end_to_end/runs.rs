@@ -194,3 +194,12 @@ fn an_empty_text_is_no_query() {
     let name = run_folder.display().to_string();
     run(trained(), &["search", &name, "--index", "none.parquet", "--text", " "]).refused(2, &["--text is empty"]);
 }
+
+#[test]
+fn captions_are_retrieved_in_the_tone_that_is_asked_for() {
+    let eval = |register: &str| run(trained(), &["eval", "run", "--dataset", "cells.csv:val", "--register", register]);
+    eval("limerick").refused(2, &["limerick", "question"]);
+    let (lists, questions) = (eval("list").json(), eval("question").json());
+    assert_eq!(lists["datasets"][0]["zero_shot"], questions["datasets"][0]["zero_shot"]);
+    assert_ne!(lists["datasets"][0]["retrieval"], questions["datasets"][0]["retrieval"]);
+}
