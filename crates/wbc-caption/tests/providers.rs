@@ -174,7 +174,7 @@ async fn dates_count_by_the_providers_clock() {
     let begun = Instant::now();
     let (run, _) = against(skewed, 1).await;
     run.all_answered();
-    assert!((0.95..4.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    assert!((0.95..60.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
