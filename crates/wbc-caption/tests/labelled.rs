@@ -1,5 +1,6 @@
-//! The verifier against captions whose faults are known: answers of small language models that two readers labelled
-//! without seeing any verdict (they agreed on 385 of 386), and grammar captions that were spoiled on purpose.
+//! The verifier against captions whose faults are known: answers of small language models that two readers (large
+//! language models following written rules) labelled without seeing any verdict, agreeing on 385 of 386, and grammar
+//! captions that were spoiled on purpose.
 
 #![expect(clippy::print_stderr, reason = "tests say what they measured")]
 
