@@ -166,8 +166,8 @@ fn a_foreign_schema_works_through_its_phrases() {
     }
 }
 
-/// Distinct annotations of WBCAtt's training cells; `None` where the data are not there.
-fn real_combinations() -> Option<Vec<Annotation>> {
+/// Annotations of WBCAtt's training cells; `None` where the data are not there.
+fn real_cells() -> Option<Vec<Annotation>> {
     let Ok(data) = std::env::var("WBC_CLIP_DATA") else {
         eprintln!("skipped: WBC_CLIP_DATA is not set");
         return None;
@@ -175,9 +175,7 @@ fn real_combinations() -> Option<Vec<Annotation>> {
     let text = std::fs::read_to_string(format!("{data}/wbcatt/pbc_attr_v1_train.csv")).unwrap();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let mut seen = std::collections::HashSet::new();
-    let mut all = Vec::new();
-    for line in lines {
+    let cell = |line: &str| {
         let mut cell = Annotation::unknown(&SCHEMA);
         for (name, value) in header.iter().zip(line.split(',')) {
             match *name {
@@ -186,16 +184,16 @@ fn real_combinations() -> Option<Vec<Annotation>> {
                 _ => {}
             }
         }
-        if seen.insert(cell.clone()) {
-            all.push(cell);
-        }
-    }
-    Some(all)
+        cell
+    };
+    Some(lines.map(cell).collect())
 }
 
 #[test]
 fn captions_of_all_real_combinations_in_all_registers_are_accepted_and_any_flipped_fact_is_caught() {
-    let Some(combinations) = real_combinations() else { return };
+    let Some(cells) = real_cells() else { return };
+    let mut seen = std::collections::HashSet::new();
+    let combinations: Vec<Annotation> = cells.into_iter().filter(|c| seen.insert(c.clone())).collect();
     let (mut n, mut flips) = (0, 0);
     for (seed, cell) in combinations.iter().enumerate() {
         let known = CellDescription { annotation: cell, measured: None };
@@ -239,29 +237,15 @@ fn nothing_known_is_an_error() {
 
 #[test]
 fn real_annotations_have_distinct_canonical_texts_and_faithful_captions() {
-    let Ok(data) = std::env::var("WBC_CLIP_DATA") else {
-        eprintln!("skipped: WBC_CLIP_DATA is not set");
-        return;
-    };
-    let text = std::fs::read_to_string(format!("{data}/wbcatt/pbc_attr_v1_train.csv")).unwrap();
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let Some(cells) = real_cells() else { return };
     let grammar = Grammar::wbcatt();
     let (mut combinations, mut texts) = (BTreeSet::new(), BTreeSet::new());
     let (mut n, mut words) = (0, 0);
-    for (seed, line) in lines.enumerate() {
-        let mut cell = Annotation::unknown(&SCHEMA);
-        for (name, value) in header.iter().zip(line.split(',')) {
-            match *name {
-                "label" => cell.cell_type = TYPES.canonical(value),
-                name if SCHEMA.index(name).is_some() => cell.set(&SCHEMA, name, value).unwrap(),
-                _ => {}
-            }
-        }
+    for (seed, cell) in cells.iter().enumerate() {
         combinations.insert(cell.values.clone());
-        texts.insert(grammar.canonical(&cell));
-        for c in grammar.captions(&CellDescription { annotation: &cell, measured: None }, 2, seed as u64).unwrap() {
-            let v = VERIFIER.verify(&c.text, Some(&c.facts), Some(&cell), None);
+        texts.insert(grammar.canonical(cell));
+        for c in grammar.captions(&CellDescription { annotation: cell, measured: None }, 2, seed as u64).unwrap() {
+            let v = VERIFIER.verify(&c.text, Some(&c.facts), Some(cell), None);
             assert_eq!(v.outcome, Outcome::Faithful, "{} {v:?}", c.text);
             n += 1;
             words += c.text.split_whitespace().count();

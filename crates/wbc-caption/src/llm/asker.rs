@@ -6,7 +6,7 @@ use crate::error::CaptionError;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -104,7 +104,7 @@ pub(crate) struct Price {
 }
 
 impl Price {
-    fn of(self, prompt: u64, answer: u64) -> f64 {
+    pub(crate) fn of(self, prompt: u64, answer: u64) -> f64 {
         (self.prompt * prompt as f64 + self.answer * answer as f64) / 1e6
     }
 }
@@ -120,7 +120,6 @@ pub(crate) struct Asker {
     pause_until: Mutex<Option<Instant>>,
     failures: AtomicU32,
     open: Mutex<Option<Arc<str>>>,
-    stop: Arc<AtomicBool>,
     cancel: CancelToken,
     sent: AtomicU32,
 }
@@ -146,7 +145,6 @@ impl Asker {
             pause_until: Mutex::new(None),
             failures: AtomicU32::new(0),
             open: Mutex::new(None),
-            stop: Arc::new(AtomicBool::new(false)),
             cancel,
             sent: AtomicU32::new(0),
         }
@@ -225,7 +223,6 @@ impl Asker {
                 tracing::warn!(model = self.model.id(), why, "given up");
                 *open = Some(why.into());
             }
-            self.stop.store(true, Ordering::Relaxed);
         }
     }
 
@@ -272,11 +269,9 @@ impl Asker {
         if self.cancel.is_cancelled() {
             return Err(AskError::Cancelled);
         }
-        if self.stop.load(Ordering::Relaxed)
-            && let Some(why) = &*self.open.lock().unwrap_or_else(|e| e.into_inner())
-        {
-            return Err(AskError::Open(why.clone()));
+        match &*self.open.lock().unwrap_or_else(|e| e.into_inner()) {
+            Some(why) => Err(AskError::Open(why.clone())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

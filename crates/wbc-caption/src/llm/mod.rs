@@ -16,4 +16,4 @@ pub use config::model_captioners;
 pub use model::{Answer, ChatRequest, LanguageModel, ModelError};
 pub use provider::{GenaiModel, ProviderConfig};
 pub use run::{DryRun, ModelCaptioner, RunOptions, Written, dry_run, write_templates};
-pub use summary::{ModelSummary, Summary};
+pub use summary::ModelSummary;

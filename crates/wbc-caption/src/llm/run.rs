@@ -51,6 +51,10 @@ impl ModelCaptioner {
     pub fn captioner_id(&self) -> String {
         format!("{}@{}", self.id, self.prompt.hash())
     }
+
+    fn price(&self) -> Price {
+        Price { prompt: self.prompt_price, answer: self.answer_price }
+    }
 }
 
 impl std::fmt::Debug for ModelCaptioner {
@@ -111,13 +115,12 @@ pub struct DryRun {
 }
 
 fn asker(member: &ModelCaptioner, options: &RunOptions<'_>) -> Asker {
-    let price = Price { prompt: member.prompt_price, answer: member.answer_price };
     Asker::new(
         member.model.clone(),
         options.cache.clone(),
         options.budget.clone(),
         member.limits,
-        price,
+        member.price(),
         options.cancel.clone(),
     )
 }
@@ -153,8 +156,7 @@ pub fn dry_run(
             line.prompt_tokens += request.estimated_prompt_tokens();
             line.answer_tokens += u64::from(request.sampling.max_tokens);
         }
-        line.cost =
-            (line.prompt_tokens as f64 * member.prompt_price + line.answer_tokens as f64 * member.answer_price) / 1e6;
+        line.cost = member.price().of(line.prompt_tokens, line.answer_tokens);
         Ok(line)
     };
     members.iter().enumerate().map(line).collect()
@@ -205,12 +207,7 @@ pub async fn write_templates(
                 summary.template(&entry, &writing, description.annotation.facts(options.schema).len());
                 entries.push((position, planned.key, entry));
             }
-            summary.answers(
-                results.iter().flatten().flat_map(|r| &r.attempts),
-                asker.sent(),
-                member.prompt_price,
-                member.answer_price,
-            );
+            summary.answers(results.iter().flatten().flat_map(|r| &r.attempts), asker.sent(), member.price());
             (entries, summary.finished())
         }
     };

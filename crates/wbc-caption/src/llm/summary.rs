@@ -1,3 +1,4 @@
+use super::asker::Price;
 use super::run::ModelCaptioner;
 use crate::diversity::Diversity;
 use crate::template::{Attempt, Entry, Writing, WritingOutcome};
@@ -49,9 +50,6 @@ pub struct ModelSummary {
     facts: (usize, usize),
 }
 
-/// A line per model.
-pub type Summary = Vec<ModelSummary>;
-
 impl ModelSummary {
     pub(crate) fn new(model: &str) -> Self {
         Self { model: model.to_owned(), ..Self::default() }
@@ -75,13 +73,7 @@ impl ModelSummary {
         }
     }
 
-    pub(crate) fn answers<'a>(
-        &mut self,
-        attempts: impl Iterator<Item = &'a Attempt>,
-        sent: u32,
-        prompt_price: f64,
-        answer_price: f64,
-    ) {
+    pub(crate) fn answers<'a>(&mut self, attempts: impl Iterator<Item = &'a Attempt>, sent: u32, price: Price) {
         self.n_sent = sent;
         for attempt in attempts {
             self.n_answers += 1;
@@ -90,8 +82,7 @@ impl ModelSummary {
             self.tokens += attempt.prompt_tokens + attempt.answer_tokens;
             self.seconds += attempt.seconds;
             if !attempt.cached {
-                let price = attempt.prompt_tokens as f64 * prompt_price + attempt.answer_tokens as f64 * answer_price;
-                self.cost += price / 1e6;
+                self.cost += price.of(attempt.prompt_tokens, attempt.answer_tokens);
             }
             let kinds: std::collections::BTreeSet<&str> = attempt.faults.iter().map(|f| f.kind.name()).collect();
             for kind in kinds {
