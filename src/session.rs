@@ -1,8 +1,11 @@
 use crate::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wbc_core::{CancelToken, CellViewer, DatasetRef, NoProgress, Progress, Sample, Warnings};
-use wbc_data::{DataStore, Dataset, ViewCache, ViewOptions, ViewSet, build_views, resolve_input};
+use wbc_core::{CancelToken, CellViewer, DatasetRef, NoProgress, Progress, Sample, Warning, Warnings};
+use wbc_data::{
+    AnnotatedCells, DataStore, Dataset, ViewCache, ViewOptions, ViewSet, build_views, resolve_annotations,
+    resolve_input,
+};
 
 /// The surroundings of a job: where data lie, where views are cached, who hears about progress, how to stop.
 pub struct Session {
@@ -38,19 +41,33 @@ impl Session {
     /// [`Error::Dataset`].
     pub fn open(&self, input: &str) -> Result<Dataset, Error> {
         let dataset = resolve_input(input, &self.store)?;
+        self.tell(input, &dataset.notes, &dataset.warnings);
+        Ok(dataset)
+    }
+
+    /// Opens the same without images, in a fraction of the memory.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`].
+    pub fn open_annotations(&self, input: &str) -> Result<AnnotatedCells, Error> {
+        let cells = resolve_annotations(input, &self.store)?;
+        self.tell(input, &cells.notes, &cells.warnings);
+        Ok(cells)
+    }
+
+    fn tell(&self, input: &str, notes: &[Warning], warnings: &[Warning]) {
         // in a registered dataset they are known; in somebody's own table they may be slips
         let registered = input.parse::<DatasetRef>().is_ok_and(|d| self.store.registry.get(&d.id).is_ok());
-        for note in &dataset.notes {
+        for note in notes {
             if registered {
                 tracing::info!("{note}");
             } else {
                 tracing::warn!("{note}");
             }
         }
-        for warning in &dataset.warnings {
+        for warning in warnings {
             tracing::info!("{warning}"); // part of every command's answer
         }
-        Ok(dataset)
     }
 
     /// Views of samples, through the cache.

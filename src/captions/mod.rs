@@ -5,14 +5,15 @@ use crate::cells::opening_warnings;
 use crate::{Error, Session};
 use models::Writers;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_caption::{
-    CaptionersConfig, DescriptionKey, Diversity, LineReport, MAX_CAPTIONS, Mode, TokenCounter, Verifier, verify_file,
+    CaptionersConfig, DescriptionKey, Diversity, LineReport, MAX_CAPTIONS, Mode, RecordWriter, TokenCounter, Verifier,
+    claimed_types, quoted, verify_file,
 };
-use wbc_core::{CellDescription, QualityFlag, Warning, Warnings};
-use wbc_data::{Dataset, ViewOptions};
+use wbc_core::{AttributeSchema, CellDescription, CellType, QualityFlag, SampleId, Warning, Warnings};
+use wbc_data::{AnnotatedCells, ViewOptions, resolve_input};
 use wbc_encoders::Tokenizer;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter, measurement_schema};
 
@@ -70,9 +71,11 @@ pub struct CaptionSummary {
 struct Job {
     config: CaptionersConfig,
     place: String,
-    folder: std::path::PathBuf,
-    dataset: Dataset,
+    folder: PathBuf,
+    dataset: AnnotatedCells,
     verifier: Verifier,
+    /// Types that nobody but this input knows.
+    own_types: Vec<CellType>,
     seed: u64,
     /// Cells that get captions.
     cells: Vec<usize>,
@@ -87,32 +90,36 @@ impl Job {
     fn open(input: &str, captioners: &Path, options: &CaptionOptions<'_>, session: &Session) -> Result<Self, Error> {
         let place = captioners.display().to_string();
         let invalid = |e: &dyn std::fmt::Display| Error::Config { place: place.clone(), cause: e.to_string() };
-        let config = CaptionersConfig::from_toml(&std::fs::read_to_string(captioners).map_err(|e| invalid(&e))?)
-            .map_err(|e| invalid(&e))?;
+        let (config, folder) = read_config(captioners)?;
         if config.captions_per_cell.get() > MAX_CAPTIONS {
             return Err(invalid(&format!("captions_per_cell is above {MAX_CAPTIONS}")));
         }
-        let folder = captioners.parent().unwrap_or(Path::new("")).to_owned();
-        let dataset = session.open(input)?;
-        let mut verifier = Verifier::new(&dataset.schema, &session.store.cell_types);
+        let mut dataset = session.open_annotations(input)?;
+        let warnings = opening_warnings(dataset.warnings.clone());
+        let (mut verifier, own_types, nameless) = verifier(&dataset.schema, dataset.types(), session);
+        for cell_type in &nameless {
+            let cause = "captions cannot hold this name of a cell type and leave it out";
+            warnings.push(quoted(cell_type.as_str()), cause);
+            dataset.forget_type(cell_type);
+        }
         if let Some(path) = &config.verifier.tokenizer {
             verifier = verifier.with_token_limit(config.verifier.token_limit, token_counter(&folder.join(path))?);
         }
-        let warnings = opening_warnings(dataset.warnings.clone());
         let mut job = Self {
             seed: options.seed.unwrap_or(config.seed),
             config,
             place,
             folder,
             verifier,
-            cells: (0..dataset.samples.len()).collect(),
+            own_types,
+            cells: (0..dataset.len()).collect(),
             n_combinations: 0,
             measured: Vec::new(),
             schema: measurement_schema(),
             warnings,
             dataset,
         };
-        let first = job.first_of_combinations();
+        let first = job.first_of_combinations(&job.cells);
         job.n_combinations = first.len();
         if let Some(n) = options.limit_combinations.filter(|n| *n < first.len()) {
             job.cells = (0..n).map(|i| first[i * first.len() / n]).collect();
@@ -121,28 +128,35 @@ impl Job {
             job.cells = first;
         }
         if job.config.captioner.iter().any(|c| c.measurements) {
-            job.measure(session)?;
+            job.measure(input, session)?;
         }
         Ok(job)
     }
 
     /// The first cell of each distinct combination about which anything is known.
-    fn first_of_combinations(&self) -> Vec<usize> {
+    fn first_of_combinations(&self, cells: &[usize]) -> Vec<usize> {
         let mut seen = HashSet::new();
         let known = |i: &usize| {
-            let annotation = &self.dataset.samples[*i].annotation;
+            let annotation = self.dataset.annotation(*i);
             annotation.cell_type.is_some() || annotation.values.iter().any(Option::is_some)
         };
-        self.cells.iter().copied().filter(known).filter(|i| seen.insert(self.key(*i, false))).collect()
+        cells.iter().copied().filter(known).filter(|i| seen.insert(self.key(*i, false))).collect()
     }
 
-    fn measure(&mut self, session: &Session) -> Result<(), Error> {
+    fn measure(&mut self, input: &str, session: &Session) -> Result<(), Error> {
         let options = CanonicalOptions { with_pixels: false, ..CanonicalOptions::default() };
         let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
         let options = ViewOptions { keep_pixels: false, ..ViewOptions::default() };
-        let samples: Vec<wbc_core::Sample> = self.cells.iter().map(|i| self.dataset.samples[*i].clone()).collect();
+        // Opened once more, since only now images matter; both are in the order of ids.
+        let mut samples = resolve_input(input, &session.store)?.samples;
+        let mut chosen = self.cells.iter().peekable();
+        let mut position = 0;
+        samples.retain(|_| {
+            position += 1;
+            chosen.next_if(|cell| **cell == position - 1).is_some()
+        });
         let views = session.views(&samples, &viewer, options, &self.warnings)?;
-        self.measured = vec![None; self.dataset.samples.len()];
+        self.measured = vec![None; self.dataset.len()];
         for row in 0..views.n_unshifted() {
             let found = !views.flags[row].contains(QualityFlag::NoCell);
             if let Some(values) = views.measurements.as_ref().filter(|_| found) {
@@ -155,7 +169,7 @@ impl Job {
 
     fn description(&self, cell: usize) -> CellDescription<'_> {
         let measured = self.measured.get(cell).and_then(|row| Some((&self.schema, row.as_ref()?)));
-        CellDescription { annotation: &self.dataset.samples[cell].annotation, measured }
+        CellDescription { annotation: self.dataset.annotation(cell), measured }
     }
 
     fn per_cell(&self) -> bool {
@@ -169,6 +183,24 @@ impl Job {
     fn invalid(&self, e: &dyn std::fmt::Display) -> Error {
         Error::Config { place: self.place.clone(), cause: e.to_string() }
     }
+}
+
+/// A verifier that knows the types of an input beside those that everybody knows; which types those are; and those whose
+/// names captions cannot hold.
+fn verifier(
+    schema: &AttributeSchema,
+    types: BTreeSet<CellType>,
+    session: &Session,
+) -> (Verifier, Vec<CellType>, Vec<CellType>) {
+    let mut known = session.store.cell_types.clone();
+    let common = Verifier::new(schema, &known);
+    let own = types.into_iter().filter(|t| known.canonical(t.as_str()).is_none());
+    let (own, nameless): (Vec<_>, Vec<_>) = own.partition(|t| common.can_name(t));
+    if own.is_empty() {
+        return (common, own, nameless);
+    }
+    own.iter().for_each(|t| known.add(t.clone(), &[]));
+    (Verifier::new(schema, &known), own, nameless)
 }
 
 fn token_counter(path: &Path) -> Result<TokenCounter, Error> {
@@ -193,8 +225,10 @@ pub fn write_captions(
     session: &Session,
 ) -> Result<CaptionSummary, Error> {
     let job = Job::open(input, captioners, options, session)?;
-    let writers = Writers::ask(&job, out, options, session)?;
-    records::write(&job, writers, out, session)
+    // Before anything is asked: what cannot be written to is not worth an answer, and what is there is not asked for.
+    let writer = RecordWriter::open(out, &session.store.limits)?;
+    let writers = Writers::ask(&job, Some(&writer), out, options, session)?;
+    records::write(&job, writers, writer, out, session)
 }
 
 /// Counts what [`write_captions`] would ask models for; nothing is sent and nothing is written.
@@ -210,14 +244,46 @@ pub fn plan_captions(
     session: &Session,
 ) -> Result<Vec<DryRun>, Error> {
     let job = Job::open(input, captioners, options, session)?;
-    models::plan(&job, out, options, session)
+    models::plan(&job, out, session)
 }
 
-/// Judges every caption of a file by what it claims itself.
+/// With what captions are compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JudgeOptions<'a> {
+    /// Cells that the captions are about, by id: an image, folder, manifest or dataset.
+    pub input: Option<&'a str>,
+    /// Captioner file with the bounds to hold captions to.
+    pub captioners: Option<&'a Path>,
+}
+
+/// Judges every caption of a file by what it claims itself, and by what is known of its cell where an input is given.
+/// Lines are JSON objects with a `text` and `facts`, an `id` of the input, or both; other fields are not looked at.
 ///
 /// # Errors
-/// [`Error::Caption`] when the file cannot be read; a bad line is in the report.
-pub fn verify_captions(file: &Path, session: &Session) -> Result<Vec<LineReport>, Error> {
-    let verifier = Verifier::new(&session.store.schema, &session.store.cell_types);
-    Ok(verify_file(file, &verifier, &session.store.limits, &|_| None)?)
+/// [`Error::Caption`] when the file cannot be read, a bad line is in the report; [`Error::Dataset`] for an input that
+/// cannot be opened, [`Error::Config`] for a captioner file that does not parse.
+pub fn verify_captions(file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<Vec<LineReport>, Error> {
+    let cells = options.input.map(|input| session.open_annotations(input)).transpose()?;
+    let mut types = claimed_types(file, &session.store.limits)?;
+    types.extend(cells.iter().flat_map(AnnotatedCells::types));
+    let schema = cells.as_ref().map_or(&session.store.schema, |c| &c.schema);
+    let (mut verifier, ..) = verifier(schema, types, session);
+    if let Some(path) = options.captioners {
+        let (config, folder) = read_config(path)?;
+        if let Some(tokenizer) = &config.verifier.tokenizer {
+            verifier = verifier.with_token_limit(config.verifier.token_limit, token_counter(&folder.join(tokenizer))?);
+        }
+    }
+    let known = |id: &SampleId| {
+        let cells = cells.as_ref()?;
+        Some(cells.annotation(cells.position(id)?).clone())
+    };
+    Ok(verify_file(file, &verifier, &session.store.limits, &known)?)
+}
+
+fn read_config(path: &Path) -> Result<(CaptionersConfig, PathBuf), Error> {
+    let invalid = |e: &dyn std::fmt::Display| Error::Config { place: path.display().to_string(), cause: e.to_string() };
+    let text = std::fs::read_to_string(path).map_err(|e| invalid(&e))?;
+    let config = CaptionersConfig::from_toml(&text).map_err(|e| invalid(&e))?;
+    Ok((config, path.parent().unwrap_or(Path::new("")).to_owned()))
 }

@@ -3,7 +3,7 @@
 use super::{CaptionOptions, Job};
 use crate::{Error, Session};
 use std::path::Path;
-use wbc_caption::{Captioners, Writing};
+use wbc_caption::{Captioners, RecordWriter, Writing};
 
 /// All captioners of a file, ready to write.
 pub(super) struct Writers {
@@ -16,7 +16,13 @@ pub(super) struct Writers {
 
 #[cfg(not(feature = "llm"))]
 impl Writers {
-    pub(super) fn ask(job: &Job, _: &Path, _: &CaptionOptions<'_>, _: &Session) -> Result<Self, Error> {
+    pub(super) fn ask(
+        job: &Job,
+        _: Option<&RecordWriter>,
+        _: &Path,
+        _: &CaptionOptions<'_>,
+        _: &Session,
+    ) -> Result<Self, Error> {
         if job.config.models().next().is_some() {
             return Err(job.invalid(&"language models need the `llm` feature, which this build lacks"));
         }
@@ -30,7 +36,7 @@ pub(super) use with_models::plan;
 
 #[cfg(feature = "llm")]
 mod with_models {
-    use super::{CaptionOptions, Error, Job, Path, Session, Writers};
+    use super::{CaptionOptions, Error, Job, Path, RecordWriter, Session, Writers};
     use std::collections::{HashMap, HashSet};
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -40,14 +46,17 @@ mod with_models {
     use wbc_caption::{CaptionError, DescriptionKey, TemplateCaptioner};
     use wbc_core::CellDescription;
 
-    fn members(job: &Job, options: &CaptionOptions<'_>) -> Result<Vec<ModelCaptioner>, Error> {
-        let key = |name: &str| (options.keys)(name).map(Into::into);
+    fn members(job: &Job, key: &dyn Fn(&str) -> Option<String>) -> Result<Vec<ModelCaptioner>, Error> {
+        let key = |name: &str| key(name).map(Into::into);
         model_captioners(&job.config, &job.dataset.schema, &job.folder, &key).map_err(|e| job.invalid(&e))
     }
 
-    /// Each distinct description once.
-    fn descriptions(job: &Job) -> Vec<(DescriptionKey, CellDescription<'_>)> {
-        let cells = if job.per_cell() { job.cells.clone() } else { job.first_of_combinations() };
+    /// Each distinct description once, of cells that lack captions.
+    fn descriptions<'j>(job: &'j Job, writer: Option<&RecordWriter>) -> Vec<(DescriptionKey, CellDescription<'j>)> {
+        let n = job.config.captions_per_cell.get();
+        let lacking = |cell: &usize| writer.is_none_or(|w| !w.is_complete(job.dataset.id(*cell), n));
+        let cells: Vec<usize> = job.cells.iter().copied().filter(lacking).collect();
+        let cells = if job.per_cell() { cells } else { job.first_of_combinations(&cells) };
         let mut seen = HashSet::new();
         let keyed = cells.into_iter().map(|c| (job.key(c, job.per_cell()), job.description(c)));
         keyed.filter(|(key, _)| seen.insert(*key)).collect()
@@ -68,9 +77,14 @@ mod with_models {
         RunOptions {
             schema: &job.dataset.schema,
             verifier: &job.verifier,
+            own_types: &job.own_types,
             cache: cache.map(Arc::new),
             budget: Arc::new(Budget::new(job.config.budget.max_tokens, job.config.budget.max_cost)),
-            templates: job.config.templates.get(),
+            // A single cell draws no more than it has captions.
+            templates: match job.per_cell() {
+                true => job.config.templates.min(job.config.captions_per_cell).get(),
+                false => job.config.templates.get(),
+            },
             per_cell: job.per_cell(),
             seed: job.seed,
             progress: session.progress.as_ref(),
@@ -78,26 +92,27 @@ mod with_models {
         }
     }
 
-    pub(in super::super) fn plan(
-        job: &Job,
-        out: &Path,
-        options: &CaptionOptions<'_>,
-        session: &Session,
-    ) -> Result<Vec<DryRun>, Error> {
-        let members = members(job, options)?;
+    pub(in super::super) fn plan(job: &Job, out: &Path, session: &Session) -> Result<Vec<DryRun>, Error> {
+        // Nobody is asked, so nobody wants a key.
+        let members = members(job, &|_| Some("none".into()))?;
         let path = cache_path(job, out);
         let cache = if path.exists() { Some(AnswerCache::open(&path)?) } else { None };
-        Ok(dry_run(&members, &descriptions(job), &run_options(job, cache, session))?)
+        let writer = match out.exists() {
+            true => Some(RecordWriter::open(out, &session.store.limits)?),
+            false => None,
+        };
+        Ok(dry_run(&members, &descriptions(job, writer.as_ref()), &run_options(job, cache, session))?)
     }
 
     impl Writers {
         pub(in super::super) fn ask(
             job: &Job,
+            writer: Option<&RecordWriter>,
             out: &Path,
             options: &CaptionOptions<'_>,
             session: &Session,
         ) -> Result<Self, Error> {
-            let members = members(job, options)?;
+            let members = members(job, options.keys)?;
             let mut written = Vec::with_capacity(members.len());
             for (member, (config, _)) in members.iter().zip(job.config.models()) {
                 let grammar = config.grammar(&job.dataset.schema).map_err(|e| job.invalid(&e))?;
@@ -110,7 +125,7 @@ mod with_models {
                     .enable_all()
                     .build()
                     .map_err(|source| CaptionError::Io { action: "start", path: "a runtime".into(), source })?;
-                let cells = descriptions(job);
+                let cells = descriptions(job, writer);
                 let run = run_options(job, Some(cache), session);
                 let answered = runtime.block_on(write_templates(&members, &cells, &run))?;
                 for (member, key, entry) in answered.entries {

@@ -6,7 +6,7 @@ use crate::{Error, Session};
 use rayon::prelude::*;
 use std::path::Path;
 use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, self_bleu};
-use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Sample, seeded_rng};
+use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Fact, seeded_rng};
 
 /// Random stream of captions, beside the seed of the configuration and the cell's name.
 const STREAM: u64 = 41;
@@ -30,8 +30,13 @@ struct Cell {
     failed: Option<CaptionerError>,
 }
 
-pub(super) fn write(job: &Job, writers: Writers, out: &Path, session: &Session) -> Result<CaptionSummary, Error> {
-    let mut writer = RecordWriter::open(out, &session.store.limits)?;
+pub(super) fn write(
+    job: &Job,
+    writers: Writers,
+    mut writer: RecordWriter,
+    out: &Path,
+    session: &Session,
+) -> Result<CaptionSummary, Error> {
     let mut summary = CaptionSummary { n_combinations: job.n_combinations, ..CaptionSummary::default() };
     let mut texts: Vec<Vec<String>> = Vec::new();
     let mut n_texts = 0;
@@ -44,7 +49,7 @@ pub(super) fn write(job: &Job, writers: Writers, out: &Path, session: &Session) 
         let cells: Vec<Cell> = chunk.par_iter().map(|cell| one(job, &writers, &writer, *cell)).collect();
         let (mut lines, mut templates) = (Vec::new(), Vec::new());
         for (position, mut cell) in chunk.iter().zip(cells) {
-            let sample = &job.dataset.samples[*position];
+            let id = job.dataset.id(*position);
             for record in &mut cell.records {
                 count(&mut summary, record);
                 let template = record.provenance.template.clone();
@@ -67,13 +72,13 @@ pub(super) fn write(job: &Job, writers: Writers, out: &Path, session: &Session) 
             summary.n_refused += cell.refused.len();
             summary.n_unanswered += cell.unanswered.len();
             for text in cell.refused {
-                job.warnings.push(sample.id.0.clone(), format!("refused by the verifier: {text}"));
+                job.warnings.push(id.0.clone(), format!("refused by the verifier: {text}"));
             }
             for cause in cell.unanswered {
                 *waiting.entry(cause).or_default() += 1;
             }
             if let Some(error) = cell.failed {
-                job.warnings.push_error(sample.id.0.clone(), &error);
+                job.warnings.push_error(id.0.clone(), &error);
             }
         }
         writer.append_lines(&lines, templates.iter().map(String::as_str))?;
@@ -81,11 +86,17 @@ pub(super) fn write(job: &Job, writers: Writers, out: &Path, session: &Session) 
     }
     session.progress.finish();
     writer.finish()?;
+    #[cfg(feature = "llm")]
+    for model in writers.models.iter().filter(|m| m.n_unanswered > 0) {
+        let causes = model.unanswered.iter().map(|(cause, n)| format!("{n} {cause}")).collect::<Vec<_>>().join("; ");
+        job.warnings.push(model.model.clone(), format!("{} templates wait: {causes}", model.n_unanswered));
+    }
     for (cause, n) in waiting {
         job.warnings.push(out.display().to_string(), format!("{n} captions wait: {cause}"));
     }
     let several: Vec<f64> = texts.iter().filter(|t| t.len() > 1).map(|t| self_bleu(t)).collect();
-    summary.self_bleu_per_cell = several.iter().sum::<f64>() / several.len().max(1) as f64;
+    // an empty sum is -0.0
+    summary.self_bleu_per_cell = several.iter().sum::<f64>().max(0.0) / several.len().max(1) as f64;
     summary.diversity = Diversity::of(&texts.concat());
     #[cfg(feature = "llm")]
     {
@@ -108,13 +119,13 @@ fn count(summary: &mut CaptionSummary, record: &CaptionRecord) {
 
 /// All captions that the file lacks of one cell.
 fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> Cell {
-    let sample: &Sample = &job.dataset.samples[position];
+    let id = job.dataset.id(position);
     let n = job.config.captions_per_cell.get();
-    if writer.is_complete(&sample.id, n) {
+    if writer.is_complete(id, n) {
         return Cell { resumed: true, complete: true, ..Cell::default() };
     }
     let description = job.description(position);
-    let name = u64::from_le_bytes(blake3::hash(sample.id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
+    let name = u64::from_le_bytes(blake3::hash(id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
     let seed = rand::Rng::random(&mut seeded_rng(&[job.seed, STREAM, name]));
     let mut cell = Cell { complete: true, ..Cell::default() };
     let mut said: Vec<String> = Vec::with_capacity(n);
@@ -123,19 +134,20 @@ fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> 
         match fresh(writers, &description, index, n, seed, &said) {
             Ok(caption) => {
                 said.push(caption.text.clone());
-                if writer.has(&sample.id, index) {
+                if writer.has(id, index) {
                     continue;
                 }
                 let template = caption.provenance.template.as_deref();
-                // A template's text was verified when it was made, and its numbers are the cell's own.
-                let verified = template.is_some() && caption.provenance.replaces.is_none();
+                // A template's text was verified when it was made; with numbers it may have become too long.
+                let numbers = caption.facts.iter().any(|f| matches!(f, Fact::Measurement { .. }));
+                let verified = template.is_some() && caption.provenance.replaces.is_none() && !numbers;
                 if !verified && !faithful(job, &caption, &description) {
                     cell.refused.push(caption.text);
                     cell.complete = false;
                     continue;
                 }
                 known &= template.is_none_or(|t| writer.knows_template(t));
-                let record = CaptionRecord::new(sample.id.clone(), index as u32, caption, Outcome::Faithful);
+                let record = CaptionRecord::new(id.clone(), index as u32, caption, Outcome::Faithful);
                 cell.records.push(record);
             }
             Err(CaptionerError::Unanswered { captioner, cause }) => {

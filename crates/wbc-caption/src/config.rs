@@ -100,15 +100,19 @@ pub struct ModelConfig {
     /// Tones to ask for.
     #[serde(default = "registers")]
     pub registers: Vec<Register>,
+    /// Wordings that are asked for of what one sentence (or one fact) says. The fewer, the more often a text serves
+    /// several combinations of facts, and the less it costs; the more, the more varied captions are.
+    #[serde(default = "wordings")]
+    pub wordings: std::num::NonZeroU32,
     /// Ask for JSON by schema, where the provider has it.
     #[serde(default)]
     pub json: bool,
-    /// Temperature.
-    #[serde(default = "warm")]
-    pub temperature: f64,
-    /// Nucleus sampling.
-    #[serde(default = "most_of_it")]
-    pub top_p: f64,
+    /// Temperature; the provider's own where absent.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling; the provider's own where absent.
+    #[serde(default)]
+    pub top_p: Option<f64>,
     /// Most tokens of an answer.
     #[serde(default = "answer_tokens")]
     pub max_answer_tokens: u32,
@@ -130,7 +134,7 @@ pub struct ModelConfig {
     /// The first pause before that, in seconds; it doubles each time, with jitter.
     #[serde(default = "half")]
     pub first_pause_secs: f64,
-    /// Failures in a row after which the model is no longer asked.
+    /// After so many requests in a row that failed with all their retries, the model is no longer asked.
     #[serde(default = "eight")]
     pub give_up_after: u32,
     /// Price per million tokens of conversations.
@@ -158,12 +162,8 @@ fn registers() -> Vec<Register> {
     vec![Register::Sentence]
 }
 
-fn warm() -> f64 {
-    0.9
-}
-
-fn most_of_it() -> f64 {
-    0.95
+fn wordings() -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::MIN.saturating_add(2)
 }
 
 fn answer_tokens() -> u32 {

@@ -123,6 +123,9 @@ fn self_bleu_of(all: &[Vec<String>]) -> f64 {
                     (*count).min(if by == i { second } else { first })
                 })
                 .sum();
+            if n == 0 && matched == 0 {
+                return 0.0; // not a word in common
+            }
             // A text shorter than n words has no n-gram: nothing matched of one.
             let matched = if matched == 0 { 0.1 } else { matched as f64 };
             log_sum += (matched / total.max(1) as f64).ln() / MAX_N as f64;

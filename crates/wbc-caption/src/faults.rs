@@ -1,5 +1,6 @@
 //! Names for everything that can be wrong with a caption.
 
+use crate::prompt::quoted;
 use crate::verify::{Problem, Verification};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -87,7 +88,7 @@ impl fmt::Display for Fault {
 
 fn spoken(fact: &Fact) -> String {
     match fact {
-        Fact::Type { value } => format!("type {}", value.spoken()),
+        Fact::Type { value } => format!("type {}", quoted(&value.spoken())),
         Fact::Attribute { name, value } => format!("{} {value}", name.replace('_', " ")),
         Fact::Measurement { name, value, .. } => format!("{} {value}", name.replace(['_', '.'], " ")),
     }

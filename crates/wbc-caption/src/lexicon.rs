@@ -1,6 +1,6 @@
 use crate::vocabulary::{
-    ABOUT, ABSENCES, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, HEDGES, INVENTIONS, LINKS, MEANINGS, NEGATIONS,
-    NOUNS, Noun, PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, WITHIN,
+    ABOUT, ABSENCES, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, GRANULOCYTES, HEDGES, INVENTIONS, LINKS,
+    MEANINGS, NEGATIONS, NOUNS, Noun, PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, WITHIN,
 };
 use crate::wording::QUANTITIES;
 use std::collections::HashMap;
@@ -24,6 +24,10 @@ pub(crate) enum Term {
     /// A whole phrase of the schema that the grammar of nouns and modifiers cannot take apart.
     Whole(Value),
     Modifier(String),
+    /// `granulocyte`, which says something only beside its kind.
+    Granulocyte,
+    /// `basophilic`, which is a type only of a granulocyte.
+    Kind(CellType),
     Negation,
     Absent,
     Present,
@@ -105,6 +109,12 @@ impl Lexicon {
                 for (i, _) in RESPECTS.iter().enumerate().filter(|(_, r)| r.1.contains(attribute)) {
                     new.meanings.extend(nouns.iter().map(|n| ((*n, limited(modifier, i)), place)));
                 }
+                if RESPECTS[0].1.contains(attribute) && !modifier.is_empty() {
+                    // `a blue-coloured cytoplasm`
+                    for coloured in ["colored", "coloured"] {
+                        new.add(&format!("{modifier} {coloured}"), Term::Modifier((*modifier).to_owned()));
+                    }
+                }
                 if !modifier.is_empty() {
                     new.add(modifier, Term::Modifier((*modifier).to_owned()));
                 }
@@ -115,6 +125,10 @@ impl Lexicon {
         }
         for cell_type in types.iter() {
             new.add_type(cell_type, types);
+        }
+        new.add_all(&["granulocyte", "granulocytes"], &Term::Granulocyte);
+        for (kind, name) in GRANULOCYTES {
+            new.add(kind, Term::Kind(CellType::new(name)));
         }
         new
     }
@@ -188,7 +202,29 @@ impl Lexicon {
             terms.push(term);
             at += length;
         }
+        for sentence in terms.split_mut(|t| *t == Term::Stop) {
+            settle_granulocytes(sentence);
+        }
         terms
+    }
+}
+
+/// `A granulocyte is basophilic` names a type; `granulocyte` and `basophilic` alone do not.
+fn settle_granulocytes(sentence: &mut [Term]) {
+    let kind = |t: &Term| match t {
+        Term::Kind(_) => true,
+        Term::Type(value) => GRANULOCYTES.iter().any(|(_, name)| *name == value.as_str()),
+        _ => false,
+    };
+    let both = sentence.contains(&Term::Granulocyte) && sentence.iter().any(kind);
+    for term in sentence {
+        *term = match (&*term, both) {
+            (Term::Granulocyte, true) => Term::Noun(Noun::Cell),
+            (Term::Kind(value), true) => Term::Type(value.clone()),
+            (Term::Granulocyte, false) => Term::Unknown("granulocyte".into()),
+            (Term::Kind(value), false) => Term::Unknown(format!("{value}ic")),
+            _ => continue,
+        };
     }
 }
 

@@ -73,8 +73,10 @@ pub use diversity::{Diversity, self_bleu};
 pub use error::CaptionError;
 pub use faults::{Fault, FaultKind};
 pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
-pub use prompt::{Exemplar, Message, Prompt, PromptTask, Role};
+pub use prompt::{Exemplar, Message, Prompt, PromptTask, Role, quoted};
 pub use prompts::prompt_sets;
-pub use records::{CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, read_records, verify_file};
+pub use records::{
+    CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, claimed_types, read_records, verify_file,
+};
 pub use template::{Attempt, DescriptionKey, Entry, Sampling, Template, TemplateCaptioner, Writing, WritingOutcome};
 pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, TokenCounter, Verification, Verifier, VerifyContext, verify};

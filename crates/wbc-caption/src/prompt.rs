@@ -237,7 +237,7 @@ fn spoken(schema: &AttributeSchema, fact: &Fact) -> String {
 }
 
 /// Text from data, made harmless: letters, digits and a few marks only, one line, at most sixty characters.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | ':' | ',' | '%' | '\'');
     let clean: String = text.chars().map(|c| if plain(c) { c } else { ' ' }).collect();
     let words = clean.split_whitespace().collect::<Vec<_>>().join(" ");

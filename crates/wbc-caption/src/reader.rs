@@ -1,7 +1,7 @@
 use crate::lexicon::{Lexicon, Term, Value, limited};
 use crate::rounding::{about_tolerance, tolerance};
 use crate::verify::Problem;
-use crate::vocabulary::{Noun, TRAILING};
+use crate::vocabulary::{NOUN_LIKE, Noun, TRAILING};
 use crate::wording::QUANTITIES;
 use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, Unit};
 
@@ -36,6 +36,8 @@ struct Mention {
     /// Modifiers, and whether each is denied by itself.
     modifiers: Vec<(String, bool)>,
     measured: bool,
+    /// What is said to be inside it: `granules in the cytoplasm`.
+    inside: Option<usize>,
 }
 
 impl Reader {
@@ -54,6 +56,12 @@ impl Reader {
             }
         }
         reader
+    }
+
+    /// Whether a name is a known type, or has a word that means nothing else in a caption.
+    pub(crate) fn has_own_word(&self, name: &str) -> bool {
+        let own = |t: &Term| matches!(t, Term::Type(_) | Term::Unknown(_) | Term::Invention(_) | Term::Hedge(_));
+        self.lexicon.terms(name).iter().any(own)
     }
 
     /// Reads one text.
@@ -191,6 +199,8 @@ struct Walk {
     sentence: usize,
     clause: usize,
     link: Link,
+    /// What the link speaks of, where that is not the last mention.
+    subject: Option<usize>,
     negated: bool,
     /// The mention before `is`, until something else than a determiner or an adjective follows.
     copula: Option<usize>,
@@ -203,7 +213,9 @@ struct Walk {
 impl Walk {
     fn step(&mut self, terms: &[Term], at: usize) {
         let before = at.checked_sub(1).map(|i| &terms[i]);
-        if !is_head(&terms[at]) && !matches!(terms[at], Term::Determiner | Term::Modifier(_)) {
+        // `a small, irregular cell`
+        let between = terms[at] == Term::Comma && !self.waiting.is_empty();
+        if !is_head(&terms[at]) && !between && !matches!(terms[at], Term::Determiner | Term::Modifier(_)) {
             (self.copula, self.place, self.owner) = (None, None, None);
         }
         self.carried |= matches!(terms[at], Term::Dimension(_) | Term::Respect(_) | Term::Link | Term::Present);
@@ -215,36 +227,45 @@ impl Walk {
             Term::Modifier(word) => self.modifier(word, terms, at),
             Term::Negation => self.negated = true,
             Term::Absent => match self.last() {
-                Some(last) => self.mentions[last].denied = true,
+                Some(last) => self.deny(last),
                 None => self.problems.push(Problem::Unread { word: "absent".into() }),
             },
             Term::Present => {
-                if let (true, Some(last)) = (std::mem::take(&mut self.negated), self.last()) {
-                    self.mentions[last].denied = true;
+                if let (true, Some(last)) = (self.negated, self.last()) {
+                    self.negated = false;
+                    self.deny(last);
                 }
             }
-            Term::Respect(i) => self.limit(*i, 1),
+            Term::Respect(i) => self.limit(*i),
             Term::Link => {
                 self.link = if self.last().is_some() { Link::Long } else { Link::None };
                 self.copula = self.last();
+                // `granules in the cytoplasm are pink`
+                let beside = before.is_some_and(is_head);
+                self.subject = self.last().filter(|_| beside).and_then(|i| self.mentions[i].inside);
             }
             Term::ShortLink => self.link = if self.last().is_some() { Link::Short } else { Link::None },
             Term::Colon => {
-                self.negated = false;
+                self.dangling();
                 let names = self.last().is_some() && before.is_some_and(is_head);
                 self.link = if names { Link::Long } else { Link::None };
             }
             Term::Determiner => self.link = Link::None,
             Term::Break | Term::Within => {
                 let within = terms[at] == Term::Within;
+                if within && places_whole_cell(terms, at) {
+                    self.problems.push(Problem::Unbound { word: "cell".into(), noun: "its part".into() });
+                }
                 self.place = self.last().filter(|_| within);
                 self.owner = self.last().filter(|_| !within);
-                // `does not contain` denies what follows.
-                self.negated &= matches!(before, Some(Term::Negation));
+                // `does not contain` denies what follows; `not stained in any colour` denies nothing that is named.
+                if !matches!(before, Some(Term::Negation)) {
+                    self.dangling();
+                }
                 self.link = Link::None;
             }
             Term::Or => self.negated |= self.last().is_some_and(|l| self.mentions[l].denied),
-            Term::And => self.negated = false,
+            Term::And => self.dangling(),
             Term::Comma => {
                 self.dangling();
                 self.clause = self.mentions.len();
@@ -265,17 +286,31 @@ impl Walk {
             Term::Invention(word) => self.problems.push(Problem::Invented { word: word.clone() }),
             Term::Unknown(word) => self.problems.push(Problem::Unread { word: word.clone() }),
             Term::Dimension(respect) => {
+                let linked = matches!(at.checked_sub(2).map(|i| &terms[i]), Some(Term::Link));
+                if linked && matches!(before, Some(Term::Determiner)) && respect.is_some() {
+                    // `the neutrophil is a shape`
+                    self.problems.push(Problem::Unbound { word: "is".into(), noun: "dimension".into() });
+                }
                 if let Some(i) = respect {
-                    self.limit(*i, modifiers_before(terms, at));
+                    self.limit(*i);
                 }
             }
-            Term::About | Term::Filler | Term::Unit(_) => {}
+            // The lexicon settles the last two.
+            Term::About | Term::Filler | Term::Unit(_) | Term::Granulocyte | Term::Kind(_) => {}
         }
     }
 
     /// The last mention of the sentence.
     fn last(&self) -> Option<usize> {
         (self.mentions.len() > self.sentence).then(|| self.mentions.len() - 1)
+    }
+
+    /// Denies a mention; what is denied twice (`no vacuoles are not visible`) is not understood.
+    fn deny(&mut self, mention: usize) {
+        let mention = &mut self.mentions[mention];
+        if std::mem::replace(&mut mention.denied, true) {
+            self.problems.push(Problem::Denied { what: name(&mention.head) });
+        }
     }
 
     /// A negation that denies nothing is not understood.
@@ -285,24 +320,21 @@ impl Walk {
         }
     }
 
-    /// `pink in colour` is a colour; `dense in colour` is nonsense. Limits the last `n` modifiers.
-    fn limit(&mut self, respect: usize, n: usize) {
+    /// `pink in colour` is a colour; `dense in colour` is nonsense. Limits the last modifier.
+    fn limit(&mut self, respect: usize) {
         let last = self.last();
-        let words: Vec<&mut String> = if !self.waiting.is_empty() {
-            self.waiting.iter_mut().rev().take(n).collect()
-        } else if !self.orphans.is_empty() {
-            self.orphans.iter_mut().rev().take(n).collect()
-        } else {
-            let bound = last.map(|i| self.mentions[i].modifiers.iter_mut().rev().take(n).map(|m| &mut m.0));
-            bound.into_iter().flatten().collect()
+        let bound = match (self.waiting.last_mut(), self.orphans.last_mut()) {
+            (Some(word), _) | (None, Some(word)) => Some(word),
+            (None, None) => last.and_then(|i| self.mentions[i].modifiers.last_mut()).map(|m| &mut m.0),
         };
-        for word in words {
+        if let Some(word) = bound {
             *word = limited(word, respect);
         }
     }
 
     fn mention(&mut self, head: Head) {
         let (place, owner) = (self.place.take(), self.owner.take());
+        self.subject = None;
         if let Some(last) = place.filter(|i| self.misplaced(*i, &head)).or(owner.filter(|i| self.misowned(*i, &head))) {
             self.problems.push(Problem::Unbound { word: name(&self.mentions[last].head), noun: name(&head) });
         }
@@ -317,7 +349,8 @@ impl Walk {
             // `a frosted appearance is seen in the cytoplasm`, `two lobes in the nucleus`
             modifiers.extend(self.orphans.drain(..).map(|m| (m, false)));
         }
-        self.mentions.push(Mention { head, denied: std::mem::take(&mut self.negated), modifiers, measured: false });
+        let denied = std::mem::take(&mut self.negated);
+        self.mentions.push(Mention { head, denied, modifiers, measured: false, inside: place });
         self.link = Link::None;
     }
 
@@ -331,14 +364,13 @@ impl Walk {
             Head::Noun(Noun::Cytoplasm) => {
                 of_cell(head(last)) || matches!(head(last), Head::Noun(Noun::Chromatin | Noun::Cytoplasm))
             }
-            Head::Noun(Noun::Chromatin) => true,
+            Head::Noun(Noun::Chromatin | Noun::Granule | Noun::Vacuole) => true,
             Head::Noun(Noun::Nucleus) => {
                 let nucleus = |i| matches!(head(i), Head::Noun(Noun::Nucleus));
                 of_cell(head(last)) || (self.sentence..=last).any(nucleus)
             }
-            Head::Noun(Noun::Cell) => matches!(head(last), Head::Type(_)),
             // `a nucleus filling half of the cell in this monocyte` speaks of the nucleus.
-            Head::Type(_) => match head(last) {
+            Head::Type(_) | Head::Noun(Noun::Cell) => match head(last) {
                 Head::Type(_) => true,
                 Head::Noun(Noun::Cell) => last == self.sentence,
                 _ => false,
@@ -368,10 +400,19 @@ impl Walk {
         if forward {
             return self.waiting.push(word.to_owned());
         }
+        let named = at.checked_sub(1).is_some_and(|i| terms[i] == Term::Determiner);
+        let rest = terms[at + 1..].iter().find(|t| !matches!(t, Term::Modifier(_) | Term::Comma | Term::And));
+        let dimension = matches!(rest, Some(Term::Dimension(_) | Term::Respect(_)));
+        if named && !dimension && !NOUN_LIKE.iter().any(|end| word.ends_with(end)) {
+            // `the monocyte is a round`
+            return self.problems.push(Problem::Unbound { word: word.to_owned(), noun: String::new() });
+        }
         // `a monocyte, irregular in shape`: behind a comma too, where no other noun follows.
         let apposed = matches!(at.checked_sub(1).map(|i| &terms[i]), Some(Term::Comma | Term::And));
         let about = matches!(terms.get(at + 1), Some(Term::Dimension(_)));
-        let target = self.last().filter(|last| self.link != Link::None || *last >= self.clause || apposed || about);
+        let subject = self.subject.filter(|_| self.link != Link::None);
+        let target =
+            subject.or(self.last()).filter(|last| self.link != Link::None || *last >= self.clause || apposed || about);
         match target {
             Some(last) => {
                 self.mentions[last].modifiers.push((word.to_owned(), std::mem::take(&mut self.negated)));
@@ -406,14 +447,19 @@ impl Walk {
     }
 }
 
-fn is_head(term: &Term) -> bool {
-    matches!(term, Term::Noun(_) | Term::Type(_) | Term::Whole(_) | Term::Quantity(_))
+/// `a cell with granules is visible in its cytoplasm`: what is visible is the cell, not the granules.
+fn places_whole_cell(terms: &[Term], within: usize) -> bool {
+    let [.., noun, Term::Link, Term::Present] = &terms[..within] else { return false };
+    let joint = |t: &Term| matches!(t, Term::And | Term::Or | Term::Comma | Term::Colon | Term::Stop);
+    let clause = &terms[terms[..within].iter().rposition(joint).map_or(0, |i| i + 1)..within];
+    let whole = matches!(clause.iter().find(|t| is_head(t)), Some(Term::Type(_) | Term::Noun(Noun::Cell)));
+    let part = terms[within..].iter().find(|t| is_head(t));
+    let inner = matches!(part, Some(Term::Noun(Noun::Cytoplasm | Noun::Nucleus | Noun::Chromatin)));
+    is_head(noun) && whole && clause.contains(&Term::Break) && inner
 }
 
-/// Number of modifiers right before a position: `large, round shape`.
-fn modifiers_before(terms: &[Term], at: usize) -> usize {
-    let before = terms[..at].iter().rev().take_while(|t| matches!(t, Term::Modifier(_) | Term::Comma | Term::And));
-    before.filter(|t| matches!(t, Term::Modifier(_))).count()
+fn is_head(term: &Term) -> bool {
+    matches!(term, Term::Noun(_) | Term::Type(_) | Term::Whole(_) | Term::Quantity(_))
 }
 
 enum Ahead {

@@ -2,11 +2,11 @@ use crate::error::CaptionError;
 use crate::template::Writing;
 use crate::verify::{Outcome, Verification, Verifier};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use wbc_core::{Caption, Fact, Limits, Provenance, SampleId};
+use wbc_core::{Caption, CellType, Fact, Limits, Provenance, SampleId};
 
 /// One line of a caption file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,16 @@ impl RecordWriter {
         let mut file =
             OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io("open"))?;
         let whole = whole_bytes(&mut file).map_err(io("read"))?;
+        let torn = torn_line(&mut file, whole).map_err(io("read"))?;
+        // What a crash can leave behind is the start of a record; anything else is somebody's own and stays as it is.
+        let first = if whole > 0 { read_records(path, limits)?.next() } else { None };
+        if let Some(Err(error)) = first {
+            return Err(error);
+        }
+        if !RECORD_START.starts_with(&torn) && !torn.starts_with(RECORD_START) {
+            let cause = "the last line has no end and is no caption record".to_owned();
+            return Err(CaptionError::Line { cause, path: path.to_owned(), line: 0 });
+        }
         file.set_len(whole).map_err(io("write"))?;
         let (mut written, mut templates) = (HashMap::new(), HashSet::new());
         for record in read_records(path, limits)? {
@@ -162,6 +172,17 @@ impl RecordWriter {
     pub fn finish(self) -> Result<(), CaptionError> {
         self.file.sync_data().map_err(|source| CaptionError::Io { action: "write", path: self.path, source })
     }
+}
+
+/// How every record begins.
+const RECORD_START: &[u8] = b"{\"version\":";
+
+/// The start of what stands behind the last line break.
+fn torn_line(file: &mut File, whole: u64) -> std::io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(whole))?;
+    let mut torn = Vec::new();
+    file.take(RECORD_START.len() as u64).read_to_end(&mut torn)?;
+    Ok(torn)
 }
 
 /// Length of the file up to its last line break.
@@ -279,7 +300,18 @@ impl LineReport {
     }
 }
 
-/// Verifies every record of a file against its own facts, and against the cell where `known` has it.
+/// What a line needs to be judged: anybody's JSON with a `text`, and what it is about.
+#[derive(Deserialize)]
+struct JudgedLine {
+    text: String,
+    #[serde(default)]
+    id: Option<SampleId>,
+    #[serde(default)]
+    facts: Option<Vec<Fact>>,
+}
+
+/// Verifies every line of a file, other programs' captions too: a JSON object with a `text`, and `facts` that it claims,
+/// the `id` of a cell that `known` has, or both.
 ///
 /// # Errors
 /// [`CaptionError::Io`] where the file cannot be read; a bad line is a report, not an error.
@@ -291,19 +323,54 @@ pub fn verify_file(
 ) -> Result<Vec<LineReport>, CaptionError> {
     let mut records = read_records(path, limits)?;
     let mut reports = Vec::new();
-    while let Some(record) = records.next() {
-        let line = records.line;
-        reports.push(match record {
-            Ok(record) => {
-                let annotation = known(&record.id);
-                let verification = verifier.verify(&record.text, Some(&record.facts), annotation.as_ref(), None);
-                LineReport { line, id: Some(record.id), verification: Some(verification), error: None }
-            }
+    loop {
+        let bytes = match records.next_line() {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(reports),
             Err(e @ CaptionError::Line { .. }) => {
-                LineReport { line, id: None, verification: None, error: Some(e.to_string()) }
+                reports.push(LineReport {
+                    line: records.line,
+                    id: None,
+                    verification: None,
+                    error: Some(e.to_string()),
+                });
+                return Ok(reports);
             }
             Err(e) => return Err(e),
+        };
+        let line = records.line;
+        let refuse = |id, cause: String| LineReport {
+            line,
+            id,
+            verification: None,
+            error: Some(records.refuse(cause).to_string()),
+        };
+        reports.push(match serde_json::from_slice::<JudgedLine>(&bytes) {
+            Err(e) => refuse(None, format!("not a caption: {e}")),
+            Ok(JudgedLine { text, id, facts }) => match (&facts, id.as_ref().and_then(known)) {
+                (None, None) => refuse(id, "neither facts nor a known cell to compare with".into()),
+                (facts, annotation) => {
+                    let verification = verifier.verify(&text, facts.as_deref(), annotation.as_ref(), None);
+                    LineReport { line, id, verification: Some(verification), error: None }
+                }
+            },
         });
     }
-    Ok(reports)
+}
+
+/// The types that a file's captions claim, for a verifier that has to know their names.
+///
+/// # Errors
+/// [`CaptionError::Io`] where the file cannot be read; lines that are no captions are skipped.
+pub fn claimed_types(path: &Path, limits: &Limits) -> Result<BTreeSet<CellType>, CaptionError> {
+    let mut records = read_records(path, limits)?;
+    let mut types = BTreeSet::new();
+    while let Ok(Some(bytes)) = records.next_line() {
+        let facts = serde_json::from_slice::<JudgedLine>(&bytes).ok().and_then(|line| line.facts);
+        types.extend(facts.into_iter().flatten().filter_map(|f| match f {
+            Fact::Type { value } => Some(value),
+            _ => None,
+        }));
+    }
+    Ok(types)
 }

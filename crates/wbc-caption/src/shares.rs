@@ -1,6 +1,6 @@
 //! A random caption cut into shares that a single sentence states, so that each can be reworded and checked by itself.
 
-use crate::compose::{Pick, capital, items, join, of_part, one, subject};
+use crate::compose::{Pick, before_noun, capital, items, join, of_part, one, subject};
 use crate::grammar::{Grammar, Register, Said, caption_seed, spoken};
 use crate::report::{predicate, there};
 use crate::rounding::Stated;
@@ -194,7 +194,8 @@ fn sentence(group: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
         return quantity.clause.replace("{}", &stated.text);
     }
     if group.iter().any(|p| matches!(p, Pick::Type { .. })) {
-        return format!("this is {}", with_article(&subject(group, rng)));
+        let frames = ["this is {a}", "this is {a}", "the image shows {a}", "one sees {a}", "shown here is {a}"];
+        return one::<&str>(&frames, rng).replace("{a}", &with_article(&subject(group, rng)));
     }
     let said: Vec<&Said> = Part::ALL.iter().flat_map(|part| of_part(group, *part)).collect();
     let noun = |part| match part {
@@ -213,12 +214,38 @@ fn sentence(group: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
         let clauses = [nucleus, chromatin].map(|s| predicate(noun(s.part).0, noun(s.part).1, &[s], rng));
         return clauses.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     }
-    let ratio = said.len() == 1 && said[0].fact.name() == "nuclear_cytoplasmic_ratio" && rng.random_bool(0.6);
-    if ratio {
-        return format!("the cell has {}", with_article(one::<String>(&said[0].phrases, rng)));
+    if rng.random_bool(0.5) {
+        return noticed(&said, rng);
     }
     let (noun, verb) = noun(said[0].part);
     predicate(noun, verb, &said, rng).unwrap_or_default()
+}
+
+/// The same as a noun phrase: `one sees scant, light blue cytoplasm`.
+fn noticed(said: &[&Said], rng: &mut ChaCha8Rng) -> String {
+    let phrase = match said {
+        [only] => one::<String>(&only.phrases, rng).clone(),
+        several => {
+            let noun = match several[0].part {
+                Part::Nucleus => "nucleus",
+                Part::Chromatin => "chromatin",
+                Part::Cytoplasm => "cytoplasm",
+                Part::Granules => "granules",
+                Part::Cell | Part::Other => "cell",
+            };
+            before_noun(several, noun, if rng.random_bool(0.5) { ", " } else { " " }, rng)
+        }
+    };
+    let frames = ["the cell shows {a}", "the cell has {a}", "one sees {a}", "note {a}", "there is {a}"];
+    let fits = match said[0].part {
+        // a cell has no cell
+        Part::Cell | Part::Other => &frames[2..],
+        // `there is` wants a singular
+        Part::Granules => &frames[..4],
+        _ if phrase.starts_with("no ") => &frames[..4],
+        _ => &frames,
+    };
+    one::<&str>(fits, rng).replace("{a}", &with_article(&phrase))
 }
 
 fn whole(group: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
@@ -232,4 +259,37 @@ fn whole(group: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
     let items = items(&rest, rng);
     let body = if items.is_empty() { subject } else { format!("{subject} with {}", join(&items)) };
     format!("{}.{}", capital(&body), numbers.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::{Outcome, Verifier};
+    use wbc_core::{Annotation, AttributeSchema, CellType, CellTypes};
+
+    #[test]
+    fn every_wording_of_a_share_states_its_facts() {
+        let schema = AttributeSchema::wbcatt();
+        let (grammar, verifier) = (Grammar::wbcatt(), Verifier::new(&schema, &CellTypes::builtin()));
+        let types = ["basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil", "plasma_cell"];
+        let mut rng = seeded_rng(&[3]);
+        let mut texts = std::collections::BTreeSet::new();
+        for seed in 0..600 {
+            let mut cell = Annotation::unknown(&schema);
+            cell.cell_type = Some(CellType::new(one::<&str>(&types, &mut rng)));
+            for (value, attribute) in cell.values.iter_mut().zip(&schema.attributes) {
+                *value = Some(rng.random_range(0..attribute.values.len()) as u8);
+            }
+            let description = CellDescription { annotation: &cell, measured: None };
+            for cut in [Cut::Whole, Cut::Sentence, Cut::Fact] {
+                let options = ShareOptions { cut, numbers: Numbers::None, max_facts: 9, variants: 20 };
+                for (share, _) in grammar.shares(&description, options, seed) {
+                    let verdict = verifier.verify(&share.text, Some(&share.facts), Some(&cell), None);
+                    assert_eq!(verdict.outcome, Outcome::Faithful, "{}: {verdict:?}", share.text);
+                    texts.insert(share.text);
+                }
+            }
+        }
+        assert!(texts.len() > 1200, "only {} wordings", texts.len());
+    }
 }

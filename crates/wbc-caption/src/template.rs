@@ -41,10 +41,12 @@ impl WritingOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
-    /// Temperature.
-    pub temperature: f64,
-    /// Nucleus sampling.
-    pub top_p: f64,
+    /// Temperature; the provider's own where `None`.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling; the provider's own where `None`.
+    #[serde(default)]
+    pub top_p: Option<f64>,
     /// Most tokens of an answer.
     pub max_tokens: u32,
     /// Seed, where the provider takes one.
@@ -71,6 +73,9 @@ pub struct Attempt {
     pub seconds: f64,
     /// The answer was paid for in an earlier run.
     pub cached: bool,
+    /// The model that answered, by the provider's own name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answered_by: String,
 }
 
 /// How a template came about: model, prompt, and every answer on the way.
@@ -88,6 +93,9 @@ pub struct Writing {
     /// Sentences that the grammar wrote in place of refused ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<String>,
+    /// What was wrong with the whole that was put together from right sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 /// A verified text for one set of facts, with a hole `{measurement}` for a number of the cell's own.
@@ -233,6 +241,10 @@ impl Captioner for TemplateCaptioner {
 
     /// Different indices use different templates as long as there are any.
     fn caption(&self, cell: &CellDescription<'_>, index: usize, seed: u64) -> Result<Caption, CaptionerError> {
+        let known = cell.annotation;
+        if known.cell_type.is_none() && known.values.iter().all(Option::is_none) {
+            return Err(CaptionerError::NothingKnown);
+        }
         let unanswered = |why: &str| CaptionerError::Unanswered { captioner: self.id.clone(), cause: why.to_owned() };
         let pool = self.pools.get(&DescriptionKey::new(cell, self.per_cell)).filter(|p| !p.is_empty());
         let pool = pool.ok_or_else(|| unanswered("never asked about this combination"))?;

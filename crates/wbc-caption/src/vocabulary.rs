@@ -52,7 +52,17 @@ pub(crate) const NOUNS: &[(Noun, &[&str])] = &[
     (CytoplasmTexture, &["cytoplasm texture", "cytoplasmic texture", "texture of the cytoplasm"]),
     (
         CytoplasmColour,
-        &["cytoplasm colour", "cytoplasm color", "cytoplasmic colour", "cytoplasmic color", "colour of the cytoplasm"],
+        &[
+            "cytoplasm colour",
+            "cytoplasm color",
+            "cytoplasmic colour",
+            "cytoplasmic color",
+            "colour of the cytoplasm",
+            "color of the cytoplasm",
+            "staining of the cytoplasm",
+            "staining in the cytoplasm",
+            "staining cytoplasm",
+        ],
     ),
     (Granule, &["granules", "grains", "cytoplasmic granules", "cytoplasmic grains"]),
     (GranuleType, &["granule type", "granule size"]),
@@ -66,8 +76,13 @@ pub(crate) const NOUNS: &[(Noun, &[&str])] = &[
 /// What a modifier says of a noun: attribute, value, nouns, modifiers. An empty modifier is the bare noun.
 pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
     ("cell_size", "big", &[Cell, CellSize], &["large", "big", "large in size", "of large size", "of big size"]),
-    ("cell_size", "small", &[Cell, CellSize], &["small", "small in size", "of small size"]),
-    ("cell_shape", "round", &[Cell, CellShape], &["round", "rounded", "round in shape", "of round shape"]),
+    ("cell_size", "small", &[Cell, CellSize], &["small", "tiny", "small in size", "of small size"]),
+    (
+        "cell_shape",
+        "round",
+        &[Cell, CellShape],
+        &["round", "rounded", "round shaped", "round in shape", "of round shape", "spherical"],
+    ),
     (
         "cell_shape",
         "irregular",
@@ -75,6 +90,7 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         &[
             "irregular",
             "irregularly shaped",
+            "irregular shaped",
             "irregular in shape",
             "irregular in outline",
             "of irregular shape",
@@ -108,7 +124,15 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         "nucleus_shape",
         "unsegmented-indented",
         &[Nucleus],
-        &["indented", "indentation", "kidney shaped", "shaped like a kidney", "reniform", "unsegmented indented"],
+        &[
+            "indented",
+            "indentated",
+            "indentation",
+            "kidney shaped",
+            "shaped like a kidney",
+            "reniform",
+            "unsegmented indented",
+        ],
     ),
     (
         "nucleus_shape",
@@ -128,17 +152,22 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         "nucleus_shape",
         "unsegmented-round",
         &[Nucleus],
-        &["round", "unsegmented round", "rounded", "round in shape", "of round shape"],
+        &["round", "unsegmented round", "rounded", "round shaped", "round in shape", "of round shape"],
     ),
     (
         "nucleus_shape",
         "irregular",
         &[Nucleus],
-        &["irregular", "irregularly shaped", "irregular in shape", "of irregular shape"],
+        &["irregular", "irregularly shaped", "irregular shaped", "irregular in shape", "of irregular shape"],
     ),
     ("nuclear_cytoplasmic_ratio", "high", &[Ratio], &["high", "increased"]),
     ("nuclear_cytoplasmic_ratio", "low", &[Ratio], &["low", "decreased"]),
-    ("nuclear_cytoplasmic_ratio", "high", &[Cytoplasm], &["scant", "scanty", "sparse", "little"]),
+    (
+        "nuclear_cytoplasmic_ratio",
+        "high",
+        &[Cytoplasm],
+        &["scant", "scanty", "sparse", "little", "minimal", "small amount of"],
+    ),
     (
         "nuclear_cytoplasmic_ratio",
         "low",
@@ -164,6 +193,7 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         &[Chromatin],
         &[
             "dense",
+            "densely",
             "densely packed",
             "condensed",
             "densely condensed",
@@ -181,14 +211,14 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         "chromatin_density",
         "loosely",
         &[Chromatin],
-        &["loose", "loosely packed", "loosely arranged", "loosely compacted", "loose in structure", "open"],
+        &["loose", "loosely", "loosely packed", "loosely arranged", "loosely compacted", "loose in structure", "open"],
     ),
     ("cytoplasm_vacuole", "yes", &[Cytoplasm], &["vacuolated"]),
     ("cytoplasm_vacuole", "yes", &[Cell], &["vacuolated"]),
     ("cytoplasm_vacuole", "yes", &[Vacuole], &[""]),
     ("cytoplasm_vacuole", "no", &[Cytoplasm], &["vacuole free", "unvacuolated", "non vacuolated"]),
     ("cytoplasm_texture", "clear", &[Cytoplasm, CytoplasmTexture], &["clear", "of clear texture"]),
-    ("cytoplasm_texture", "frosted", &[Cytoplasm, CytoplasmTexture], &["frosted", "of frosted texture"]),
+    ("cytoplasm_texture", "frosted", &[Cytoplasm, CytoplasmTexture], &["frosted", "frosty", "of frosted texture"]),
     ("cytoplasm_colour", "light blue", &[Cytoplasm, CytoplasmColour], &["light blue", "pale blue"]),
     ("cytoplasm_colour", "blue", &[Cytoplasm, CytoplasmColour], &["blue"]),
     ("cytoplasm_colour", "purple blue", &[Cytoplasm, CytoplasmColour], &["purple blue", "purplish blue"]),
@@ -208,7 +238,7 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
         "granule_type",
         "coarse",
         &[Granule, GranuleType],
-        &["coarse", "coarsely sized", "coarse in size", "of coarse type", "of coarse size"],
+        &["coarse", "large", "big", "coarsely sized", "coarse in size", "of coarse type", "of coarse size"],
     ),
     ("granule_type", "nil", &[Granule], &["of no type"]),
     ("granule_colour", "nil", &[Granule], &["of no colour"]),
@@ -264,6 +294,14 @@ pub(crate) const PRESENT: &[&str] = &[
     "can be observed",
     "can be found",
     "can be noted",
+    "illustrated",
+    "visualized",
+    "visualised",
+    "represented",
+    "observable",
+    "detected",
+    "identifiable",
+    "distinguishable",
 ];
 /// Verbs behind which an enumeration may speak of the same noun.
 pub(crate) const LINKS: &[&str] = &[
@@ -279,12 +317,15 @@ pub(crate) const LINKS: &[&str] = &[
     "appearing",
     "appears to be",
     "appear to be",
+    "being",
     "is characterized by being",
 ];
 /// What joins a noun to what follows, up to the next comma only.
-pub(crate) const SHORT_LINKS: &[&str] = &["of", "stained", "staining"];
+pub(crate) const SHORT_LINKS: &[&str] = &["of", "stained", "staining", "colored", "coloured"];
 /// First words of modifiers that stand behind their noun and end with themselves.
 pub(crate) const TRAILING: &[&str] = &["shaped", "with", "of", "in", "two", "several", "multiple"];
+/// Ends of modifiers that can stand alone behind an article: `a light blue`.
+pub(crate) const NOUN_LIKE: &[&str] = &["blue", "pink", "red", "purple", "indentation", "irregularity in shape"];
 pub(crate) const DETERMINERS: &[&str] = &["a", "an", "the", "this", "its"];
 pub(crate) const BREAKS: &[&str] = &[
     "with",
@@ -306,10 +347,20 @@ pub(crate) const BREAKS: &[&str] = &[
     "from",
     "characterized by",
     "characterised by",
+    "composed of",
+    "consists of",
+    "depicts",
+    "reveals",
+    "portrays",
+    "presents",
 ];
+/// What a granulocyte can be, and the type that it is then.
+pub(crate) const GRANULOCYTES: &[(&str, &str)] =
+    &[("basophilic", "basophil"), ("eosinophilic", "eosinophil"), ("neutrophilic", "neutrophil")];
 /// What a thing may be inside of.
 pub(crate) const WITHIN: &[&str] = &["in", "within", "inside", "throughout"];
-pub(crate) const DIMENSIONS: &[&str] = &["type", "texture", "density", "appearance", "stain", "staining", "tint"];
+pub(crate) const DIMENSIONS: &[&str] =
+    &["type", "texture", "density", "appearance", "distribution", "stain", "staining", "tint"];
 pub(crate) const ABOUT: &[&str] = &["about", "approximately", "roughly", "around", "circa", "nearly"];
 /// Words without a claim about the cell.
 pub(crate) const FILLERS: &[&str] = &[
@@ -366,6 +417,17 @@ pub(crate) const FILLERS: &[&str] = &[
     "one observes",
     "one finds",
     "one can see",
+    "one can observe",
+    "one can clearly see",
+    "one detects",
+    "one identifies",
+    "see here",
+    "see",
+    "described as",
+    "sample",
+    "clear image",
+    "clearly",
+    "displayed",
     "sees",
     "what",
     "how",
@@ -378,8 +440,11 @@ pub(crate) const FILLERS: &[&str] = &[
     "that",
 ];
 /// Nouns for the same, in the same order: `a round shape`.
-pub(crate) const RESPECT_NOUNS: [&[&str]; 3] =
-    [&["colour", "color", "colours", "colors"], &["shape", "shapes"], &["size", "sizes"]];
+pub(crate) const RESPECT_NOUNS: [&[&str]; 3] = [
+    &["colour", "color", "colours", "colors", "coloring", "colouring", "coloration", "colouration"],
+    &["shape", "shapes", "form"],
+    &["size", "sizes"],
+];
 /// What a modifier is said to be about, and the attributes that it can be about.
 pub(crate) const RESPECTS: &[(&[&str], &[&str])] = &[
     (&["in colour", "in color", "in hue", "hue"], &["cytoplasm_colour", "granule_colour"]),

@@ -12,6 +12,8 @@ use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, TYPE_FACT};
 
 /// What the verifier has to reach on the labelled captions.
 const LEAST: f64 = 0.98;
+/// Its vocabulary is smaller than English: right sentences in words that it lacks are refused, too.
+const LEAST_PRECISION_BLIND: f64 = 0.9;
 
 fn facts(text: &str) -> Vec<Fact> {
     let fact = |pair: &str| {
@@ -31,18 +33,42 @@ fn labelled() -> Vec<(&'static str, Vec<Fact>, &'static str)> {
     parsed.collect()
 }
 
+/// The same of those that were labelled blind; what the two readers disagree on is left out.
+fn blind() -> Vec<(&'static str, Vec<Fact>, &'static str)> {
+    let lines = include_str!("labelled/blind.tsv").lines().filter(|l| !l.starts_with('#'));
+    let parsed = lines.filter_map(|line| {
+        let [_, first, second, claimed, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        ((first == "ok") == (second == "ok")).then(|| (first, facts(claimed), text))
+    });
+    parsed.collect()
+}
+
 #[test]
 fn faults_are_found_and_few_are_imagined() {
+    let (n, precision, recall) = judged(&labelled());
+    assert!(n >= 400);
+    assert!(precision >= LEAST && recall >= LEAST, "precision {precision}, recall {recall}");
+}
+
+#[test]
+fn faults_are_found_in_texts_that_were_labelled_blind() {
+    let (n, precision, recall) = judged(&blind());
+    assert!(n >= 500);
+    assert!(precision >= LEAST_PRECISION_BLIND && recall >= LEAST, "precision {precision}, recall {recall}");
+}
+
+/// Number of captions, and precision and recall of "contains a fault".
+fn judged(captions: &[(&str, Vec<Fact>, &str)]) -> (usize, f64, f64) {
     let schema = AttributeSchema::wbcatt();
     let verifier = Verifier::new(&schema, &CellTypes::builtin());
     let (mut found, mut missed, mut imagined, mut clean) = (0, Vec::new(), Vec::new(), 0);
     let mut classes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (class, claimed, text) in labelled() {
-        let verdict = verifier.verify(text, Some(&claimed), None, None);
+    for (class, claimed, text) in captions {
+        let verdict = verifier.verify(text, Some(claimed), None, None);
         let refused = verdict.outcome != Outcome::Faithful;
         let tally = classes.entry(class).or_default();
         *tally = (tally.0 + usize::from(refused), tally.1 + 1);
-        match (class != "ok", refused) {
+        match (*class != "ok", refused) {
             (true, true) => found += 1,
             (true, false) => missed.push((class, text)),
             (false, true) => imagined.push((text, verdict.faults())),
@@ -53,8 +79,7 @@ fn faults_are_found_and_few_are_imagined() {
     let recall = f64::from(found) / (f64::from(found) + missed.len() as f64);
     eprintln!("precision {precision:.4}, recall {recall:.4}, {clean} accepted; refused of all by class: {classes:?}");
     eprintln!("missed: {missed:#?}\nimagined: {imagined:#?}");
-    assert!(found + clean >= 400);
-    assert!(precision >= LEAST && recall >= LEAST, "precision {precision}, recall {recall}");
+    (captions.len(), precision, recall)
 }
 
 fn named(facts: &[Fact]) -> BTreeSet<(String, String)> {

@@ -59,7 +59,8 @@ fn bad_lines_are_reported_by_number_and_stop_nothing() {
     let verifier = Verifier::new(&AttributeSchema::wbcatt(), &CellTypes::builtin());
     let reports = verify_file(&path, &verifier, &limits, &|_| None).unwrap();
     let faithful: Vec<bool> = reports.iter().map(|r| r.is_faithful()).collect();
-    assert_eq!(faithful, [true, false, false, false]);
+    // Any program may have written the third, so its version does not matter.
+    assert_eq!(faithful, [true, false, true, false]);
     assert_eq!(reports[3].verification.as_ref().unwrap().contradicted.len(), 1);
 }
 

@@ -208,9 +208,18 @@ pub(crate) struct CaptionArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum CaptionCommand {
     /// Reads every caption of a file back into facts and compares them with what it claims
+    ///
+    /// Judges other programs' captions, too: lines are JSON objects with a `text`, and `facts`, the `id` of a cell of
+    /// INPUT, or both.
     Verify {
         /// Captions (.jsonl)
         file: PathBuf,
+        /// Image, folder, manifest CSV or DATASET[:split] that the captions are about, by their ids
+        #[arg(long)]
+        input: Option<String>,
+        /// Captioner file whose limit of tokens counts
+        #[arg(long, value_name = "FILE")]
+        captioners: Option<PathBuf>,
     },
 }
 

@@ -1,18 +1,19 @@
 use crate::Done;
 use crate::args::{CaptionArgs, CaptionCommand, Cli};
-use crate::commands::finish;
+use crate::commands::{can_be_written, finish};
 use crate::output::columns;
 use anyhow::Result;
 use serde_json::json;
 use std::path::Path;
 use wbc_clip::caption::Diversity;
 use wbc_clip::core::Warning;
-use wbc_clip::{CaptionOptions, CaptionSummary, DryRun, Error, ModelSummary, Session};
+use wbc_clip::{CaptionOptions, CaptionSummary, DryRun, Error, JudgeOptions, ModelSummary, Session};
 
 /// Writes captions, counts what they would cost, or judges a file of them.
 pub(crate) fn run(cli: &Cli, args: &CaptionArgs, session: &Session) -> Result<Done> {
-    if let Some(CaptionCommand::Verify { file }) = &args.verify {
-        return verify(cli, file, session);
+    if let Some(CaptionCommand::Verify { file, input, captioners }) = &args.verify {
+        let options = JudgeOptions { input: input.as_deref(), captioners: captioners.as_deref() };
+        return verify(cli, file, options, session);
     }
     let (Some(input), Some(captioners), Some(out)) = (&args.input, &args.captioners, &args.out) else {
         return Err(Error::Usage("INPUT, --captioners and --out are needed".into()).into());
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli, args: &CaptionArgs, session: &Session) -> Result<Do
         let plan = wbc_clip::plan_captions(input, captioners, out, &options, session)?;
         return finish(cli, "wbc-clip.caption.plan", &json!({ "models": plan }), &[], &planned(&plan));
     }
+    can_be_written(out, input)?;
     let done = wbc_clip::write_captions(input, captioners, out, &options, session)?;
     finish(cli, "wbc-clip.caption", &done, &done.errors, &written(&done, out))
 }
@@ -148,8 +150,8 @@ fn faults(models: &[ModelSummary]) -> Vec<Vec<String>> {
     rows
 }
 
-fn verify(cli: &Cli, file: &Path, session: &Session) -> Result<Done> {
-    let lines = wbc_clip::verify_captions(file, session)?;
+fn verify(cli: &Cli, file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<Done> {
+    let lines = wbc_clip::verify_captions(file, options, session)?;
     let refused: Vec<&wbc_clip::caption::LineReport> = lines.iter().filter(|l| !l.is_faithful()).collect();
     let shown: Vec<String> = refused
         .iter()

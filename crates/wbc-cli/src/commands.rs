@@ -127,7 +127,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
 }
 
 /// Refuses before the work what could not, or should not, be written after it.
-fn can_be_written(out: &Path, input: &str) -> Result<(), Error> {
+pub(crate) fn can_be_written(out: &Path, input: &str) -> Result<(), Error> {
     if let (Ok(out), Ok(input)) = (out.canonicalize(), Path::new(input).canonicalize())
         && out == input
     {

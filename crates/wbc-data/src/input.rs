@@ -18,31 +18,37 @@ use wbc_core::{
 /// # Errors
 /// [`DataError::NotAnInput`], and those of the dataset, folder or manifest.
 pub fn resolve_input(input: &str, store: &DataStore) -> Result<Dataset, DataError> {
-    if let Ok(dataset) = input.parse::<DatasetRef>()
-        && store.registry.get(&dataset.id).is_ok()
-    {
+    if let Some(dataset) = dataset_of(input, store) {
         return store.open(&dataset);
     }
     let path = Path::new(input);
     if path.is_dir() {
         return open_folder(input, path, store);
     }
-    if path.is_file() {
-        return if is_table(path) {
-            store.finish(input.into(), manifest::read(path, store)?)
-        } else {
-            open_image(input, path, store)
-        };
-    }
-    if let Some((file, split)) = input.rsplit_once(':')
-        && is_table(Path::new(file))
-        && Path::new(file).is_file()
-    {
-        let mut found = manifest::read(Path::new(file), store)?;
-        found.samples.retain(|s| s.split.as_deref() == Some(split));
+    if let Some((file, split)) = manifest_of(input) {
+        let mut found = manifest::read(file, store)?;
+        found.samples.retain(|s| split.is_none() || s.split.as_deref() == split);
         return store.finish(input.into(), found);
     }
+    if path.is_file() {
+        return open_image(input, path, store);
+    }
     Err(DataError::NotAnInput { input: input.into(), known: store.registry.ids().join(", ") })
+}
+
+/// The manifest that an input names, with its split; whether a dataset has the same name is not looked at.
+pub(crate) fn manifest_of(input: &str) -> Option<(&Path, Option<&str>)> {
+    let is_manifest = |file: &Path| is_table(file) && file.is_file();
+    if is_manifest(Path::new(input)) {
+        return Some((Path::new(input), None));
+    }
+    let (file, split) = input.rsplit_once(':')?;
+    is_manifest(Path::new(file)).then_some((Path::new(file), Some(split)))
+}
+
+/// Whether an input names a registered dataset or one of its splits.
+pub(crate) fn dataset_of(input: &str, store: &DataStore) -> Option<DatasetRef> {
+    input.parse::<DatasetRef>().ok().filter(|d| store.registry.get(&d.id).is_ok())
 }
 
 fn is_table(path: &Path) -> bool {

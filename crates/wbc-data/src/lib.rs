@@ -14,7 +14,7 @@
 //! # Concepts
 //! - [`Registry`] and [`DatasetEntry`]: what is known about each dataset, read from `datasets.toml`.
 //! - [`DataStore`]: a data folder, limits and vocabularies; opens a [`Dataset`] by id, folder, image or manifest
-//!   ([`resolve_input`]).
+//!   ([`resolve_input`]), or only its [`AnnotatedCells`] ([`resolve_annotations`]).
 //! - [`verify`], [`stats`], [`export`]: integrity, counts, and a copy that reopens to the same samples.
 //! - [`HospitalShift`]: another hospital, simulated before anything is measured; [`build_views`] makes a [`ViewSet`]
 //!   of all cells and their shifted copies, kept by a [`ViewCache`].
@@ -24,6 +24,7 @@
 //! Nothing here downloads, segments, measures or trains; the viewer that makes cell views is injected.
 
 mod adapters;
+mod annotated;
 mod augment;
 mod batches;
 mod cache;
@@ -45,6 +46,7 @@ mod table;
 mod verify;
 mod views;
 
+pub use annotated::{AnnotatedCells, resolve_annotations};
 pub use augment::{Augmentation, pixels_as_f32};
 pub use batches::{BatchLoader, BatchPlan, LoaderOptions, PixelBatch};
 pub use cache::ViewCache;

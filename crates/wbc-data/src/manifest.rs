@@ -15,40 +15,79 @@ const COLUMNS: [&str; 12] =
 /// What is wrong with the table as a whole (no `path`, header not UTF-8, double ids, no row) is an error; a row that
 /// cannot be used is a warning and left out, the others are kept. Other columns and new cell types are notes.
 pub(crate) fn read(path: &Path, store: &DataStore) -> Result<Found, DataError> {
+    let mut samples = Vec::new();
+    let Scanned { rows, warnings, notes } = scan(path, store, |sample| samples.push(sample))?;
+    check_unique(samples.len(), |i| &samples[i].id, &rows, path)?;
+    Ok(Found { samples, warnings, notes })
+}
+
+/// What [`scan`] saw beside the samples.
+pub(crate) struct Scanned {
+    /// The row of each sample, counted from 1 below the header.
+    pub(crate) rows: Vec<u64>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) notes: Vec<Warning>,
+}
+
+/// Reads a manifest as [`read`] does, a sample at a time and holding none; ids may be double.
+pub(crate) fn scan(path: &Path, store: &DataStore, mut take: impl FnMut(Sample)) -> Result<Scanned, DataError> {
     let table = Table::open(path, &store.limits)?;
     table.require("path")?;
     let columns = Columns::of(&table, store);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let place = Place { folder, real: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()) };
     let name = path.display().to_string();
-    let mut found = Found::default();
+    let mut scanned = Scanned { rows: Vec::new(), warnings: Vec::new(), notes: Vec::new() };
     let unknown: Vec<_> =
         table.header().iter().filter(|h| !columns.known.contains_key(*h)).map(String::as_str).collect();
     if !unknown.is_empty() {
-        found.notes.push(Warning { item: name.clone(), cause: format!("ignored columns: {}", unknown.join(", ")) });
+        scanned.notes.push(Warning { item: name.clone(), cause: format!("ignored columns: {}", unknown.join(", ")) });
     }
     let mut new = NewTypes::default();
-    let mut rows_by_id = BTreeMap::new();
     table.for_each(|row, fields| {
         new.row = Some(row);
         match fields.and_then(|fields| columns.sample(store, &place, &fields, &mut new)) {
             Ok(sample) => {
-                if let Some(first_row) = rows_by_id.insert(sample.id.0.clone(), row) {
-                    return Err(DataError::DuplicateId { id: sample.id.0, first_row, row, path: path.to_owned() });
-                }
-                found.samples.push(sample);
+                scanned.rows.push(row);
+                take(sample);
             }
-            Err(cause) => found.warnings.push(Warning { item: format!("{name}, row {row}"), cause }),
+            Err(cause) => scanned.warnings.push(Warning { item: format!("{name}, row {row}"), cause }),
         }
         Ok(())
     })?;
-    new.note(&name, &mut found.notes);
-    match found.warnings.as_slice() {
-        [first, ..] if found.samples.is_empty() => Err(DataError::Table {
-            cause: format!("no row can be used, {} fail, first {}: {}", found.warnings.len(), first.item, first.cause),
+    new.note(&name, &mut scanned.notes);
+    match scanned.warnings.as_slice() {
+        [first, ..] if scanned.rows.is_empty() => Err(DataError::Table {
+            cause: format!(
+                "no row can be used, {} fail, first {}: {}",
+                scanned.warnings.len(),
+                first.item,
+                first.cause
+            ),
             path: path.to_owned(),
         }),
-        _ => Ok(found),
+        _ => Ok(scanned),
+    }
+}
+
+/// Refuses the first row that repeats an id; `rows` are ascending.
+pub(crate) fn check_unique<'i>(
+    n: usize,
+    id: impl Fn(usize) -> &'i SampleId,
+    rows: &[u64],
+    path: &Path,
+) -> Result<(), DataError> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_unstable_by(|a, b| id(*a).cmp(id(*b)).then(a.cmp(b)));
+    let again = order.windows(2).filter(|pair| id(pair[0]) == id(pair[1])).min_by_key(|pair| pair[1]);
+    match again {
+        None => Ok(()),
+        Some(pair) => Err(DataError::DuplicateId {
+            id: id(pair[0]).0.clone(),
+            first_row: rows[pair[0]],
+            row: rows[pair[1]],
+            path: path.to_owned(),
+        }),
     }
 }
 

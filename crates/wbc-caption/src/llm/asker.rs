@@ -4,6 +4,7 @@ use super::cache::AnswerCache;
 use super::model::{Answer, ChatRequest, LanguageModel, ModelError};
 use crate::error::CaptionError;
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::future::Either;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +13,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use wbc_core::CancelToken;
 
-/// The longest pause that a provider can order.
+/// A provider that orders a longer pause is given up.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
+/// How soon a wish to stop is heard.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How a provider may be asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,12 +31,12 @@ pub struct AskLimits {
     pub retries: usize,
     /// The first pause before that; it doubles each time, with jitter.
     pub first_pause: Duration,
-    /// Failures in a row after which the model is no longer asked.
+    /// After so many requests in a row that failed with all their retries, the model is no longer asked.
     pub breaker: u32,
 }
 
 impl Default for AskLimits {
-    /// Two at once, five retries from half a second on, out after eight failures in a row.
+    /// Two at once, five retries from half a second on, out after eight failed requests in a row.
     fn default() -> Self {
         Self {
             concurrency: 2,
@@ -46,7 +49,8 @@ impl Default for AskLimits {
     }
 }
 
-/// What a run may spend, over all models. What is in flight counts as spent at its largest.
+/// What a run may spend, over all models. What is in flight counts as spent, its answer at its longest and its
+/// conversation by an estimate; so does what failed after the provider had begun to answer, and may be billed.
 #[derive(Debug, Default)]
 pub struct Budget {
     max_tokens: Option<u64>,
@@ -133,15 +137,18 @@ impl Asker {
         price: Price,
         cancel: CancelToken,
     ) -> Self {
-        let limiter = |n: NonZeroU32| RateLimiter::direct(Quota::per_minute(n));
+        // Ten seconds' worth at once, so that the first minute is not twice the limit; a long conversation may need all
+        // of a minute's tokens.
+        let burst = |n: NonZeroU32| NonZeroU32::new(n.get() / 6).unwrap_or(NonZeroU32::MIN);
+        let paced = |n: NonZeroU32| RateLimiter::direct(Quota::per_minute(n).allow_burst(burst(n)));
         Self {
             model,
             cache,
             budget,
             limits,
             price,
-            requests: limits.requests_per_minute.map(limiter),
-            tokens: limits.tokens_per_minute.map(|n| (n, limiter(n))),
+            requests: limits.requests_per_minute.map(paced),
+            tokens: limits.tokens_per_minute.map(|n| (n, RateLimiter::direct(Quota::per_minute(n)))),
             pause_until: Mutex::new(None),
             failures: AtomicU32::new(0),
             open: Mutex::new(None),
@@ -177,52 +184,83 @@ impl Asker {
             .build();
         let mut pauses = pauses.into_iter();
         loop {
-            self.ready(request).await?;
-            let most = u64::from(request.sampling.max_tokens);
-            let prompt = request.estimated_prompt_tokens();
-            let reserved = (prompt + most, self.price.of(prompt, most));
-            if !self.budget.reserve(reserved.0, reserved.1) {
-                return Err(AskError::Budget);
-            }
-            self.sent.fetch_add(1, Ordering::Relaxed);
-            let error = match self.model.answer(request).await {
-                Ok(answer) => {
-                    let cost = self.price.of(answer.prompt_tokens, answer.answer_tokens);
-                    self.budget.settle(reserved, (answer.prompt_tokens + answer.answer_tokens, cost));
-                    self.failures.store(0, Ordering::Relaxed);
-                    if let Some(cache) = &self.cache {
-                        cache.put(&AnswerCache::key(self.model.id(), request), &answer)?;
-                    }
-                    return Ok((answer, false));
-                }
-                Err(error) => error,
+            let error = match self.send(request).await {
+                Ok(answer) => return Ok((answer, false)),
+                Err(AskError::Model(error)) => error,
+                Err(other) => return Err(other),
             };
-            self.budget.settle(reserved, (0, 0.0));
             tracing::debug!(model = self.model.id(), %error, "no answer");
-            self.note(&error);
-            if !error.is_transient() {
-                return Err(error.into());
+            if error.is_hopeless() {
+                self.give_up(error.to_string());
             }
-            let Some(pause) = pauses.next() else { return Err(error.into()) };
+            let pause = if error.is_transient() { pauses.next() } else { None };
+            let Some(pause) = pause else {
+                self.count_failure(&error);
+                return Err(error.into());
+            };
             match error.retry_after() {
-                Some(ordered) => self.pause(ordered.min(MAX_PAUSE)),
+                Some(ordered) if ordered > MAX_PAUSE => {
+                    self.give_up(format!("asks to wait {} s", ordered.as_secs()));
+                    return Err(error.into());
+                }
+                Some(ordered) => self.pause(ordered),
                 None => self.wait(pause).await?,
             }
         }
     }
 
-    /// Counts failures: too many in a row, or one that every request would meet, and the model is given up.
-    fn note(&self, error: &ModelError) {
-        let hopeless = matches!(error, ModelError::Refused { .. });
-        let counts = !matches!(error, ModelError::RateLimited { .. } | ModelError::ContextOverflow { .. });
-        let failures = if counts { self.failures.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
-        if hopeless || failures >= self.limits.breaker {
-            let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-            let why = if hopeless { error.to_string() } else { format!("{failures} failures in a row, last: {error}") };
-            if open.is_none() {
-                tracing::warn!(model = self.model.id(), why, "given up");
-                *open = Some(why.into());
+    /// One request, within budget and limits.
+    async fn send(&self, request: &ChatRequest) -> Result<Answer, AskError> {
+        self.check()?;
+        let most = u64::from(request.sampling.max_tokens);
+        let prompt = request.estimated_prompt_tokens();
+        let reserved = (prompt + most, self.price.of(prompt, most));
+        if !self.budget.reserve(reserved.0, reserved.1) {
+            return Err(AskError::Budget);
+        }
+        if let Err(error) = self.ready(prompt + most).await {
+            self.budget.settle(reserved, (0, 0.0));
+            return Err(error);
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        match self.unless_cancelled(self.model.answer(request)).await? {
+            Ok(answer) => {
+                let cost = self.price.of(answer.prompt_tokens, answer.answer_tokens);
+                self.budget.settle(reserved, (answer.prompt_tokens + answer.answer_tokens, cost));
+                self.failures.store(0, Ordering::Relaxed);
+                if let Some(cache) = &self.cache
+                    && let Err(error) = cache.put(&AnswerCache::key(self.model.id(), request), &answer)
+                {
+                    // This answer is paid for and used; no other is asked for that would be lost.
+                    self.give_up(error.to_string());
+                }
+                Ok(answer)
             }
+            Err(error) => {
+                if !error.may_be_billed() {
+                    self.budget.settle(reserved, (0, 0.0));
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// A request failed for good: too many in a row, and the model is given up.
+    fn count_failure(&self, error: &ModelError) {
+        if matches!(error, ModelError::ContextOverflow { .. }) {
+            return;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= self.limits.breaker {
+            self.give_up(format!("{failures} failures in a row, last: {error}"));
+        }
+    }
+
+    fn give_up(&self, why: String) {
+        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
+        if open.is_none() {
+            tracing::warn!(model = self.model.id(), why, "given up");
+            *open = Some(why.into());
         }
     }
 
@@ -233,36 +271,47 @@ impl Asker {
     }
 
     /// Waits for the model's turn.
-    async fn ready(&self, request: &ChatRequest) -> Result<(), AskError> {
+    async fn ready(&self, tokens: u64) -> Result<(), AskError> {
+        self.paused().await?;
+        if let Some(requests) = &self.requests {
+            self.unless_cancelled(requests.until_ready()).await?;
+        }
+        if let Some((most, limiter)) = &self.tokens {
+            let n = NonZeroU32::new(u32::try_from(tokens).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN).min(*most);
+            // Clamped to the bucket's size, so it always fits.
+            let _ = self.unless_cancelled(limiter.until_n_ready(n)).await?;
+        }
+        // Another request may have been told to wait meanwhile.
+        self.paused().await
+    }
+
+    /// Waits while the provider wants to be left alone.
+    async fn paused(&self) -> Result<(), AskError> {
         loop {
             self.check()?;
             let until = *self.pause_until.lock().unwrap_or_else(|e| e.into_inner());
             match until {
-                Some(until) if until > Instant::now() => {
-                    sleep_until(until.min(Instant::now() + Duration::from_millis(200))).await;
-                }
-                _ => break,
+                Some(until) if until > Instant::now() => sleep_until(until.min(Instant::now() + TICK)).await,
+                _ => return Ok(()),
             }
         }
-        if let Some(requests) = &self.requests {
-            requests.until_ready().await;
-        }
-        if let Some((most, tokens)) = &self.tokens {
-            let n = request.estimated_prompt_tokens() + u64::from(request.sampling.max_tokens);
-            let n = NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN).min(*most);
-            // Clamped to the bucket's size, so it always fits.
-            let _ = tokens.until_n_ready(n).await;
-        }
-        self.check()
     }
 
     async fn wait(&self, time: Duration) -> Result<(), AskError> {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            self.check()?;
-            sleep((until - Instant::now()).min(Duration::from_millis(200))).await;
+        self.unless_cancelled(sleep(time)).await?;
+        self.check()
+    }
+
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, AskError> {
+        let cancelled = async {
+            while !self.cancel.is_cancelled() {
+                sleep(TICK).await;
+            }
+        };
+        match futures::future::select(std::pin::pin!(work), std::pin::pin!(cancelled)).await {
+            Either::Left((done, _)) => Ok(done),
+            Either::Right(_) => Err(AskError::Cancelled),
         }
-        Ok(())
     }
 
     fn check(&self) -> Result<(), AskError> {

@@ -5,7 +5,7 @@ use crate::config::{CaptionerConfig, CaptionersConfig, Method, ModelConfig};
 use crate::error::CaptionError;
 use crate::prompt::Prompt;
 use crate::template::Sampling;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,11 @@ pub fn model_captioners(
     folder: &Path,
     key: &dyn Fn(&str) -> Option<SecretString>,
 ) -> Result<Vec<ModelCaptioner>, CaptionError> {
+    let priced = |model: &ModelConfig| model.prompt_price > 0.0 || model.answer_price > 0.0;
+    if config.budget.max_cost.is_some() && !config.models().any(|(_, model)| priced(model)) {
+        let cause = "limits nothing without a `prompt_price` or `answer_price`".to_owned();
+        return Err(CaptionError::Option { field: "max_cost", cause });
+    }
     config.models().map(|(captioner, model)| model_captioner(captioner, model, schema, folder, key)).collect()
 }
 
@@ -65,7 +70,13 @@ fn model_captioner(
     }
     let secret = match &model.key_env {
         Some(name) => {
-            Some(key(name).ok_or_else(|| refuse("key_env", format!("environment variable {name} is not set")))?)
+            let found =
+                key(name).ok_or_else(|| refuse("key_env", format!("environment variable {name} is not set")))?;
+            let trimmed = found.expose_secret().trim();
+            if trimmed.is_empty() {
+                return Err(refuse("key_env", format!("environment variable {name} is empty")));
+            }
+            Some(SecretString::from(trimmed))
         }
         None => None,
     };
@@ -91,13 +102,14 @@ fn model_captioner(
         method: model.method,
         registers: model.registers.clone(),
         sampling: Sampling {
-            temperature: range("temperature", model.temperature, 0.0, 2.0)?,
-            top_p: range("top_p", model.top_p, 0.0, 1.0)?,
+            temperature: model.temperature.map(|t| range("temperature", t, 0.0, 2.0)).transpose()?,
+            top_p: model.top_p.map(|p| range("top_p", p, 0.0, 1.0)).transpose()?,
             max_tokens: model.max_answer_tokens.max(1),
             seed: 0,
         },
         json: model.json,
         max_facts: captioner.max_facts,
+        wordings: model.wordings.get(),
         measurements: captioner.measurements,
         limits,
         prompt_price: range("prompt_price", model.prompt_price, 0.0, f64::MAX)?,

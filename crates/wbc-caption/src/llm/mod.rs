@@ -3,6 +3,7 @@
 mod asker;
 mod cache;
 mod config;
+mod joining;
 mod model;
 mod plan;
 mod provider;

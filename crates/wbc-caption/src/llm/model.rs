@@ -108,7 +108,17 @@ pub enum ModelError {
 impl ModelError {
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::ContextOverflow { .. } | Self::Refused { .. })
+        !matches!(self, Self::ContextOverflow { .. } | Self::Refused { .. } | Self::TooLarge { .. })
+    }
+
+    /// Whether every request would meet it: a wrong key, no credit, an unknown model, no way to ask at all.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(self, Self::Refused { status: 0 | 401..=404, .. })
+    }
+
+    /// Whether the provider had begun to answer, and may want to be paid.
+    pub fn may_be_billed(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Interrupted { .. } | Self::Malformed { .. } | Self::TooLarge { .. })
     }
 
     /// When the provider wants to be asked again.

@@ -10,8 +10,6 @@ use wbc_core::{CellDescription, seeded_rng};
 
 /// Most facts of a label.
 const LABEL_FACTS: usize = 3;
-/// Wordings per share that are asked for.
-const VARIANTS: u32 = 3;
 
 /// One text that a model is asked for.
 #[derive(Clone, Debug)]
@@ -29,6 +27,8 @@ pub(crate) struct Planned {
     pub(crate) cell: usize,
     pub(crate) register: Register,
     pub(crate) units: Vec<usize>,
+    /// How they are put together.
+    pub(crate) style: u32,
 }
 
 /// Everything that one model is asked for.
@@ -68,7 +68,7 @@ impl Plan {
                     } else {
                         member.max_facts
                     },
-                    variants: VARIANTS,
+                    variants: member.wordings,
                 };
                 let shares = member.grammar.shares(description, share_options, seed);
                 let units = shares
@@ -83,7 +83,8 @@ impl Plan {
                         })
                     })
                     .collect();
-                plan.templates.push(Planned { key: *key, cell, register, units });
+                let style = rand::Rng::random(&mut rng);
+                plan.templates.push(Planned { key: *key, cell, register, units, style });
             }
         }
         plan

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::time::{Duration, Instant};
 
 /// The longest answer that is accepted, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_ANSWER_BYTES: usize = 8 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a model is reached.
@@ -76,6 +76,10 @@ impl GenaiModel {
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(refuse("endpoint", format!("`{address}` is neither http nor https")));
             }
+            // Addresses are part of names in logs and of the cache's keys.
+            if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+                return Err(refuse("endpoint", "keys belong into `key_env`, not into the address".into()));
+            }
         }
         let endpoint = config.endpoint.as_ref().map(|e| format!("{}/", e.trim_end_matches('/')));
         let key = config.key.clone();
@@ -109,6 +113,7 @@ impl GenaiModel {
             E::WebModelCall { webc_error, .. } | E::WebAdapterCall { webc_error, .. } => match webc_error {
                 W::ResponseFailedStatus { status, body, headers } => self.status(status.as_u16(), body, headers),
                 W::Reqwest(e) if e.is_timeout() => ModelError::Timeout,
+                W::Reqwest(e) if e.is_builder() => ModelError::Refused { status: 0, message: self.redacted(&chain(e)) },
                 W::Reqwest(e) if e.is_connect() => ModelError::Unreachable { message: self.redacted(&chain(e)) },
                 W::Reqwest(e) => ModelError::Interrupted { message: self.redacted(&chain(e)) },
                 W::ResponseFailedInvalidJson { cause, .. } => ModelError::Malformed { message: self.redacted(cause) },
@@ -183,11 +188,11 @@ impl LanguageModel for GenaiModel {
             }
             let sampling = &request.sampling;
             let mut options = ChatOptions::default()
-                .with_temperature(sampling.temperature)
-                .with_top_p(sampling.top_p)
                 .with_max_tokens(sampling.max_tokens)
                 // Some providers take 31 bits.
                 .with_seed(sampling.seed & 0x7FFF_FFFF);
+            // Some models refuse one, or both at once.
+            (options.temperature, options.top_p) = (sampling.temperature, sampling.top_p);
             if request.json {
                 let schema = serde_json::json!({
                     "type": "object", "properties": { "text": { "type": "string" } }, "required": ["text"],
@@ -199,6 +204,9 @@ impl LanguageModel for GenaiModel {
             let response = self.client.exec_chat(self.model.clone(), chat, Some(&options)).await;
             let response = response.map_err(|e| self.error(&e))?;
             let text = response.first_text().unwrap_or_default().to_owned();
+            if text.is_empty() && response.stop_reason.is_none() {
+                return Err(ModelError::Malformed { message: "neither a text nor a reason why it ends".into() });
+            }
             if text.len() > MAX_ANSWER_BYTES {
                 return Err(ModelError::TooLarge { bytes: text.len(), limit: MAX_ANSWER_BYTES });
             }

@@ -13,7 +13,7 @@ use crate::verify::Verifier;
 use futures::StreamExt;
 use serde::Serialize;
 use std::sync::{Arc, Mutex};
-use wbc_core::{AttributeSchema, CancelToken, CellDescription, Progress};
+use wbc_core::{AttributeSchema, CancelToken, CellDescription, CellType, Progress};
 
 /// A model with everything that its captions hang on.
 #[derive(Clone)]
@@ -34,6 +34,8 @@ pub struct ModelCaptioner {
     pub json: bool,
     /// Most facts of a caption.
     pub max_facts: usize,
+    /// Wordings of one share of facts; the fewer, the more often a sentence serves several combinations.
+    pub wordings: u32,
     /// State a number of the cell's own.
     pub measurements: bool,
     /// How it may be asked.
@@ -70,6 +72,8 @@ pub struct RunOptions<'a> {
     pub schema: &'a AttributeSchema,
     /// Judges every text.
     pub verifier: &'a Verifier,
+    /// Types that the data brought, beyond those that everybody knows; their names are quoted in prompts.
+    pub own_types: &'a [CellType],
     /// Answers of earlier runs.
     pub cache: Option<Arc<AnswerCache>>,
     /// What may be spent.
@@ -125,6 +129,11 @@ fn asker(member: &ModelCaptioner, options: &RunOptions<'_>) -> Asker {
     )
 }
 
+fn writer<'a>(member: &'a ModelCaptioner, asker: &'a Asker, options: &RunOptions<'a>) -> Writer<'a> {
+    let RunOptions { verifier, schema, own_types, .. } = *options;
+    Writer { member, asker, verifier, schema, own_types }
+}
+
 /// Counts what would be asked; sends nothing.
 ///
 /// # Errors
@@ -137,7 +146,7 @@ pub fn dry_run(
     let line = |(position, member): (usize, &ModelCaptioner)| {
         let plan = Plan::new(member, position, cells, options);
         let asker = asker(member, options);
-        let writer = Writer { member, asker: &asker, verifier: options.verifier, schema: options.schema };
+        let writer = writer(member, &asker, options);
         let mut line = DryRun {
             model: member.id.clone(),
             n_templates: plan.templates.len(),
@@ -182,7 +191,7 @@ pub async fn write_templates(
         let member = member.clone();
         async move {
             let asker = asker(&member, options);
-            let writer = Writer { member: &member, asker: &asker, verifier: options.verifier, schema: options.schema };
+            let writer = writer(&member, &asker, options);
             let mut results: Vec<Option<UnitResult>> = vec![None; plan.units.len()];
             let mut answers = futures::stream::iter(plan.units.iter().enumerate())
                 .map(|(i, unit)| {

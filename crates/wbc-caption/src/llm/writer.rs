@@ -1,6 +1,7 @@
 //! Asks for one text, checks the answer, asks again with its faults named, and puts templates together.
 
 use super::asker::{AskError, Asker};
+use super::joining::joined;
 use super::model::{Answer, ChatRequest};
 use super::plan::{Planned, Unit};
 use super::run::ModelCaptioner;
@@ -15,7 +16,7 @@ use crate::template::{Attempt, Entry, Sampling, Template, Writing, WritingOutcom
 use crate::verify::{Outcome, Verification, Verifier};
 use crate::wording::QUANTITIES;
 use std::sync::Arc;
-use wbc_core::{Annotation, AttributeSchema, CellDescription, Fact, Unit as Measure};
+use wbc_core::{Annotation, AttributeSchema, CellDescription, CellType, Fact, Unit as Measure};
 
 /// How often a faulty answer is asked for again.
 const RETRIES: usize = 2;
@@ -23,6 +24,9 @@ const RETRIES: usize = 2;
 const MARK: &str = "[A]";
 /// Consecutive words of the instructions that an answer must not hold.
 const LEAKED_WORDS: usize = 6;
+/// Most faults that are noted of one answer, and the most characters of each.
+const MAX_FAULTS: usize = 16;
+const MAX_DETAIL: usize = 120;
 /// Share of a template's facts that the model itself has to have worded.
 const LEAST_OWN: f64 = 0.5;
 
@@ -49,12 +53,14 @@ pub(crate) struct Writer<'a> {
     pub(crate) asker: &'a Asker,
     pub(crate) verifier: &'a Verifier,
     pub(crate) schema: &'a AttributeSchema,
+    /// Types that the data brought: their names are quoted in prompts.
+    pub(crate) own_types: &'a [CellType],
 }
 
 impl Writer<'_> {
     /// The first request of a unit.
     pub(crate) fn request(&self, unit: &Unit) -> ChatRequest {
-        let given = given(&unit.share);
+        let given = self.given(&unit.share);
         ChatRequest {
             messages: self.member.prompt.messages(&self.task(unit, &given)),
             sampling: self.sampling(unit, 0),
@@ -74,6 +80,23 @@ impl Writer<'_> {
         }
     }
 
+    /// What is to be reworded, with a mark for its number.
+    fn given(&self, share: &Share) -> String {
+        let text = share.hole.map_or_else(|| share.text.clone(), |hole| share.text.replace(&hole_text(hole), MARK));
+        match self.own_name(share) {
+            Some(name) => text.replace(&name, &format!("\"{name}\"")),
+            None => text,
+        }
+    }
+
+    /// The name of the type that a share states, where it came with the data.
+    fn own_name(&self, share: &Share) -> Option<String> {
+        share.facts.iter().find_map(|f| match f {
+            Fact::Type { value } if self.own_types.contains(value) => Some(value.spoken()),
+            _ => None,
+        })
+    }
+
     fn sampling(&self, unit: &Unit, attempt: usize) -> Sampling {
         let seed = caption_seed(u64::from(unit.variant), attempt as u64 + 1);
         Sampling { seed, ..self.member.sampling }
@@ -81,7 +104,7 @@ impl Writer<'_> {
 
     /// Asks until an answer is right, at most three times.
     pub(crate) async fn write(&self, unit: &Unit) -> UnitResult {
-        let given = given(&unit.share);
+        let given = self.given(&unit.share);
         let task = self.task(unit, &given);
         let first = self.member.prompt.messages(&task);
         let mut request = self.request(unit);
@@ -108,6 +131,7 @@ impl Writer<'_> {
                 answer_tokens: answer.answer_tokens,
                 seconds: answer.seconds,
                 cached,
+                answered_by: answer.model.clone(),
             });
             if faults.is_empty() {
                 return UnitResult { text: UnitText::Accepted(text), attempts };
@@ -140,7 +164,10 @@ impl Writer<'_> {
         } else {
             raw.to_owned()
         };
-        let mut text = self.tidied(&text);
+        let mut text = match self.own_name(&unit.share) {
+            Some(name) => self.tidied(&text.replace(&format!("\"{name}\""), &name)),
+            None => self.tidied(&text),
+        };
         let mut faults = Vec::new();
         if answer.cut_off {
             faults.push(Fault::new(FaultKind::CutOff, "ends at the length limit"));
@@ -162,6 +189,11 @@ impl Writer<'_> {
             faults.push(Fault::new(FaultKind::LeakedInstruction, "repeats the instructions"));
         }
         faults.extend(self.verify(&text, &unit.share.facts, unit.share.hole.as_slice(), None).faults());
+        // Each unknown word of a babbling model is a fault; a record needs no thousand.
+        faults.truncate(MAX_FAULTS);
+        for fault in &mut faults {
+            fault.detail = fault.detail.chars().take(MAX_DETAIL).collect();
+        }
         (text, faults)
     }
 
@@ -247,6 +279,7 @@ impl Writer<'_> {
             prompt: self.member.prompt.hash(),
             attempts: Vec::new(),
             repaired: Vec::new(),
+            faults: Vec::new(),
         };
         let (mut texts, mut facts, mut holes): (Vec<String>, Vec<Fact>, Vec<&'static str>) =
             (Vec::new(), Vec::new(), Vec::new());
@@ -281,12 +314,10 @@ impl Writer<'_> {
             writing.outcome = WritingOutcome::Replaced;
             return (Entry::Unanswered(why), writing);
         }
-        let text = self.joined(&texts, planned.register);
+        let text = joined(self.member.method, planned.register, planned.style, &texts);
         let verdict = self.verify(&text, &facts, &holes, Some(cell.annotation));
         if verdict.outcome != Outcome::Faithful || all == 0.0 || own / all < LEAST_OWN {
-            if let Some(last) = writing.attempts.last_mut() {
-                last.faults.extend(verdict.faults());
-            }
+            writing.faults = verdict.faults();
             writing.outcome = WritingOutcome::Replaced;
             let id = self.name(planned.register, &facts, &text);
             let entry = Entry::Refused { register: planned.register, id, writing: Arc::new(writing.clone()) };
@@ -311,22 +342,6 @@ impl Writer<'_> {
         let name = format!("{} {} {facts:?} {text}", self.member.captioner_id(), register.name());
         blake3::hash(name.as_bytes()).to_hex()[..12].to_owned()
     }
-
-    fn joined(&self, texts: &[String], register: Register) -> String {
-        let body = match self.member.method {
-            Method::Fact => texts.join(", "),
-            Method::Sentence | Method::Caption => texts.join(" "),
-        };
-        match (self.member.method, register) {
-            (Method::Sentence, Register::Question) => format!("What is seen here? {body}"),
-            (Method::Sentence, Register::Note) => format!("Teaching example: {body}"),
-            _ => body,
-        }
-    }
-}
-
-fn given(share: &Share) -> String {
-    share.hole.map_or_else(|| share.text.clone(), |hole| share.text.replace(&hole_text(hole), MARK))
 }
 
 /// A number of a usual size for a measurement, as text and as fact.
