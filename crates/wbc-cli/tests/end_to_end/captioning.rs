@@ -245,13 +245,16 @@ fn a_captioning_killed_while_it_writes_is_complete() {
         format!("{path},{i:06}-{rest}\n")
     });
     std::fs::write(whole.path().join("cells.csv"), format!("{head}\n{}", many.collect::<String>())).unwrap();
-    let ended = run(whole.path(), CAPTION);
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let asked = server.n_asked();
-
     let out = whole.path().join("c.jsonl");
-    let expected = std::fs::read(&out).unwrap();
-    std::fs::remove_file(&out).unwrap();
+    let mut expected = Vec::new();
+    // The second time all answers are known already, as records say.
+    for _ in 0..2 {
+        let ended = run(whole.path(), CAPTION);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        expected = std::fs::read(&out).unwrap();
+        std::fs::remove_file(&out).unwrap();
+    }
+    let asked = server.n_asked();
     let mut n_live = 0;
     for kill in 1..=KILLS {
         let mut child = command(whole.path(), CAPTION).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -302,7 +305,7 @@ fn other_programs_captions_are_judged_by_their_facts_or_their_cells() {
     std::fs::write(folder.path().join("others.jsonl"), lines.join("\n")).unwrap();
     let judged = run(folder.path(), &["caption", "verify", "others.jsonl", "--input", "known.csv"]);
     judged.refused(1, &["line 2, a: unfaithful", "line 4, ?", "neither facts nor a known cell", "line 5, ?"]);
-    assert_eq!(judged.json()["n_faithful"], 1);
+    assert_eq!(judged.json()["n_faithful"], 2);
 }
 
 #[test]
