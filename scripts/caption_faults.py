@@ -57,7 +57,7 @@ class Proxy(http.server.ThreadingHTTPServer):
 
     def __init__(self, server):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.target, self.fault, self.left, self.forwarded = server, None, 0, 0
+        self.target, self.fault, self.left, self.after, self.forwarded = server, None, 0, 0, 0
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -76,7 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         proxy = self.server
         with proxy.lock:
-            spoil, proxy.left = proxy.left > 0, max(0, proxy.left - 1)
+            spoil = proxy.left > 0 and proxy.forwarded >= proxy.after
+            proxy.left -= spoil
             proxy.forwarded += not spoil
         if not spoil:
             request = urllib.request.Request(proxy.target + self.path, body, {"Content-Type": "application/json"})
@@ -113,6 +114,7 @@ def main():
     parser.add_argument("--server", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--input", required=True)
+    parser.add_argument("--only", nargs="*", help="faults by name; those of the server itself are always met")
     parser.add_argument("--command", default="target/release/wbc-clip")
     arguments = parser.parse_args()
     proxy = Proxy(arguments.server.rstrip("/"))
@@ -120,7 +122,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp())
 
     def config(name, endpoint=endpoint, prompt="", model=arguments.model):
-        text = f"""version = 1\ncaptions_per_cell = 4\ntemplates = 2\n[[captioner]]\nkind = "model"\nmax_facts = 4
+        text = f"""version = 1\ncaptions_per_cell = 2\ntemplates = 2\n[[captioner]]\nkind = "model"\nmax_facts = 4
 [captioner.model]\nname = "{model}"\nprovider = "openai"\nendpoint = "{endpoint}"\nkey_env = "FAULTS_KEY"
 max_answer_tokens = 40\ntimeout_secs = 20\nretries = 3\nfirst_pause_secs = 0.2\ngive_up_after = 2\n{prompt}"""
         (folder / f"{name}.toml").write_text(text)
@@ -147,12 +149,19 @@ max_answer_tokens = 40\ntimeout_secs = 20\nretries = 3\nfirst_pause_secs = 0.2\n
     (folder / "drip.toml").write_text((folder / "drip.toml").read_text().replace("timeout_secs = 20", "timeout_secs = 8"))
     line("none", "", caption("ordinary", "plain.jsonl"), proxy.forwarded)
     for fault, spoiled in FAULTS.items():
+        if arguments.only and fault not in arguments.only:
+            continue
         name, out = ("drip" if spoiled == "drip" else "ordinary"), fault.replace(" ", "-")
         for kind, left in (("passing", 3), ("lasting", 10**9)):
             proxy.fault, proxy.left, proxy.forwarded = spoiled, left, 0
             line(fault, kind, caption(name, f"{out}-{kind}.jsonl"), proxy.forwarded)
         proxy.left, proxy.forwarded = 0, 0
         line(fault, "then gone", caption(name, f"{out}-lasting.jsonl"), proxy.forwarded)
+    # what was answered before the provider failed is not asked for again
+    proxy.fault, proxy.left, proxy.after, proxy.forwarded = FAULTS["500"], 10**9, 7, 0
+    line("500 from the eighth request on", "lasting", caption("ordinary", "halfway.jsonl"), proxy.forwarded)
+    proxy.left, proxy.forwarded = 0, 0
+    line("500 from the eighth request on", "then gone", caption("ordinary", "halfway.jsonl"), proxy.forwarded)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/v1/"
