@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_caption::{
     CaptionersConfig, DescriptionKey, Diversity, LineReport, MAX_CAPTIONS, Mode, RecordWriter, TokenCounter, Verifier,
-    claimed_types, quoted, verify_file,
+    quoted, verify_file,
 };
-use wbc_core::{AttributeSchema, CellDescription, CellType, QualityFlag, SampleId, Warning, Warnings};
+use wbc_core::{AttributeSchema, CellDescription, CellType, Fact, QualityFlag, SampleId, Warning, Warnings};
 use wbc_data::{AnnotatedCells, ViewOptions, resolve_input};
 use wbc_encoders::Tokenizer;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter, measurement_schema};
@@ -264,21 +264,36 @@ pub struct JudgeOptions<'a> {
 /// cannot be opened, [`Error::Config`] for a captioner file that does not parse.
 pub fn verify_captions(file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<Vec<LineReport>, Error> {
     let cells = options.input.map(|input| session.open_annotations(input)).transpose()?;
-    let mut types = claimed_types(file, &session.store.limits)?;
-    types.extend(cells.iter().flat_map(AnnotatedCells::types));
     let schema = cells.as_ref().map_or(&session.store.schema, |c| &c.schema);
-    let (mut verifier, ..) = verifier(schema, types, session);
+    let mut count = None;
     if let Some(path) = options.captioners {
         let (config, folder) = read_config(path)?;
         if let Some(tokenizer) = &config.verifier.tokenizer {
-            verifier = verifier.with_token_limit(config.verifier.token_limit, token_counter(&folder.join(tokenizer))?);
+            count = Some((config.verifier.token_limit, token_counter(&folder.join(tokenizer))?));
         }
     }
     let known = |id: &SampleId| {
         let cells = cells.as_ref()?;
         Some(cells.annotation(cells.position(id)?).clone())
     };
-    Ok(verify_file(file, &verifier, &session.store.limits, &known)?)
+    let judge = |types| {
+        let (verifier, own, _) = verifier(schema, types, session);
+        let verifier = match &count {
+            Some((limit, count)) => verifier.with_token_limit(*limit, count.clone()),
+            None => verifier,
+        };
+        Ok::<_, Error>((verify_file(file, &verifier, &session.store.limits, &known)?, own))
+    };
+    let types: BTreeSet<CellType> = cells.iter().flat_map(AnnotatedCells::types).collect();
+    let (lines, own) = judge(types.clone())?;
+    // Types that the captions claim and that could not be read may be somebody's own.
+    let unread =
+        lines.iter().filter_map(|l| l.verification.as_ref()).flat_map(|v| &v.missing).filter_map(|f| match f {
+            Fact::Type { value } if session.store.cell_types.canonical(value.as_str()).is_none() => Some(value.clone()),
+            _ => None,
+        });
+    let more: BTreeSet<CellType> = unread.filter(|t| !own.contains(t)).collect();
+    if more.is_empty() { Ok(lines) } else { Ok(judge(types.into_iter().chain(more).collect())?.0) }
 }
 
 fn read_config(path: &Path) -> Result<(CaptionersConfig, PathBuf), Error> {

@@ -97,11 +97,7 @@ mod with_models {
         let members = members(job, &|_| Some("none".into()))?;
         let path = cache_path(job, out);
         let cache = if path.exists() { Some(AnswerCache::open(&path)?) } else { None };
-        let writer = match out.exists() {
-            true => Some(RecordWriter::open(out, &session.store.limits)?),
-            false => None,
-        };
-        Ok(dry_run(&members, &descriptions(job, writer.as_ref()), &run_options(job, cache, session))?)
+        Ok(dry_run(&members, &descriptions(job, None), &run_options(job, cache, session))?)
     }
 
     impl Writers {

@@ -48,6 +48,7 @@ mod diversity;
 mod error;
 mod faults;
 mod form;
+mod function_words;
 mod grammar;
 mod lexicon;
 #[cfg(feature = "llm")]
@@ -75,8 +76,6 @@ pub use faults::{Fault, FaultKind};
 pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
 pub use prompt::{Exemplar, Message, Prompt, PromptTask, Role, quoted};
 pub use prompts::prompt_sets;
-pub use records::{
-    CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, claimed_types, read_records, verify_file,
-};
+pub use records::{CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, read_records, verify_file};
 pub use template::{Attempt, DescriptionKey, Entry, Sampling, Template, TemplateCaptioner, Writing, WritingOutcome};
 pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, TokenCounter, Verification, Verifier, VerifyContext, verify};

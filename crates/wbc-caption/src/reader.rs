@@ -1,7 +1,8 @@
+use crate::function_words::{NOUN_LIKE, TRAILING};
 use crate::lexicon::{Lexicon, Term, Value, limited};
 use crate::rounding::{about_tolerance, tolerance};
 use crate::verify::Problem;
-use crate::vocabulary::{NOUN_LIKE, Noun, TRAILING};
+use crate::vocabulary::Noun;
 use crate::wording::QUANTITIES;
 use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, Unit};
 

@@ -2,11 +2,11 @@ use crate::error::CaptionError;
 use crate::template::Writing;
 use crate::verify::{Outcome, Verification, Verifier};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use wbc_core::{Caption, CellType, Fact, Limits, Provenance, SampleId};
+use wbc_core::{Caption, Fact, Limits, Provenance, SampleId};
 
 /// One line of a caption file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,8 +93,8 @@ impl RecordWriter {
             return Err(error);
         }
         if !RECORD_START.starts_with(&torn) && !torn.starts_with(RECORD_START) {
-            let cause = "the last line has no end and is no caption record".to_owned();
-            return Err(CaptionError::Line { cause, path: path.to_owned(), line: 0 });
+            let cause = "the last line has no end and is no caption record";
+            return Err(io("continue")(std::io::Error::other(cause)));
         }
         file.set_len(whole).map_err(io("write"))?;
         let (mut written, mut templates) = (HashMap::new(), HashSet::new());
@@ -356,21 +356,4 @@ pub fn verify_file(
             },
         });
     }
-}
-
-/// The types that a file's captions claim, for a verifier that has to know their names.
-///
-/// # Errors
-/// [`CaptionError::Io`] where the file cannot be read; lines that are no captions are skipped.
-pub fn claimed_types(path: &Path, limits: &Limits) -> Result<BTreeSet<CellType>, CaptionError> {
-    let mut records = read_records(path, limits)?;
-    let mut types = BTreeSet::new();
-    while let Ok(Some(bytes)) = records.next_line() {
-        let facts = serde_json::from_slice::<JudgedLine>(&bytes).ok().and_then(|line| line.facts);
-        types.extend(facts.into_iter().flatten().filter_map(|f| match f {
-            Fact::Type { value } => Some(value),
-            _ => None,
-        }));
-    }
-    Ok(types)
 }
