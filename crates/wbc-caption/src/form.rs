@@ -17,10 +17,6 @@ const LEAKS: &[&str] = &[
     "assistant:",
     "as an ai",
     "language model",
-    "here is the",
-    "here is your",
-    "here's",
-    "here are the",
     "reword",
     "sure,",
     "sure!",
@@ -41,6 +37,9 @@ const LEAKS: &[&str] = &[
     "input:",
     "answer:",
 ];
+
+/// The same at the beginning of a sentence: `the point here is the nucleus` is none.
+const OPENING_LEAKS: &[&str] = &["here is the", "here is your", "here's", "here are the"];
 
 /// Words after which a text cannot end.
 const OPEN_ENDS: &[&str] = &[
@@ -65,7 +64,18 @@ pub(crate) fn problems(text: &str) -> Vec<Problem> {
     let lower = trimmed.to_lowercase();
     let whole_word =
         |leak: &str| lower.match_indices(leak).any(|(at, _)| !lower[..at].ends_with(char::is_alphanumeric));
-    if let Some(leak) = LEAKS.iter().find(|leak| whole_word(leak)) {
+    let opens = |leak: &str| {
+        lower
+            .match_indices(leak)
+            .any(|(at, _)| lower[..at].trim_end().chars().last().is_none_or(|c| !c.is_alphanumeric()))
+    };
+    // `Question: … Answer: …` is a caption's form.
+    let answers = lower.starts_with("question:") && lower.matches("answer:").count() == 1;
+    let leak = LEAKS
+        .iter()
+        .find(|leak| whole_word(leak) && !(answers && **leak == "answer:"))
+        .or(OPENING_LEAKS.iter().find(|leak| opens(leak)));
+    if let Some(leak) = leak {
         problems.push(Problem::Leaked { text: (*leak).trim().to_owned() });
     }
     let end = lower.rsplit(|c: char| !c.is_alphanumeric()).find(|w| !w.is_empty()).unwrap_or("");

@@ -1,8 +1,9 @@
 use crate::function_words::{
-    ABOUT, ABSENT, BREAKS, DETERMINERS, DIMENSIONS, FILLERS, GRANULOCYTES, HEDGES, INVENTIONS, LINKS, NEGATIONS,
-    PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, WITHIN,
+    ABOUT, ABSENT, AUXILIARIES, BREAKS, COATED, DETERMINERS, DIMENSIONS, FILLERS, GRANULOCYTES, HEDGES, INVENTIONS,
+    JOINTS, LINKS, MANY, NEGATIONS, ONE, PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, SPREADING_NEGATIONS, VERBS,
+    WITHIN,
 };
-use crate::vocabulary::{ABSENCES, MEANINGS, NOUNS, Noun};
+use crate::vocabulary::{ABSENCES, EXCLUDING, FILLS, LOBES, MADE_OF, MEANINGS, NOUNS, Noun};
 use crate::wording::QUANTITIES;
 use std::collections::HashMap;
 use wbc_core::{AttributeSchema, CellType, CellTypes, Unit};
@@ -29,19 +30,33 @@ pub(crate) enum Term {
     Granulocyte,
     /// `basophilic`, which is a type only of a granulocyte.
     Kind(CellType),
-    Negation,
+    /// Whether it covers two things that `and` joins: `free of`, unlike `no`.
+    Negation(bool),
     Absent,
     Present,
     Link,
     ShortLink,
+    Of,
     Determiner,
+    /// A preposition; a verb after which something is had; any other word between two things.
     Break,
+    Verb,
+    Joint,
     Within,
+    /// `does`, and at the beginning of a sentence a question.
+    Aux,
+    Yes,
+    Both,
+    /// `rather than`
+    Instead,
+    Pronoun {
+        plural: bool,
+    },
     /// Position in [`RESPECTS`] where it has one.
     Dimension(Option<usize>),
     /// Position in [`RESPECTS`].
     Respect(usize),
-    About,
+    About(String),
     And,
     Or,
     Filler,
@@ -51,6 +66,8 @@ pub(crate) enum Term {
     Comma,
     Colon,
     Stop,
+    /// A question mark.
+    Asked,
     Hedge(String),
     Invention(String),
     Unknown(String),
@@ -61,12 +78,18 @@ pub(crate) enum Term {
 pub(crate) struct Lexicon {
     terms: HashMap<String, Vec<(Vec<String>, Term)>>,
     meanings: HashMap<(Noun, String), Value>,
+    exclusions: HashMap<(Noun, String), Vec<Value>>,
     absences: HashMap<Noun, Value>,
 }
 
 impl Lexicon {
     pub(crate) fn new(schema: &AttributeSchema, types: &CellTypes) -> Self {
-        let mut new = Self { terms: HashMap::new(), meanings: HashMap::new(), absences: HashMap::new() };
+        let mut new = Self {
+            terms: HashMap::new(),
+            meanings: HashMap::new(),
+            exclusions: HashMap::new(),
+            absences: HashMap::new(),
+        };
         for (noun, spellings) in NOUNS {
             new.add_all(spellings, &Term::Noun(*noun));
         }
@@ -74,18 +97,27 @@ impl Lexicon {
             new.add_all(quantity.nouns, &Term::Quantity(i));
         }
         for (words, term) in [
-            (NEGATIONS, Term::Negation),
+            (NEGATIONS, Term::Negation(false)),
+            (SPREADING_NEGATIONS, Term::Negation(true)),
             (ABSENT, Term::Absent),
             (PRESENT, Term::Present),
             (LINKS, Term::Link),
             (SHORT_LINKS, Term::ShortLink),
             (DETERMINERS, Term::Determiner),
+            (&["of"], Term::Of),
             (BREAKS, Term::Break),
+            (VERBS, Term::Verb),
+            (JOINTS, Term::Joint),
+            (AUXILIARIES, Term::Aux),
+            (&["yes"], Term::Yes),
+            (&["both"], Term::Both),
+            (&["rather than", "instead of"], Term::Instead),
+            (ONE, Term::Pronoun { plural: false }),
+            (MANY, Term::Pronoun { plural: true }),
             (WITHIN, Term::Within),
             (DIMENSIONS, Term::Dimension(None)),
-            (ABOUT, Term::About),
             (FILLERS, Term::Filler),
-            (&["and"], Term::And),
+            (&["and", "but", "yet", "as well as", "along with", "together with"], Term::And),
             (&["or", "nor"], Term::Or),
             (&["px", "pixels"], Term::Unit(Unit::Px)),
             (&["µm", "μm", "um", "micrometres", "microns"], Term::Unit(Unit::Um)),
@@ -96,6 +128,9 @@ impl Lexicon {
         for (i, (phrases, _)) in RESPECTS.iter().enumerate() {
             new.add_all(phrases, &Term::Respect(i));
             new.add_all(RESPECT_NOUNS[i], &Term::Dimension(Some(i)));
+        }
+        for word in ABOUT {
+            new.add(word, Term::About((*word).to_owned()));
         }
         for word in HEDGES {
             new.add(word, Term::Hedge((*word).to_owned()));
@@ -112,7 +147,7 @@ impl Lexicon {
                 }
                 if RESPECTS[0].1.contains(attribute) && !modifier.is_empty() {
                     // `a blue-coloured cytoplasm`
-                    for coloured in ["colored", "coloured"] {
+                    for coloured in COATED {
                         new.add(&format!("{modifier} {coloured}"), Term::Modifier((*modifier).to_owned()));
                     }
                 }
@@ -120,6 +155,37 @@ impl Lexicon {
                     new.add(modifier, Term::Modifier((*modifier).to_owned()));
                 }
             }
+        }
+        for (value, counts) in LOBES {
+            let Ok(place) = schema.locate("nucleus_shape", value) else { continue };
+            for count in *counts {
+                let lobes = |via: &str, end: &str| format!("{via}{count} {end}");
+                for end in ["lobes", "segments"] {
+                    for via in MADE_OF {
+                        let modifier = lobes(via, end);
+                        new.meanings.insert((Noun::Nucleus, modifier.clone()), place);
+                        new.add(&modifier, Term::Modifier(modifier.clone()));
+                    }
+                    new.add(&lobes("", &format!("nuclear {end}")), Term::Whole(place));
+                }
+            }
+        }
+        if let Ok(high) = schema.locate("nuclear_cytoplasmic_ratio", "high") {
+            for nearly in ["nearly", "almost"] {
+                new.add(&format!("{nearly} fills the cell"), Term::Whole(high));
+                new.add(&format!("{nearly} filling the cell"), Term::Whole(high));
+            }
+            for (verb, most) in FILLS[0].iter().flat_map(|v| FILLS[1].iter().map(move |m| (v, m))) {
+                for cell in ["cell", "the cell", "this cell", "its cell"] {
+                    new.add(&format!("{verb} {most} {cell}"), Term::Whole(high));
+                    new.add(&format!("nucleus {verb} {most} {cell}"), Term::Whole(high));
+                }
+            }
+        }
+        for (modifier, nouns, attribute, values) in EXCLUDING {
+            let places: Vec<Value> = values.iter().filter_map(|v| schema.locate(attribute, v).ok()).collect();
+            new.exclusions.extend(nouns.iter().map(|n| ((*n, (*modifier).to_owned()), places.clone())));
+            new.add(modifier, Term::Modifier((*modifier).to_owned()));
         }
         for (attribute, value, noun) in ABSENCES {
             new.absences.extend(schema.locate(attribute, value).ok().map(|place| (*noun, place)));
@@ -143,7 +209,7 @@ impl Lexicon {
             // Short codes collide with English (`met`, `my`), and `band neutrophil` says more than the type.
             let codes = spelling.chars().count() < 4 && spelling != "eos";
             let more = spelling.split(' ').any(|w| matches!(w, "band" | "segmented"));
-            if !codes && !more {
+            if *spelling == name || !codes && !more {
                 self.add(spelling, Term::Type(cell_type.clone()));
             }
         }
@@ -165,7 +231,10 @@ impl Lexicon {
         let Some(first) = words.first() else { return };
         let list = self.terms.entry(first.clone()).or_default();
         if list.iter().any(|(known, _)| *known == words) {
-            if !matches!(term, Term::Whole(_)) {
+            // A type may be called what nothing else may: `blast`, `healthy`.
+            let unsaid = |t: &Term| matches!(t, Term::Invention(_) | Term::Hedge(_));
+            let named = matches!(term, Term::Type(_)) && list.iter().any(|(k, t)| *k == words && unsaid(t));
+            if !named && !matches!(term, Term::Whole(_)) {
                 return;
             }
             list.retain(|(known, _)| *known != words);
@@ -178,6 +247,11 @@ impl Lexicon {
     pub(crate) fn meaning(&self, noun: Noun, modifier: &str) -> Option<Value> {
         // Borrowed look-up of a pair needs an owned key; texts are short.
         self.meanings.get(&(noun, modifier.to_owned())).copied()
+    }
+
+    /// What a modifier of a noun rules out without saying what is so.
+    pub(crate) fn excluded(&self, noun: Noun, modifier: &str) -> Option<&[Value]> {
+        self.exclusions.get(&(noun, modifier.to_owned())).map(Vec::as_slice)
     }
 
     /// What the absence of a noun says.
@@ -203,10 +277,36 @@ impl Lexicon {
             terms.push(term);
             at += length;
         }
-        for sentence in terms.split_mut(|t| *t == Term::Stop) {
+        for sentence in terms.split_mut(|t| matches!(t, Term::Stop | Term::Asked)) {
             settle_granulocytes(sentence);
         }
-        terms
+        self.settle_contrasts(terms)
+    }
+
+    /// `loose rather than dense` says `loose`; any other contrast is not understood.
+    fn settle_contrasts(&self, terms: Vec<Term>) -> Vec<Term> {
+        let mut settled: Vec<Term> = Vec::with_capacity(terms.len());
+        let mut terms = terms.into_iter().peekable();
+        while let Some(term) = terms.next() {
+            match (&term, settled.last(), terms.peek()) {
+                (Term::Instead, Some(Term::Modifier(said)), Some(Term::Modifier(other)))
+                    if self.exclude_each_other(said, other) =>
+                {
+                    terms.next();
+                }
+                (Term::Instead, ..) => settled.push(Term::Unknown("rather".into())),
+                _ => settled.push(term),
+            }
+        }
+        settled
+    }
+
+    /// Whether two modifiers are different values of one attribute of some noun.
+    fn exclude_each_other(&self, one: &str, other: &str) -> bool {
+        NOUNS.iter().any(|(noun, _)| match (self.meaning(*noun, one), self.meaning(*noun, other)) {
+            (Some(a), Some(b)) => a.0 == b.0 && a.1 != b.1,
+            _ => false,
+        })
     }
 }
 
@@ -239,6 +339,7 @@ impl Word {
             "," => Term::Comma,
             ":" => Term::Colon,
             "." => Term::Stop,
+            "?" => Term::Asked,
             word => match word.parse::<f64>() {
                 Ok(value) if word.starts_with(|c: char| c.is_ascii_digit()) => {
                     Term::Number(value, word.split_once('.').map_or(0, |(_, d)| d.len()))
@@ -271,7 +372,8 @@ fn words_of(text: &str) -> Vec<Word> {
             ',' | '(' | ')' => ",",
             ':' | '/' if beside(i, |c| c.is_alphabetic()) => continue,
             ':' => ":",
-            '.' | ';' | '!' | '?' | '\n' => ".",
+            '.' | ';' | '!' | '\n' => ".",
+            '?' => "?",
             // `the cell's outline`
             '\'' | '’' if chars.get(i + 1) == Some(&'s') => {
                 possessive = true;

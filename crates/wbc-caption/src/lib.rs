@@ -48,6 +48,7 @@ mod diversity;
 mod error;
 mod faults;
 mod form;
+#[rustfmt::skip] // tables, many words a line
 mod function_words;
 mod grammar;
 mod lexicon;
@@ -63,7 +64,9 @@ mod rounding;
 mod shares;
 mod template;
 mod verify;
+#[rustfmt::skip] // tables, many words a line
 mod vocabulary;
+mod walk;
 mod wording;
 
 pub use config::{

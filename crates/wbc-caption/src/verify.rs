@@ -1,6 +1,6 @@
 use crate::form;
 use crate::reader::Reader;
-use crate::wording::EXCLUSIONS;
+use crate::wording::{EXCLUSIONS, IMPLIED};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -189,6 +189,12 @@ impl Verifier {
         plain && name.split_whitespace().count() <= MAX_NAME_WORDS && self.reader.has_own_word(&name)
     }
 
+    /// Whether the name of a type, alone, reads as that type: not where it means something else already.
+    pub fn reads_type(&self, cell_type: &CellType) -> bool {
+        let reading = self.reader.read(&cell_type.spoken());
+        reading.facts == [Fact::Type { value: cell_type.clone() }] && reading.problems.is_empty()
+    }
+
     /// Refuses texts of more than `limit` tokens too.
     #[must_use]
     pub fn with_token_limit(mut self, limit: usize, count: TokenCounter) -> Self {
@@ -224,13 +230,13 @@ impl Verifier {
             match (known, claim) {
                 (Truth::False, _) => contradicted.push(fact.clone()),
                 (_, Some(claim)) if !same(fact, claim) => contradicted.push(fact.clone()),
+                (_, None) if implied(fact, claims) => {}
                 (Truth::Unknown, None) => invented.push(fact.clone()),
                 (Truth::True, None) if claimed.is_some() => unclaimed.push(fact.clone()),
                 _ => {}
             }
         }
-        let missing: Vec<Fact> =
-            claims.iter().filter(|c| !asserted.iter().any(|a| same_subject(a, c))).cloned().collect();
+        let missing: Vec<Fact> = claims.iter().filter(|c| !said(c, &asserted)).cloned().collect();
         let wrong = [&contradicted, &invented, &unclaimed].iter().any(|f| !f.is_empty()) || !problems.is_empty();
         let outcome = match (wrong, missing.is_empty()) {
             (true, _) => Outcome::Unfaithful,
@@ -262,6 +268,24 @@ impl Verifier {
 /// Reads one text and compares it; for many texts build a [`Verifier`] once.
 pub fn verify(text: &str, context: &VerifyContext<'_>) -> Verification {
     Verifier::new(context.schema, context.types).verify(text, context.claimed, context.annotation, context.measured)
+}
+
+/// Whether a claim is stated, in its own words or by what it follows from.
+fn said(claim: &Fact, asserted: &[Fact]) -> bool {
+    asserted.iter().any(|a| same_subject(a, claim)) || implied(claim, asserted)
+}
+
+/// Whether a fact follows from others: `pink granules` are granules, and where there are none they have no colour.
+fn implied(fact: &Fact, others: &[Fact]) -> bool {
+    let Fact::Attribute { name, value } = fact else { return false };
+    let has = |other: &str, is: &dyn Fn(&str) -> bool| {
+        others.iter().any(|f| matches!(f, Fact::Attribute { name, value } if name == other && is(value)))
+    };
+    let excluded =
+        EXCLUSIONS.iter().any(|((of, what), other, only)| of == name && what != value && has(other, &|v| v != *only));
+    let entailed =
+        IMPLIED.iter().any(|((cause, is), (of, what))| of == name && what == value && has(cause, &|v| v == *is));
+    excluded || entailed
 }
 
 /// About the same thing; an attribute and a measurement may share a name.

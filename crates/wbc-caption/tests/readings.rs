@@ -1,0 +1,118 @@
+//! What the verifier reads in sentences whose grammar decides: owners, shared verbs, pronouns, questions, open statements.
+
+use wbc_caption::{FaultKind, Outcome, Verifier};
+use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, TYPE_FACT};
+
+fn verifier() -> Verifier {
+    Verifier::new(&AttributeSchema::wbcatt(), &CellTypes::builtin())
+}
+
+fn fact((name, value): (&str, &str)) -> Fact {
+    if name == TYPE_FACT { Fact::Type { value: CellType::new(value) } } else { Fact::attribute(name, value) }
+}
+
+#[test]
+fn grammar_decides_what_a_word_belongs_to() {
+    let verifier = verifier();
+    let cases: &[(&str, &[(&str, &str)])] = &[
+        ("The chromatin of this lymphocyte is condensed.", &[("type", "lymphocyte"), ("chromatin_density", "densely")]),
+        ("The granules of this eosinophil stain red.", &[("type", "eosinophil"), ("granule_colour", "red")]),
+        ("The cell contains granules and is round.", &[("granularity", "yes"), ("cell_shape", "round")]),
+        (
+            "Granules are present in this basophil and appear purple.",
+            &[("type", "basophil"), ("granule_colour", "purple")],
+        ),
+        (
+            "This lymphocyte does contain granules; they are purple.",
+            &[("type", "lymphocyte"), ("granule_colour", "purple")],
+        ),
+        ("It is a monocyte. It is large.", &[("type", "monocyte"), ("cell_size", "big")]),
+        (
+            "The cytoplasm is frosted, and the granules inside it are pink.",
+            &[("cytoplasm_texture", "frosted"), ("granule_colour", "pink")],
+        ),
+        (
+            "Both the cell and its nucleus are round.",
+            &[("cell_shape", "round"), ("nucleus_shape", "unsegmented-round")],
+        ),
+        ("The cytoplasm is free of vacuoles and granules.", &[("cytoplasm_vacuole", "no"), ("granularity", "no")]),
+        ("A cytoplasm lacking both vacuoles and granules.", &[("cytoplasm_vacuole", "no"), ("granularity", "no")]),
+        (
+            "Irregular in outline, the cell has blue cytoplasm.",
+            &[("cell_shape", "irregular"), ("cytoplasm_colour", "blue")],
+        ),
+        ("What shape is the nucleus? Round.", &[("nucleus_shape", "unsegmented-round")]),
+        ("Does the cell have granules? Yes, and they are pink.", &[("granule_colour", "pink")]),
+        ("The chromatin is loose rather than dense.", &[("chromatin_density", "loosely")]),
+        (
+            "Not a monocyte but a lymphocyte, with no visible vacuoles.",
+            &[("type", "lymphocyte"), ("cytoplasm_vacuole", "no")],
+        ),
+        ("The nucleus of this cell consists of two lobes.", &[("nucleus_shape", "segmented-bilobed")]),
+        ("Its nucleus is unsegmented and indented.", &[("nucleus_shape", "unsegmented-indented")]),
+        ("The cytoplasm is not frosted or vacuolated.", &[("cytoplasm_texture", "clear"), ("cytoplasm_vacuole", "no")]),
+    ];
+    for (text, facts) in cases {
+        let claimed: Vec<Fact> = facts.iter().copied().map(fact).collect();
+        let verdict = verifier.verify(text, Some(&claimed), None, None);
+        assert_eq!(verdict.outcome, Outcome::Faithful, "{text}: {:?}", verdict.faults());
+    }
+}
+
+#[test]
+fn open_or_misplaced_statements_are_refused() {
+    let verifier = verifier();
+    for (text, kind) in [
+        ("A large or round cell.", FaultKind::Hedged),
+        ("A cell with granules or vacuoles.", FaultKind::Hedged),
+        ("A roughly round cell.", FaultKind::Hedged),
+        ("Is this a small basophil?", FaultKind::Hedged),
+        ("Does the neutrophil have pink granules?", FaultKind::Hedged),
+        ("The nucleus of this monocyte is vacuolated.", FaultKind::WrongNoun),
+        ("The cell has a nucleus and is dense.", FaultKind::WrongNoun),
+        ("A lymphocyte is a cell that contains blood cells.", FaultKind::WrongNoun),
+        ("The nucleus is unsegmented.", FaultKind::Contradicted),
+        ("The nucleus is segmented and round.", FaultKind::Contradicted),
+        ("Here is the caption: a round cell.", FaultKind::LeakedInstruction),
+    ] {
+        let faults = verifier.verify(text, None, None, None).faults();
+        assert!(faults.iter().any(|f| f.kind == kind), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn what_follows_from_a_statement_is_said_with_it() {
+    let verifier = verifier();
+    let outcome = |text: &str, facts: &[(&str, &str)]| {
+        let claimed: Vec<Fact> = facts.iter().copied().map(fact).collect();
+        verifier.verify(text, Some(&claimed), None, None).outcome
+    };
+    let pink = [("granularity", "yes"), ("granule_colour", "pink")];
+    assert_eq!(outcome("Pink granules.", &pink), Outcome::Faithful);
+    assert_eq!(outcome("Granules are present.", &pink), Outcome::Incomplete);
+    assert_eq!(outcome("Pink granules.", &[("granularity", "no")]), Outcome::Unfaithful);
+    assert_eq!(outcome("No granules.", &[("granularity", "no"), ("granule_type", "nil")]), Outcome::Faithful);
+}
+
+#[test]
+fn types_of_ones_own_are_read_or_known_to_be_unreadable() {
+    let mut types = CellTypes::builtin();
+    for name in ["blast", "healthy", "nk", "mast_cell", "round", "no"] {
+        types.add(CellType::new(name), &[]);
+    }
+    let verifier = Verifier::new(&AttributeSchema::wbcatt(), &types);
+    for (name, readable) in
+        [("blast", true), ("healthy", true), ("nk", true), ("mast_cell", true), ("round", false), ("no", false)]
+    {
+        assert_eq!(verifier.reads_type(&CellType::new(name)), readable, "{name}");
+    }
+    let claimed = [fact(("type", "blast")), fact(("nucleus_shape", "unsegmented-round"))];
+    let verdict = verifier.verify("a blast with a round nucleus", Some(&claimed), None, None);
+    assert_eq!(verdict.outcome, Outcome::Faithful, "{:?}", verdict.faults());
+}
+
+#[test]
+fn endless_texts_are_refused_unread() {
+    let faults = verifier().verify(&"large ".repeat(200_000), None, None, None).faults();
+    assert!(faults.iter().any(|f| f.kind == FaultKind::TooLong), "{faults:?}");
+}
