@@ -64,7 +64,7 @@ mod search;
 mod session;
 mod train;
 
-pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, verify_captions, write_captions};
+pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, VerifySummary, verify_captions, write_captions};
 #[cfg(feature = "llm")]
 pub use captions::{DryRun, ModelSummary, plan_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};

@@ -3,16 +3,18 @@ mod records;
 
 use crate::cells::opening_warnings;
 use crate::{Error, Session};
-use models::Writers;
+use models::Models;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_caption::{
-    CaptionersConfig, DescriptionKey, Diversity, LineReport, MAX_CAPTIONS, Mode, RecordWriter, TokenCounter, Verifier,
-    quoted, verify_file,
+    CaptionersConfig, DescriptionKey, Diversity, Grammar, GrammarOptions, LineReport, MAX_CAPTIONS, Mode, RecordWriter,
+    TokenCounter, Verifier, quoted, verify_file,
 };
-use wbc_core::{AttributeSchema, CellDescription, CellType, Fact, QualityFlag, SampleId, Warning, Warnings};
+use wbc_core::{
+    AttributeSchema, CellDescription, CellType, Fact, MeasurementSchema, QualityFlag, SampleId, Warning, Warnings,
+};
 use wbc_data::{AnnotatedCells, ViewOptions, resolve_input};
 use wbc_encoders::Tokenizer;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter, measurement_schema};
@@ -48,13 +50,13 @@ pub struct CaptionSummary {
     pub n_resumed: usize,
     /// Distinct combinations of type and attributes.
     pub n_combinations: usize,
-    /// Captions that the verifier refused, and that were not written.
+    /// Captions that the verifier refused, as it did what might stand in for them, and that were not written.
     pub n_refused: usize,
     /// Captions that wait for a model's answer.
     pub n_unanswered: usize,
     /// Captions written by this call, by captioner.
     pub captioners: BTreeMap<String, usize>,
-    /// Captions of the grammar in place of a model's refused ones.
+    /// Captions of the grammar in place of refused ones.
     pub n_replaced: usize,
     /// Diversity of this call's captions, of the first thousand where there are more.
     pub diversity: Diversity,
@@ -80,9 +82,12 @@ struct Job {
     /// Cells that get captions.
     cells: Vec<usize>,
     n_combinations: usize,
-    /// Measurements per cell of the dataset; empty where none are stated.
+    /// Writes the shortest captions, for where longer ones are refused.
+    short: Grammar,
+    /// Measurements per cell of the dataset, those only that captions can state; empty where none are stated.
     measured: Vec<Option<Vec<Option<f32>>>>,
-    schema: wbc_core::MeasurementSchema,
+    /// Theirs.
+    schema: MeasurementSchema,
     warnings: Warnings,
 }
 
@@ -94,6 +99,9 @@ impl Job {
         if config.captions_per_cell.get() > MAX_CAPTIONS {
             return Err(invalid(&format!("captions_per_cell is above {MAX_CAPTIONS}")));
         }
+        // The options of a grammar hang on no schema.
+        config.check(&session.store.schema).map_err(|e| invalid(&e))?;
+        let limit = token_limit(captioners, &config, &folder)?;
         let mut dataset = session.open_annotations(input)?;
         let warnings = opening_warnings(dataset.warnings.clone());
         let (mut verifier, own_types, nameless) = verifier(&dataset.schema, dataset.types(), session);
@@ -102,9 +110,12 @@ impl Job {
             warnings.push(quoted(cell_type.as_str()), cause);
             dataset.forget_type(cell_type);
         }
-        if let Some(path) = &config.verifier.tokenizer {
-            verifier = verifier.with_token_limit(config.verifier.token_limit, token_counter(&folder.join(path))?);
+        if let Some((limit, count)) = limit {
+            verifier = verifier.with_token_limit(limit, count);
         }
+        let short = GrammarOptions { min_facts: 1, max_facts: 2, ..GrammarOptions::default() };
+        let mut schema = measurement_schema();
+        schema.measurements.retain(|m| Grammar::quantities().any(|name| name == m.name));
         let mut job = Self {
             seed: options.seed.unwrap_or(config.seed),
             config,
@@ -114,8 +125,9 @@ impl Job {
             own_types,
             cells: (0..dataset.len()).collect(),
             n_combinations: 0,
+            short: Grammar::new(&dataset.schema, short)?,
             measured: Vec::new(),
-            schema: measurement_schema(),
+            schema,
             warnings,
             dataset,
         };
@@ -126,9 +138,6 @@ impl Job {
             job.n_combinations = n;
         } else if options.limit_combinations.is_some() {
             job.cells = first;
-        }
-        if job.config.captioner.iter().any(|c| c.measurements) {
-            job.measure(input, session)?;
         }
         Ok(job)
     }
@@ -143,7 +152,11 @@ impl Job {
         cells.iter().copied().filter(known).filter(|i| seen.insert(self.key(*i, false))).collect()
     }
 
+    /// Measures the cells, where a captioner states numbers.
     fn measure(&mut self, input: &str, session: &Session) -> Result<(), Error> {
+        if !self.config.captioner.iter().any(|c| c.measurements) {
+            return Ok(());
+        }
         let options = CanonicalOptions { with_pixels: false, ..CanonicalOptions::default() };
         let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
         let options = ViewOptions { keep_pixels: false, ..ViewOptions::default() };
@@ -157,10 +170,13 @@ impl Job {
         });
         let views = session.views(&samples, &viewer, options, &self.warnings)?;
         self.measured = vec![None; self.dataset.len()];
+        let all = measurement_schema();
+        let stated: Vec<usize> = self.schema.names().filter_map(|name| all.index(name)).collect();
         for row in 0..views.n_unshifted() {
             let found = !views.flags[row].contains(QualityFlag::NoCell);
             if let Some(values) = views.measurements.as_ref().filter(|_| found) {
-                let values = values.row(row).iter().map(|v| v.is_finite().then_some(*v)).collect();
+                let values = values.row(row);
+                let values = stated.iter().map(|i| Some(values[*i]).filter(|v| v.is_finite())).collect();
                 self.measured[self.cells[views.samples[row]]] = Some(values);
             }
         }
@@ -195,28 +211,41 @@ fn verifier(
     let mut known = session.store.cell_types.clone();
     let common = Verifier::new(schema, &known);
     let own = types.into_iter().filter(|t| known.canonical(t.as_str()).is_none());
-    let (own, nameless): (Vec<_>, Vec<_>) = own.partition(|t| common.can_name(t));
+    let (own, mut nameless): (Vec<_>, Vec<_>) = own.partition(|t| common.can_name(t));
     if own.is_empty() {
         return (common, own, nameless);
     }
     own.iter().for_each(|t| known.add(t.clone(), &[]));
-    (Verifier::new(schema, &known), own, nameless)
+    let verifier = Verifier::new(schema, &known);
+    let (own, unread): (Vec<_>, Vec<_>) = own.into_iter().partition(|t| verifier.reads_type(t));
+    nameless.extend(unread);
+    (verifier, own, nameless)
 }
 
-fn token_counter(path: &Path) -> Result<TokenCounter, Error> {
-    let tokenizer = Tokenizer::load(path)?;
+/// The most tokens of a caption, and how they are counted, where a captioner file says.
+fn token_limit(
+    captioners: &Path,
+    config: &CaptionersConfig,
+    folder: &Path,
+) -> Result<Option<(usize, TokenCounter)>, Error> {
+    let Some(path) = &config.verifier.tokenizer else { return Ok(None) };
+    let tokenizer = Tokenizer::load(&folder.join(path)).map_err(|e| Error::Config {
+        place: captioners.display().to_string(),
+        cause: format!("verifier.tokenizer: {e}"),
+    })?;
     // What cannot be tokenised does not fit.
-    Ok(Arc::new(move |text| tokenizer.ids(&[text], usize::MAX).map_or(usize::MAX, |ids| ids[0].len())))
+    let count = move |text: &str| tokenizer.ids(&[text], usize::MAX).map_or(usize::MAX, |ids| ids[0].len());
+    Ok(Some((config.verifier.token_limit, Arc::new(count))))
 }
 
 /// Writes captions of all annotated cells of an input as JSON Lines; an existing file is continued. Every caption is
-/// verified before it is written; a model's refused one is replaced by the grammar. Cells are measured where a captioner
-/// wants numbers. Models are asked on a runtime that lives as long as the call, and their answers are kept beside `out`
-/// (or where the captioner file says), so that none is paid for twice.
+/// verified before it is written; a refused one is replaced by another or by the grammar's. Cells are measured where a
+/// captioner wants numbers. Models are asked on a runtime that lives as long as the call, and their answers are kept beside
+/// `out` (or where the captioner file says), so that none is paid for twice.
 ///
 /// # Errors
-/// [`Error::Config`] for a captioners file that cannot be read or does not parse, [`Error::Dataset`] for an input that
-/// cannot be opened, [`Error::Caption`] when a file cannot be written.
+/// [`Error::Config`] for a captioners file that cannot be read, does not parse or cannot be used, before anything is
+/// written; [`Error::Dataset`] for an input that cannot be opened, [`Error::Caption`] when a file cannot be written.
 pub fn write_captions(
     input: &str,
     captioners: &Path,
@@ -224,10 +253,12 @@ pub fn write_captions(
     options: &CaptionOptions<'_>,
     session: &Session,
 ) -> Result<CaptionSummary, Error> {
-    let job = Job::open(input, captioners, options, session)?;
+    let mut job = Job::open(input, captioners, options, session)?;
+    let models = Models::new(&job, options)?;
     // Before anything is asked: what cannot be written to is not worth an answer, and what is there is not asked for.
     let writer = RecordWriter::open(out, &session.store.limits)?;
-    let writers = Writers::ask(&job, Some(&writer), out, options, session)?;
+    job.measure(input, session)?;
+    let writers = models.ask(&job, &writer, out, session)?;
     records::write(&job, writers, writer, out, session)
 }
 
@@ -243,7 +274,8 @@ pub fn plan_captions(
     options: &CaptionOptions<'_>,
     session: &Session,
 ) -> Result<Vec<DryRun>, Error> {
-    let job = Job::open(input, captioners, options, session)?;
+    let mut job = Job::open(input, captioners, options, session)?;
+    job.measure(input, session)?;
     models::plan(&job, out, session)
 }
 
@@ -256,44 +288,72 @@ pub struct JudgeOptions<'a> {
     pub captioners: Option<&'a Path>,
 }
 
+/// What [`verify_captions`] found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VerifySummary {
+    /// Lines read.
+    pub n: usize,
+    /// Lines that are faithful captions.
+    pub n_faithful: usize,
+    /// The others.
+    pub refused: Vec<LineReport>,
+}
+
 /// Judges every caption of a file by what it claims itself, and by what is known of its cell where an input is given.
 /// Lines are JSON objects with a `text` and `facts`, an `id` of the input, or both; other fields are not looked at.
 ///
 /// # Errors
 /// [`Error::Caption`] when the file cannot be read, a bad line is in the report; [`Error::Dataset`] for an input that
 /// cannot be opened, [`Error::Config`] for a captioner file that does not parse.
-pub fn verify_captions(file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<Vec<LineReport>, Error> {
+pub fn verify_captions(file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<VerifySummary, Error> {
+    let limit = match options.captioners {
+        Some(path) => {
+            let (config, folder) = read_config(path)?;
+            token_limit(path, &config, &folder)?
+        }
+        None => None,
+    };
     let cells = options.input.map(|input| session.open_annotations(input)).transpose()?;
     let schema = cells.as_ref().map_or(&session.store.schema, |c| &c.schema);
-    let mut count = None;
-    if let Some(path) = options.captioners {
-        let (config, folder) = read_config(path)?;
-        if let Some(tokenizer) = &config.verifier.tokenizer {
-            count = Some((config.verifier.token_limit, token_counter(&folder.join(tokenizer))?));
-        }
-    }
     let known = |id: &SampleId| {
-        let cells = cells.as_ref()?;
-        Some(cells.annotation(cells.position(id)?).clone())
+        let (Some(cells), Some(input)) = (&cells, options.input) else { return Ok(None) };
+        let cell = cells.position(id).ok_or_else(|| format!("`{}` is not in {input}", quoted(&id.0)))?;
+        Ok(Some(cells.annotation(cell).clone()))
     };
-    let judge = |types| {
-        let (verifier, own, _) = verifier(schema, types, session);
-        let verifier = match &count {
-            Some((limit, count)) => verifier.with_token_limit(*limit, count.clone()),
-            None => verifier,
-        };
-        Ok::<_, Error>((verify_file(file, &verifier, &session.store.limits, &known)?, own))
+    let builtin = &session.store.cell_types;
+    // With the types that captions claim and the verifier does not know: they may be somebody's own.
+    let judge = |types: &BTreeSet<CellType>| {
+        let (mut verifier, ..) = verifier(schema, types.clone(), session);
+        if let Some((limit, count)) = &limit {
+            verifier = verifier.with_token_limit(*limit, count.clone());
+        }
+        let (mut summary, mut more) = (VerifySummary::default(), BTreeSet::new());
+        verify_file(file, &verifier, &session.store.limits, &known, &mut |line| {
+            let missing = line.verification.iter().flat_map(|v| &v.missing);
+            more.extend(missing.filter_map(|fact| match fact {
+                Fact::Type { value } if builtin.canonical(value.as_str()).is_none() && !types.contains(value) => {
+                    Some(value.clone())
+                }
+                _ => None,
+            }));
+            summary.n += 1;
+            if line.is_faithful() {
+                summary.n_faithful += 1;
+            } else if more.is_empty() {
+                // Otherwise all are judged once more.
+                summary.refused.push(line);
+            }
+        })?;
+        Ok::<_, Error>((summary, more))
     };
-    let types: BTreeSet<CellType> = cells.iter().flat_map(AnnotatedCells::types).collect();
-    let (lines, own) = judge(types.clone())?;
-    // Types that the captions claim and that could not be read may be somebody's own.
-    let unread =
-        lines.iter().filter_map(|l| l.verification.as_ref()).flat_map(|v| &v.missing).filter_map(|f| match f {
-            Fact::Type { value } if session.store.cell_types.canonical(value.as_str()).is_none() => Some(value.clone()),
-            _ => None,
-        });
-    let more: BTreeSet<CellType> = unread.filter(|t| !own.contains(t)).collect();
-    if more.is_empty() { Ok(lines) } else { Ok(judge(types.into_iter().chain(more).collect())?.0) }
+    let mut types: BTreeSet<CellType> = cells.iter().flat_map(AnnotatedCells::types).collect();
+    let (summary, mut more) = judge(&types)?;
+    if more.is_empty() {
+        return Ok(summary);
+    }
+    drop(summary);
+    types.append(&mut more);
+    Ok(judge(&types)?.0)
 }
 
 fn read_config(path: &Path) -> Result<(CaptionersConfig, PathBuf), Error> {

@@ -14,25 +14,27 @@ pub(super) struct Writers {
     pub(super) models: Vec<super::ModelSummary>,
 }
 
+/// Models that can be asked: none.
 #[cfg(not(feature = "llm"))]
-impl Writers {
-    pub(super) fn ask(
-        job: &Job,
-        _: Option<&RecordWriter>,
-        _: &Path,
-        _: &CaptionOptions<'_>,
-        _: &Session,
-    ) -> Result<Self, Error> {
+pub(super) struct Models;
+
+#[cfg(not(feature = "llm"))]
+impl Models {
+    pub(super) fn new(job: &Job, _: &CaptionOptions<'_>) -> Result<Self, Error> {
         if job.config.models().next().is_some() {
             return Err(job.invalid(&"language models need the `llm` feature, which this build lacks"));
         }
+        Ok(Self)
+    }
+
+    pub(super) fn ask(self, job: &Job, _: &RecordWriter, _: &Path, _: &Session) -> Result<Writers, Error> {
         let captioners = job.config.build(&job.dataset.schema, Vec::new()).map_err(|e| job.invalid(&e))?;
-        Ok(Self { captioners, writings: std::collections::HashMap::new() })
+        Ok(Writers { captioners, writings: std::collections::HashMap::new() })
     }
 }
 
 #[cfg(feature = "llm")]
-pub(super) use with_models::plan;
+pub(super) use with_models::{Models, plan};
 
 #[cfg(feature = "llm")]
 mod with_models {
@@ -100,28 +102,35 @@ mod with_models {
         Ok(dry_run(&members, &descriptions(job, None), &run_options(job, cache, session))?)
     }
 
-    impl Writers {
+    /// Models that can be asked.
+    pub(in super::super) struct Models(Vec<ModelCaptioner>);
+
+    impl Models {
+        pub(in super::super) fn new(job: &Job, options: &CaptionOptions<'_>) -> Result<Self, Error> {
+            members(job, options.keys).map(Self)
+        }
+
         pub(in super::super) fn ask(
+            self,
             job: &Job,
-            writer: Option<&RecordWriter>,
+            writer: &RecordWriter,
             out: &Path,
-            options: &CaptionOptions<'_>,
             session: &Session,
-        ) -> Result<Self, Error> {
-            let members = members(job, options.keys)?;
+        ) -> Result<Writers, Error> {
+            let members = self.0;
             let mut written = Vec::with_capacity(members.len());
             for (member, (config, _)) in members.iter().zip(job.config.models()) {
                 let grammar = config.grammar(&job.dataset.schema).map_err(|e| job.invalid(&e))?;
                 written.push(TemplateCaptioner::new(&member.captioner_id(), grammar, job.per_cell()));
             }
             let mut models = Vec::new();
-            if !members.is_empty() {
+            if members.iter().any(|m| m.weight > 0.0) {
                 let cache = AnswerCache::open(&cache_path(job, out))?;
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
                     .map_err(|source| CaptionError::Io { action: "start", path: "a runtime".into(), source })?;
-                let cells = descriptions(job, writer);
+                let cells = descriptions(job, Some(writer));
                 let run = run_options(job, Some(cache), session);
                 let answered = runtime.block_on(write_templates(&members, &cells, &run))?;
                 for (member, key, entry) in answered.entries {
@@ -135,7 +144,7 @@ mod with_models {
                 .map(|(id, writing)| (id.to_owned(), writing.clone()))
                 .collect();
             let captioners = job.config.build(&job.dataset.schema, written).map_err(|e| job.invalid(&e))?;
-            Ok(Self { captioners, writings, models })
+            Ok(Writers { captioners, writings, models })
         }
     }
 }

@@ -5,16 +5,14 @@ use super::{CaptionSummary, Job};
 use crate::{Error, Session};
 use rayon::prelude::*;
 use std::path::Path;
-use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, self_bleu};
+use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, Register, self_bleu};
 use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Fact, seeded_rng};
 
 /// Random stream of captions, beside the seed of the configuration and the cell's name.
 const STREAM: u64 = 41;
 /// Cells per write.
 const CHUNK: usize = 2048;
-/// Captions whose diversity is measured.
-const MEASURED: usize = 1000;
-/// Further positions that are tried for a text that the cell has already.
+/// Further positions that are tried for a text that the cell has already, or that is refused.
 const ALTERNATIVES: usize = 3;
 
 /// What one cell brought.
@@ -62,7 +60,7 @@ pub(super) fn write(
                 }
             }
             lines.append(&mut cell.lines);
-            if n_texts < MEASURED {
+            if n_texts < Diversity::ENOUGH && !cell.records.is_empty() {
                 n_texts += cell.records.len();
                 texts.push(cell.records.iter().map(|r| r.text.clone()).collect());
             }
@@ -131,24 +129,19 @@ fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> 
     let mut said: Vec<String> = Vec::with_capacity(n);
     let mut known = true;
     for index in 0..n {
-        match fresh(writers, &description, index, n, seed, &said) {
-            Ok(caption) => {
+        match fresh(job, writers, &description, index, seed, &said) {
+            Ok(Ok(caption)) => {
                 said.push(caption.text.clone());
                 if writer.has(id, index) {
                     continue;
                 }
-                let template = caption.provenance.template.as_deref();
-                // A template's text was verified when it was made; with numbers it may have become too long.
-                let numbers = caption.facts.iter().any(|f| matches!(f, Fact::Measurement { .. }));
-                let verified = template.is_some() && caption.provenance.replaces.is_none() && !numbers;
-                if !verified && !faithful(job, &caption, &description) {
-                    cell.refused.push(caption.text);
-                    cell.complete = false;
-                    continue;
-                }
-                known &= template.is_none_or(|t| writer.knows_template(t));
+                known &= caption.provenance.template.as_deref().is_none_or(|t| writer.knows_template(t));
                 let record = CaptionRecord::new(id.clone(), index as u32, caption, Outcome::Faithful);
                 cell.records.push(record);
+            }
+            Ok(Err(refused)) => {
+                cell.refused.push(refused.text);
+                cell.complete = false;
             }
             Err(CaptionerError::Unanswered { captioner, cause }) => {
                 cell.unanswered.push(format!("{captioner}: {cause}"));
@@ -164,29 +157,40 @@ fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> 
 }
 
 fn faithful(job: &Job, caption: &Caption, cell: &CellDescription<'_>) -> bool {
+    // A template's text was verified when it was made; with numbers it may have become too long.
+    let numbers = caption.facts.iter().any(|f| matches!(f, Fact::Measurement { .. }));
+    if caption.provenance.template.is_some() && caption.provenance.replaces.is_none() && !numbers {
+        return true;
+    }
     let verdict = job.verifier.verify(&caption.text, Some(&caption.facts), Some(cell.annotation), cell.measured);
     verdict.outcome == Outcome::Faithful
 }
 
-/// The caption at a position; another one where the cell has the same text already, as far as there is another.
+/// The caption at a position. Where the cell has the same text already, or the verifier refuses it, another one, as far as
+/// there is another; a short label at last for a refused one, which comes back as it is where that is refused, too.
 fn fresh(
+    job: &Job,
     writers: &Writers,
     cell: &CellDescription<'_>,
     index: usize,
-    n: usize,
     seed: u64,
     said: &[String],
-) -> Result<Caption, CaptionerError> {
+) -> Result<Result<Caption, Caption>, CaptionerError> {
+    let n = job.config.captions_per_cell.get();
     let first = writers.captioners.caption(cell, index, seed)?;
-    if !said.contains(&first.text) {
-        return Ok(first);
+    let mut others =
+        (1..=ALTERNATIVES).filter_map(|round| writers.captioners.caption(cell, index + n * round, seed).ok());
+    let fits = |caption: &Caption| !said.contains(&caption.text) && faithful(job, caption, cell);
+    if fits(&first) {
+        return Ok(Ok(first));
     }
-    for round in 1..=ALTERNATIVES {
-        if let Ok(other) = writers.captioners.caption(cell, index + n * round, seed)
-            && !said.contains(&other.text)
-        {
-            return Ok(other);
-        }
+    if let Some(other) = others.find(fits) {
+        return Ok(Ok(other));
     }
-    Ok(first)
+    if said.contains(&first.text) {
+        return Ok(Ok(first));
+    }
+    let mut label = job.short.in_register(cell, Register::Label, first.provenance.seed)?;
+    label.provenance.replaces = Some(first.provenance.captioner.clone());
+    Ok(if faithful(job, &label, cell) { Ok(label) } else { Err(first) })
 }

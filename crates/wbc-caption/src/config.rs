@@ -97,9 +97,9 @@ pub struct ModelConfig {
     /// Prompt file, from this file's folder; the method's own where absent.
     #[serde(default)]
     pub prompt: Option<std::path::PathBuf>,
-    /// Tones to ask for.
-    #[serde(default = "registers")]
-    pub registers: Vec<Register>,
+    /// Tones to ask for; the method's own where absent: lists of single facts, sentences otherwise.
+    #[serde(default)]
+    pub registers: Option<Vec<Register>>,
     /// Wordings that are asked for of what one sentence (or one fact) says. The fewer, the more often a text serves
     /// several combinations of facts, and the less it costs; the more, the more varied captions are.
     #[serde(default = "wordings")]
@@ -158,8 +158,14 @@ pub enum Method {
     Caption,
 }
 
-fn registers() -> Vec<Register> {
-    vec![Register::Sentence]
+impl Method {
+    /// The tone that is asked for unless another is.
+    pub fn register(self) -> Register {
+        match self {
+            Self::Fact => Register::List,
+            Self::Sentence | Self::Caption => Register::Sentence,
+        }
+    }
 }
 
 fn wordings() -> std::num::NonZeroU32 {
@@ -251,7 +257,7 @@ impl From<CaptionerKind> for String {
 pub struct CaptionerConfig {
     /// Which captioner.
     pub kind: CaptionerKind,
-    /// Share of the captions, relative to the other captioners.
+    /// Share of the captions, relative to the other captioners; a model without any is not asked.
     #[serde(default = "one")]
     pub weight: f64,
     /// State measurements as numbers.
@@ -301,15 +307,34 @@ impl CaptionersConfig {
         Ok(config)
     }
 
+    /// Whether the captioners can be built, before anything is done for it.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn check(&self, schema: &AttributeSchema) -> Result<(), CaptionError> {
+        let blank = self.captioner.iter().enumerate().filter(|(_, c)| c.kind == CaptionerKind::Model).map(|(i, c)| {
+            let grammar = c.grammar(schema).map_err(|e| self.naming(i, e))?;
+            Ok(TemplateCaptioner::new("", grammar, false))
+        });
+        self.build(schema, blank.collect::<Result<_, CaptionError>>()?).map(drop)
+    }
+
+    /// An error that says whose option it is about.
+    pub(crate) fn naming(&self, captioner: usize, error: CaptionError) -> CaptionError {
+        let name = self.captioner[captioner].model.as_ref().map_or(String::new(), |m| format!(" ({})", m.name));
+        CaptionError::Captioner { captioner: format!("captioner {}{name}", captioner + 1), source: Box::new(error) }
+    }
+
     /// Builds the captioners for a schema, `written` being what models wrote, in the file's order.
     ///
     /// # Errors
-    /// [`CaptionError::Option`] naming the option out of range, or `written` where it does not fit the file's models.
+    /// [`CaptionError::Captioner`] naming the option out of range, [`CaptionError::Option`] for the weights together, or
+    /// `written` where it does not fit the file's models.
     pub fn build(&self, schema: &AttributeSchema, written: Vec<TemplateCaptioner>) -> Result<Captioners, CaptionError> {
         let mut written = written.into_iter();
-        let members = self.captioner.iter().map(|c| {
+        let members = self.captioner.iter().enumerate().map(|(i, c)| {
             let captioner: Box<dyn Captioner> = match c.kind {
-                CaptionerKind::Grammar => Box::new(c.grammar(schema)?),
+                CaptionerKind::Grammar => Box::new(c.grammar(schema).map_err(|e| self.naming(i, e))?),
                 CaptionerKind::Model => {
                     let cause = || "fewer than models".to_owned();
                     Box::new(written.next().ok_or_else(|| CaptionError::Option { field: "written", cause: cause() })?)
@@ -380,7 +405,8 @@ impl Captioners {
                 at -= weight;
                 at < 0.0
             });
-            chosen.unwrap_or(0)
+            // Rounding may leave a rest, which is nobody's without weight.
+            chosen.or_else(|| self.members.iter().rposition(|m| m.0 > 0.0)).unwrap_or(0)
         };
         if self.members.len() == 1 {
             return (self.members[0].1.as_ref(), index);
@@ -441,5 +467,9 @@ mod tests {
             let error = CaptionersConfig::from_toml(&text).unwrap().build(&schema, Vec::new()).unwrap_err();
             assert!(error.to_string().contains(field), "{error}");
         }
+        let text = "version = 1\n[[captioner]]\nkind = 'grammar'\n[[captioner]]\nkind = 'model'\nmin_facts = 0\n\
+                    [captioner.model]\nname = 'm'";
+        let error = CaptionersConfig::from_toml(text).unwrap().check(&schema).unwrap_err().to_string();
+        assert!(error.contains("min_facts") && error.ends_with("captioner 2 (m)"), "{error}");
     }
 }

@@ -59,6 +59,9 @@ fn counts(tokens: &[String], n: usize) -> Counts<'_> {
 }
 
 impl Diversity {
+    /// As many texts say how varied a set is; self-BLEU compares each with all others.
+    pub const ENOUGH: usize = 1000;
+
     /// Measures a set of texts.
     pub fn of<T: AsRef<str>>(texts: &[T]) -> Self {
         let all: Vec<Vec<String>> = texts.iter().map(|t| tokens(t.as_ref())).collect();

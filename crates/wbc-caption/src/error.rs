@@ -12,6 +12,15 @@ pub enum CaptionError {
         /// What is wrong with it.
         cause: String,
     },
+    /// An option of one captioner of several.
+    #[error("{source}: {captioner}")]
+    Captioner {
+        /// Its position in the file, and the model's name.
+        captioner: String,
+        /// What is wrong.
+        #[source]
+        source: Box<CaptionError>,
+    },
     /// A captioner file that does not parse; the cause names line and column.
     #[error("invalid captioner file: {cause}")]
     Config {

@@ -173,6 +173,11 @@ impl Grammar {
         &self.schema
     }
 
+    /// Names of the measurements that captions can state.
+    pub fn quantities() -> impl Iterator<Item = &'static str> {
+        QUANTITIES.iter().map(|q| q.name)
+    }
+
     /// The canonical caption: all known attributes in the schema's order by their first phrases, without the type.
     ///
     /// Distinct values give distinct texts, so it names a combination of attributes in a retrieval gallery. Empty where

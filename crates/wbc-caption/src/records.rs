@@ -3,7 +3,7 @@ use crate::template::Writing;
 use crate::verify::{Outcome, Verification, Verifier};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use wbc_core::{Caption, Fact, Limits, Provenance, SampleId};
@@ -60,7 +60,8 @@ pub const MAX_CAPTIONS: usize = 64;
 
 /// Appends records, and knows after a crash what is there already.
 ///
-/// A line is whole or absent: a torn last line is cut off when the file is opened again.
+/// A line is whole or absent: a torn last line is cut off when the file is opened again. One writer at a time: the file is
+/// locked, where the file system has locks.
 #[derive(Debug)]
 pub struct RecordWriter {
     path: PathBuf,
@@ -77,18 +78,27 @@ fn hash(id: &SampleId) -> u128 {
 }
 
 impl RecordWriter {
-    /// Opens a file for appending; an absent one is created.
+    /// Opens a file for appending; an absent one is created. What is held of it grows with its cells, not with its lines,
+    /// of which there may be any number.
     ///
     /// # Errors
-    /// [`CaptionError::Io`], and [`CaptionError::Line`] where the file holds something that is no caption record.
+    /// [`CaptionError::Io`], also where another writer has the file, and [`CaptionError::Line`] where it holds something
+    /// that is no caption record.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, CaptionError> {
         let io = |action| move |source| CaptionError::Io { action, path: path.to_owned(), source };
-        let mut file =
-            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io("open"))?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(io("open"))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(io("continue")(std::io::Error::other("another run is writing to it")));
+            }
+            Err(TryLockError::Error(e)) if e.kind() != std::io::ErrorKind::Unsupported => return Err(io("lock")(e)),
+            _ => {}
+        }
         let whole = whole_bytes(&mut file).map_err(io("read"))?;
         let torn = torn_line(&mut file, whole).map_err(io("read"))?;
+        let limits = Limits { max_rows: u64::MAX, ..*limits };
         // What a crash can leave behind is the start of a record; anything else is somebody's own and stays as it is.
-        let first = if whole > 0 { read_records(path, limits)?.next() } else { None };
+        let first = if whole > 0 { read_records(path, &limits)?.next() } else { None };
         if let Some(Err(error)) = first {
             return Err(error);
         }
@@ -96,9 +106,11 @@ impl RecordWriter {
             let cause = "the last line has no end and is no caption record";
             return Err(io("continue")(std::io::Error::other(cause)));
         }
-        file.set_len(whole).map_err(io("write"))?;
+        if !torn.is_empty() {
+            file.set_len(whole).map_err(io("write"))?;
+        }
         let (mut written, mut templates) = (HashMap::new(), HashSet::new());
-        for record in read_records(path, limits)? {
+        for record in read_records(path, &limits)? {
             let record = record?;
             let mask: &mut u64 = written.entry(hash(&record.id)).or_default();
             // Version 1 was written in order, without positions.
@@ -106,7 +118,6 @@ impl RecordWriter {
             *mask |= 1u64.checked_shl(index).unwrap_or(0);
             templates.extend(record.provenance.template);
         }
-        file.seek(SeekFrom::End(0)).map_err(io("write"))?;
         Ok(Self { path: path.to_owned(), file, written, templates })
     }
 
@@ -311,7 +322,8 @@ struct JudgedLine {
 }
 
 /// Verifies every line of a file, other programs' captions too: a JSON object with a `text`, and `facts` that it claims,
-/// the `id` of a cell that `known` has, or both.
+/// the `id` of a cell that `known` has, or both. An id that `known` refuses is wrong, for the reason that it gives. Each
+/// report goes to `judged` as it is made, so that a file may have any number of lines.
 ///
 /// # Errors
 /// [`CaptionError::Io`] where the file cannot be read; a bad line is a report, not an error.
@@ -319,22 +331,18 @@ pub fn verify_file(
     path: &Path,
     verifier: &Verifier,
     limits: &Limits,
-    known: &dyn Fn(&SampleId) -> Option<wbc_core::Annotation>,
-) -> Result<Vec<LineReport>, CaptionError> {
-    let mut records = read_records(path, limits)?;
-    let mut reports = Vec::new();
+    known: &dyn Fn(&SampleId) -> Result<Option<wbc_core::Annotation>, String>,
+    judged: &mut dyn FnMut(LineReport),
+) -> Result<(), CaptionError> {
+    let mut records = read_records(path, &Limits { max_rows: u64::MAX, ..*limits })?;
     loop {
         let bytes = match records.next_line() {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(reports),
+            Ok(None) => return Ok(()),
             Err(e @ CaptionError::Line { .. }) => {
-                reports.push(LineReport {
-                    line: records.line,
-                    id: None,
-                    verification: None,
-                    error: Some(e.to_string()),
-                });
-                return Ok(reports);
+                let error = Some(e.to_string());
+                judged(LineReport { line: records.line, id: None, verification: None, error });
+                return Ok(());
             }
             Err(e) => return Err(e),
         };
@@ -345,11 +353,12 @@ pub fn verify_file(
             verification: None,
             error: Some(records.refuse(cause).to_string()),
         };
-        reports.push(match serde_json::from_slice::<JudgedLine>(&bytes) {
+        judged(match serde_json::from_slice::<JudgedLine>(&bytes) {
             Err(e) => refuse(None, format!("not a caption: {e}")),
-            Ok(JudgedLine { text, id, facts }) => match (&facts, id.as_ref().and_then(known)) {
-                (None, None) => refuse(id, "neither facts nor a known cell to compare with".into()),
-                (facts, annotation) => {
+            Ok(JudgedLine { text, id, facts }) => match (&facts, id.as_ref().map_or(Ok(None), known)) {
+                (_, Err(cause)) => refuse(id, cause),
+                (None, Ok(None)) => refuse(id, "neither facts nor a known cell to compare with".into()),
+                (facts, Ok(annotation)) => {
                     let verification = verifier.verify(&text, facts.as_deref(), annotation.as_ref(), None);
                     LineReport { line, id, verification: Some(verification), error: None }
                 }

@@ -90,8 +90,9 @@ impl Grammar {
         most: usize,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Pick<'a>> {
-        let mut picks = self.picks(cell, Register::Sentence, rng);
-        picks.retain(|p| !matches!(p, Pick::Quantity { .. }));
+        // What is said must not depend on whose numbers stand by: a text with holes serves many cells.
+        let unmeasured = CellDescription { measured: None, ..*cell };
+        let mut picks = self.picks(&unmeasured, Register::Sentence, rng);
         picks.truncate(most.max(1));
         match numbers {
             Numbers::None => {}
@@ -264,8 +265,10 @@ fn whole(group: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grammar::GrammarOptions;
     use crate::verify::{Outcome, Verifier};
-    use wbc_core::{Annotation, AttributeSchema, CellType, CellTypes};
+    use crate::wording::Quantity;
+    use wbc_core::{Annotation, AttributeSchema, CellType, CellTypes, MeasurementDef, MeasurementSchema, Unit};
 
     #[test]
     fn every_wording_of_a_share_states_its_facts() {
@@ -291,5 +294,31 @@ mod tests {
             }
         }
         assert!(texts.len() > 1200, "only {} wordings", texts.len());
+    }
+
+    #[test]
+    fn numbers_of_the_cell_at_hand_change_no_text_with_holes() {
+        let schema = AttributeSchema::wbcatt();
+        let options = GrammarOptions { measurements: true, ..GrammarOptions::default() };
+        let grammar = Grammar::new(&schema, options).unwrap();
+        let mut cell = Annotation::unknown(&schema);
+        cell.cell_type = Some(CellType::new("monocyte"));
+        cell.values.fill(Some(0));
+        let def = |q: &Quantity| MeasurementDef {
+            name: q.name.into(),
+            unit: Unit::Ratio,
+            definition: String::new(),
+            source: String::new(),
+        };
+        let measurements =
+            MeasurementSchema { name: "some".into(), version: 1, measurements: QUANTITIES.iter().map(def).collect() };
+        let row = vec![Some(0.5); QUANTITIES.len()];
+        for numbers in [Numbers::Holes, Numbers::None] {
+            let options = ShareOptions { cut: Cut::Sentence, numbers, max_facts: 5, variants: 3 };
+            for seed in 0..50 {
+                let of = |measured| grammar.shares(&CellDescription { annotation: &cell, measured }, options, seed);
+                assert_eq!(of(None), of(Some((&measurements, &row))));
+            }
+        }
     }
 }

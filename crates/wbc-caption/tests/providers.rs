@@ -11,7 +11,8 @@ use wbc_caption::llm::{
     model_captioners, write_templates,
 };
 use wbc_caption::{
-    CaptionersConfig, DescriptionKey, Entry, Grammar, Method, Prompt, Register, Sampling, Verifier, WritingOutcome,
+    CaptionersConfig, DescriptionKey, Entry, FaultKind, Grammar, Method, Prompt, Register, Sampling, Verifier,
+    WritingOutcome,
 };
 use wbc_core::{Annotation, AttributeSchema, CancelToken, CellDescription, CellType, CellTypes, NoProgress};
 use wiremock::matchers::{method, path};
@@ -42,6 +43,8 @@ fn member(endpoint: &str, timeout: Duration) -> ModelCaptioner {
     };
     ModelCaptioner {
         id: "model".into(),
+        provider: endpoint.into(),
+        weight: 1.0,
         model: Arc::new(GenaiModel::new(config).unwrap()),
         prompt: Prompt::sentence(),
         method: Method::Sentence,
@@ -70,6 +73,10 @@ struct Run {
 }
 
 async fn run(member: ModelCaptioner, cache: Option<Arc<AnswerCache>>, budget: Budget) -> Run {
+    run_all(&[member], cache, budget).await
+}
+
+async fn run_all(members: &[ModelCaptioner], cache: Option<Arc<AnswerCache>>, budget: Budget) -> Run {
     let schema = AttributeSchema::wbcatt();
     let verifier = Verifier::new(&schema, &CellTypes::builtin());
     let cells = cells();
@@ -92,9 +99,8 @@ async fn run(member: ModelCaptioner, cache: Option<Arc<AnswerCache>>, budget: Bu
         progress: &NoProgress,
         cancel: CancelToken::default(),
     };
-    let members = [member];
-    let n_units = dry_run(&members, &described, &options).unwrap()[0].n_requests;
-    Run { written: write_templates(&members, &described, &options).await.unwrap(), n_units }
+    let n_units = dry_run(members, &described, &options).unwrap().iter().map(|p| p.n_requests).sum();
+    Run { written: write_templates(members, &described, &options).await.unwrap(), n_units }
 }
 
 impl Run {
@@ -134,7 +140,7 @@ impl Respond for Echo {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let last = body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
-        let given = last.split_once(": ").map_or(last.clone(), |(_, given)| given.to_owned());
+        let given = last.rsplit_once(": ").map_or(last.clone(), |(_, given)| given.to_owned());
         ResponseTemplate::new(200).set_body_json(answer(&given))
     }
 }
@@ -199,8 +205,23 @@ async fn answers_that_are_none_are_told() {
     against(wrong, 1000).await.0.none_answered("unreadable answer");
     let gateway = ResponseTemplate::new(200).set_body_json(json!({ "error": { "message": "upstream is gone" } }));
     against(gateway, 1000).await.0.none_answered("unreadable answer");
+}
+
+#[tokio::test]
+async fn an_answer_too_large_is_a_cut_off_one_that_is_paid_for_once() {
+    let folder = tempfile::tempdir().unwrap();
     let huge = ResponseTemplate::new(200).set_body_json(answer(&"granules ".repeat(1_200_000)));
-    against(huge, 1000).await.0.none_answered("more than 8192");
+    let server = failing(huge, 1).await;
+    for _ in 0..2 {
+        let cache = Some(Arc::new(AnswerCache::open(&folder.path().join("answers.redb")).unwrap()));
+        let run = run(member(&format!("{}/v1/", server.uri()), Duration::from_secs(5)), cache, Budget::default()).await;
+        run.all_answered();
+        assert_eq!(server.received_requests().await.unwrap().len(), run.n_units + 1);
+        let writings = run.written.entries.iter().filter_map(|e| e.2.writing()).flat_map(|w| &w.attempts);
+        let large: Vec<_> = writings.filter(|a| a.raw.starts_with("granules granules")).collect();
+        assert!(large.iter().all(|a| a.raw.len() < 5000 && a.faults.iter().any(|f| f.kind == FaultKind::CutOff)));
+        assert!(!large.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -233,6 +254,29 @@ async fn a_conversation_too_long_stops_itself_only() {
     assert_eq!(n, run.n_units);
     assert!(run.reasons().contains("conversation too long"), "{}", run.reasons());
     assert!(run.accepted() > 0);
+}
+
+/// A faulty answer first, then a conversation that is too long.
+struct FaultyThenLong;
+
+impl Respond for FaultyThenLong {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let last = body["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+        if last.contains("That was wrong") {
+            let long = json!({ "error": { "message": "the request exceeds the available context size" } });
+            return ResponseTemplate::new(400).set_body_json(long);
+        }
+        ResponseTemplate::new(200).set_body_json(answer("The cell is infected."))
+    }
+}
+
+#[tokio::test]
+async fn a_retry_that_is_too_long_ends_with_the_answers_there_are() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(FaultyThenLong).mount(&server).await;
+    let run = run(member(&server.uri(), Duration::from_secs(5)), None, Budget::default()).await;
+    assert_eq!((run.written.summaries[0].n_replaced, run.reasons().as_str()), (6, ""), "{:?}", run.written.summaries);
 }
 
 #[tokio::test]
@@ -305,8 +349,32 @@ async fn budgets_end_a_run_before_they_are_exceeded() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_does_not_wait_for_its_turn() {
+async fn a_budget_that_all_fits_into_refuses_nothing_for_what_is_in_flight() {
     let server = failing(ResponseTemplate::new(500), 0).await;
+    let endpoint = format!("{}/v1/", server.uri());
+    let first = run(member(&endpoint, Duration::from_secs(5)), None, Budget::default()).await;
+    // Each answer costs 50 tokens and might cost up to some 300.
+    let most = (first.n_units as u64 - 1) * 50 + 400;
+    let mut eager = member(&endpoint, Duration::from_secs(5));
+    eager.limits.concurrency = 8;
+    run(eager, None, Budget::new(Some(most), None)).await.all_answered();
+}
+
+#[tokio::test]
+async fn models_without_weight_are_not_asked() {
+    let server = failing(ResponseTemplate::new(500), 0).await;
+    let mut member = member(&format!("{}/v1/", server.uri()), Duration::from_secs(5));
+    member.weight = 0.0;
+    let run = run(member, None, Budget::default()).await;
+    assert_eq!((run.n_units, run.written.entries.len()), (0, 0));
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_spent_budget_does_not_wait_for_its_turn() {
+    // May be billed at its longest, which spends it all.
+    let half = ResponseTemplate::new(200).set_body_raw("{\"choices\": [{\"message\"", "application/json");
+    let server = failing(half, 1000).await;
     let mut member = member(&format!("{}/v1/", server.uri()), Duration::from_secs(5));
     member.limits.requests_per_minute = std::num::NonZeroU32::new(2);
     let ended = tokio::time::timeout(Duration::from_secs(25), run(member, None, Budget::new(Some(300), None))).await;
@@ -331,6 +399,18 @@ async fn requests_per_minute_are_kept() {
 }
 
 #[tokio::test]
+async fn captioners_of_one_provider_share_its_requests() {
+    let server = failing(ResponseTemplate::new(500), 0).await;
+    let mut members = [(); 3].map(|()| member(&format!("{}/v1/", server.uri()), Duration::from_secs(5)));
+    // Ten at once, then one a second; the others have no limit of their own.
+    members[0].limits.requests_per_minute = std::num::NonZeroU32::new(60);
+    let begun = Instant::now();
+    let run = run_all(&members, None, Budget::default()).await;
+    let (n, allowed) = (run.n_units as f64, 11.0 + begun.elapsed().as_secs_f64());
+    assert!((13.0..=allowed).contains(&n), "{n} requests where {allowed} are allowed");
+}
+
+#[tokio::test]
 async fn failures_that_may_be_billed_count_as_spent() {
     let half = ResponseTemplate::new(200).set_body_raw("{\"choices\": [{\"message\"", "application/json");
     let server = failing(half, 1000).await;
@@ -348,6 +428,16 @@ async fn providers_that_are_always_busy_are_given_up() {
     let (run, n) = against(tomorrow, 10_000).await;
     run.none_answered("asks to wait 86400 s");
     assert!(n <= 2, "{n} requests to a provider that wants none");
+}
+
+#[tokio::test]
+async fn a_pause_and_an_empty_account_are_told_apart() {
+    let slow = json!({ "error": { "message": "Rate limit reached, see account/billing", "type": "requests" } });
+    against(ResponseTemplate::new(429).set_body_json(slow), 10_000).await.0.none_answered("Rate limit reached");
+    let empty = json!({ "error": { "message": "You exceeded your current quota", "code": "insufficient_quota" } });
+    let (run, n) = against(ResponseTemplate::new(429).set_body_json(empty), 10_000).await;
+    run.none_answered("exceeded your current quota");
+    assert!(n <= 2, "{n} requests without credit");
 }
 
 #[tokio::test]
@@ -374,4 +464,21 @@ fn limits_that_limit_nothing_and_keys_in_addresses_are_refused() {
     let inside = refused(&format!("{named}prompt_price = 1.0\nendpoint = 'https://me:{KEY}@host/v1/'"));
     assert!(inside.contains("key_env") && !inside.contains(KEY), "{inside}");
     assert!(build(&format!("{named}prompt_price = 1.0\nkey_env = 'KEY'")).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let prompt = folder.path().join("prompt.toml");
+    std::fs::write(&prompt, "version = 1\nsystem = 'x'").unwrap();
+    let bad = refused(&format!("{named}prompt_price = 1.0\nprompt = '{}'", prompt.display()));
+    assert!(bad.contains("prompt.toml") && bad.ends_with("captioner 1 (m)"), "{bad}");
+}
+
+#[test]
+fn tones_follow_the_method_and_providers_the_address_and_key() {
+    let text = "version = 1\n[[captioner]]\nkind = 'model'\n[captioner.model]\nname = 'a'\nprovider = 'openai'\n\
+                [[captioner]]\nkind = 'model'\n[captioner.model]\nname = 'gpt-4'\nmethod = 'fact'\n\
+                [[captioner]]\nkind = 'model'\nweight = 0.0\n[captioner.model]\nname = 'gpt-4'\nkey_env = 'UNSET'";
+    let config = CaptionersConfig::from_toml(text).unwrap();
+    let members = model_captioners(&config, &AttributeSchema::wbcatt(), std::path::Path::new(""), &|_| None).unwrap();
+    assert_eq!((members[0].registers[0], members[1].registers[0]), (Register::Sentence, Register::List));
+    assert_eq!(members[0].provider, members[1].provider);
+    assert_ne!(members[1].provider, members[2].provider);
 }

@@ -57,7 +57,8 @@ fn bad_lines_are_reported_by_number_and_stop_nothing() {
     assert!(read[2].as_ref().unwrap_err().to_string().contains("version 9 where 1 or 2 is expected"));
 
     let verifier = Verifier::new(&AttributeSchema::wbcatt(), &CellTypes::builtin());
-    let reports = verify_file(&path, &verifier, &limits, &|_| None).unwrap();
+    let mut reports = Vec::new();
+    verify_file(&path, &verifier, &limits, &|_| Ok(None), &mut |report| reports.push(report)).unwrap();
     let faithful: Vec<bool> = reports.iter().map(|r| r.is_faithful()).collect();
     // Any program may have written the third, so its version does not matter.
     assert_eq!(faithful, [true, false, true, false]);
@@ -73,4 +74,36 @@ fn overlong_lines_end_the_reading() {
     let read: Vec<_> = read_records(&path, &limits).unwrap().collect();
     assert_eq!(read.len(), 1);
     assert!(read[0].as_ref().unwrap_err().to_string().contains("longer than 1000 bytes"));
+}
+
+#[test]
+fn a_file_of_any_length_is_continued_by_one_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("captions.jsonl");
+    let few = Limits { max_rows: 3, ..Limits::default() };
+    let mut writer = RecordWriter::open(&path, &few).unwrap();
+    writer.append(&records("a", 4)).unwrap();
+    let second = RecordWriter::open(&path, &few).unwrap_err();
+    assert!(std::error::Error::source(&second).unwrap().to_string().contains("another run is writing"), "{second}");
+    writer.finish().unwrap();
+    let mut writer = RecordWriter::open(&path, &few).unwrap();
+    assert!(writer.is_complete(&SampleId("a".into()), 4));
+    writer.append(&records("b", 4)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(read_records(&path, &Limits::default()).unwrap().filter(Result::is_ok).count(), 8);
+}
+
+#[test]
+fn names_that_the_input_lacks_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("captions.jsonl");
+    let lines =
+        records("a", 1).iter().chain(&records("b", 1)).map(|r| serde_json::to_string(r).unwrap()).collect::<Vec<_>>();
+    fs::write(&path, lines.join("\n")).unwrap();
+    let verifier = Verifier::new(&AttributeSchema::wbcatt(), &CellTypes::builtin());
+    let known = |id: &SampleId| if id.0 == "a" { Ok(None) } else { Err(format!("`{}` is not there", id.0)) };
+    let mut reports = Vec::new();
+    verify_file(&path, &verifier, &Limits::default(), &known, &mut |report| reports.push(report)).unwrap();
+    assert!(reports[0].is_faithful() && !reports[1].is_faithful());
+    assert!(reports[1].error.as_ref().unwrap().contains("`b` is not there"), "{reports:?}");
 }

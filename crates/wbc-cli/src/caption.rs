@@ -77,7 +77,7 @@ fn written(done: &CaptionSummary, out: &Path) -> String {
                 .map(|(name, n)| vec![name.clone(), n.to_string(), format!("{:.3}", *n as f64 / all.max(1) as f64)]),
         );
         text += &format!("\n\n{}", columns(&rows));
-        text += &format!("\n{} of them stand in for a refused text of a model", done.n_replaced);
+        text += &format!("\n{} of them stand in for a refused text", done.n_replaced);
         text += &format!("\n\n{}", diversity(&done.diversity));
         text += &format!("; among one cell's captions {:.3}", done.self_bleu_per_cell);
     }
@@ -151,21 +151,15 @@ fn faults(models: &[ModelSummary]) -> Vec<Vec<String>> {
 }
 
 fn verify(cli: &Cli, file: &Path, options: JudgeOptions<'_>, session: &Session) -> Result<Done> {
-    let lines = wbc_clip::verify_captions(file, options, session)?;
-    let refused: Vec<&wbc_clip::caption::LineReport> = lines.iter().filter(|l| !l.is_faithful()).collect();
-    let shown: Vec<String> = refused
-        .iter()
-        .map(|l| {
-            let id = l.id.as_ref().map_or("?", |id| id.0.as_str());
-            let outcome = || l.verification.as_ref().map(|v| format!("{:?}", v.outcome).to_lowercase());
-            format!("line {}, {id}: {}", l.line, l.error.clone().or_else(outcome).unwrap_or_default())
-        })
-        .collect();
-    let errors: Vec<Warning> =
-        shown.iter().map(|s| Warning { item: file.display().to_string(), cause: s.clone() }).collect();
-    let done = json!({
-        "n": lines.len(), "n_faithful": lines.len() - refused.len(), "refused": refused, "errors": errors,
-    });
-    let text = format!("{} of {} captions are faithful", lines.len() - refused.len(), lines.len());
+    let done = wbc_clip::verify_captions(file, options, session)?;
+    let told = |l: &wbc_clip::caption::LineReport| {
+        let id = l.id.as_ref().map_or("?", |id| id.0.as_str());
+        let outcome = || l.verification.as_ref().map(|v| format!("{:?}", v.outcome).to_lowercase());
+        let cause = format!("line {}, {id}: {}", l.line, l.error.clone().or_else(outcome).unwrap_or_default());
+        Warning { item: file.display().to_string(), cause }
+    };
+    let errors: Vec<Warning> = done.refused.iter().map(told).collect();
+    let text = format!("{} of {} captions are faithful", done.n_faithful, done.n);
+    let done = json!({ "n": done.n, "n_faithful": done.n_faithful, "refused": done.refused, "errors": errors });
     finish(cli, "wbc-clip.caption.verify", &done, &errors, &text)
 }

@@ -2,10 +2,10 @@
 
 use super::cache::AnswerCache;
 use super::model::{Answer, ChatRequest, LanguageModel, ModelError};
+use super::pace::Pace;
 use crate::error::CaptionError;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::Either;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,39 +49,66 @@ impl Default for AskLimits {
     }
 }
 
-/// What a run may spend, over all models. What is in flight counts as spent, its answer at its longest and its
-/// conversation by an estimate; so does what failed after the provider had begun to answer, and may be billed.
+/// What a run may spend, over all models. What is in flight counts, its answer at its longest and its conversation by an
+/// estimate, and what may not fit beside it waits; what failed after the provider had begun to answer may be billed, and
+/// counts as spent.
 #[derive(Debug, Default)]
 pub struct Budget {
     max_tokens: Option<u64>,
     max_cost: Option<f64>,
-    spent: Mutex<(u64, f64)>,
+    spending: Mutex<Spending>,
+}
+
+/// Tokens and cost.
+#[derive(Debug, Default)]
+struct Spending {
+    spent: (u64, f64),
+    in_flight: (u64, f64),
+}
+
+/// Whether a request fits into a budget.
+enum Room {
+    Reserved,
+    /// Once others in flight turn out to cost less than they might.
+    Later,
+    Never,
 }
 
 impl Budget {
     /// A budget in tokens and in the currency of the prices; no limit where `None`.
     pub fn new(max_tokens: Option<u64>, max_cost: Option<f64>) -> Self {
-        Self { max_tokens, max_cost, spent: Mutex::default() }
+        Self { max_tokens, max_cost, spending: Mutex::default() }
     }
 
     /// Tokens and cost so far.
     pub fn spent(&self) -> (u64, f64) {
-        *self.spent.lock().unwrap_or_else(|e| e.into_inner())
+        self.spending().spent
     }
 
-    fn reserve(&self, tokens: u64, cost: f64) -> bool {
-        let mut spent = self.spent.lock().unwrap_or_else(|e| e.into_inner());
-        let (t, c) = (spent.0 + tokens, spent.1 + cost);
-        let within = self.max_tokens.is_none_or(|m| t <= m) && self.max_cost.is_none_or(|m| c <= m);
-        if within {
-            *spent = (t, c);
+    fn spending(&self) -> std::sync::MutexGuard<'_, Spending> {
+        self.spending.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn reserve(&self, (tokens, cost): (u64, f64)) -> Room {
+        let mut spending = self.spending();
+        let within = |t, c| self.max_tokens.is_none_or(|m| t <= m) && self.max_cost.is_none_or(|m| c <= m);
+        let (spent, in_flight) = (spending.spent, (spending.in_flight.0 + tokens, spending.in_flight.1 + cost));
+        if !within(spent.0 + tokens, spent.1 + cost) {
+            return Room::Never;
         }
-        within
+        if !within(spent.0 + in_flight.0, spent.1 + in_flight.1) {
+            return Room::Later;
+        }
+        spending.in_flight = in_flight;
+        Room::Reserved
     }
 
     fn settle(&self, reserved: (u64, f64), actual: (u64, f64)) {
-        let mut spent = self.spent.lock().unwrap_or_else(|e| e.into_inner());
-        *spent = ((spent.0 + actual.0).saturating_sub(reserved.0), (spent.1 + actual.1 - reserved.1).max(0.0));
+        let mut spending = self.spending();
+        spending.spent = (spending.spent.0 + actual.0, spending.spent.1 + actual.1);
+        let (tokens, cost) = (spending.in_flight.0 - reserved.0, spending.in_flight.1 - reserved.1);
+        // Nothing waits for what rounding leaves over.
+        spending.in_flight = (tokens, if tokens == 0 { 0.0 } else { cost });
     }
 }
 
@@ -119,8 +146,7 @@ pub(crate) struct Asker {
     budget: Arc<Budget>,
     limits: AskLimits,
     price: Price,
-    requests: Option<DefaultDirectRateLimiter>,
-    tokens: Option<(NonZeroU32, DefaultDirectRateLimiter)>,
+    pace: Arc<Pace>,
     pause_until: Mutex<Option<Instant>>,
     failures: AtomicU32,
     open: Mutex<Option<Arc<str>>>,
@@ -135,20 +161,16 @@ impl Asker {
         budget: Arc<Budget>,
         limits: AskLimits,
         price: Price,
+        pace: Arc<Pace>,
         cancel: CancelToken,
     ) -> Self {
-        // Ten seconds' worth at once, so that the first minute is not twice the limit; a long conversation may need all
-        // of a minute's tokens.
-        let burst = |n: NonZeroU32| NonZeroU32::new(n.get() / 6).unwrap_or(NonZeroU32::MIN);
-        let paced = |n: NonZeroU32| RateLimiter::direct(Quota::per_minute(n).allow_burst(burst(n)));
         Self {
             model,
             cache,
             budget,
             limits,
             price,
-            requests: limits.requests_per_minute.map(paced),
-            tokens: limits.tokens_per_minute.map(|n| (n, RateLimiter::direct(Quota::per_minute(n)))),
+            pace,
             pause_until: Mutex::new(None),
             failures: AtomicU32::new(0),
             open: Mutex::new(None),
@@ -215,15 +237,19 @@ impl Asker {
         let most = u64::from(request.sampling.max_tokens);
         let prompt = request.estimated_prompt_tokens();
         let reserved = (prompt + most, self.price.of(prompt, most));
-        if !self.budget.reserve(reserved.0, reserved.1) {
-            return Err(AskError::Budget);
+        loop {
+            match self.budget.reserve(reserved) {
+                Room::Reserved => break,
+                Room::Later => self.wait(TICK).await?,
+                Room::Never => return Err(AskError::Budget),
+            }
         }
         if let Err(error) = self.ready(prompt + most).await {
             self.budget.settle(reserved, (0, 0.0));
             return Err(error);
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
-        match self.unless_cancelled(self.model.answer(request)).await? {
+        match self.unless_cancelled(self.model.answer(request)).await.and_then(|answer| Ok(answer?)) {
             Ok(answer) => {
                 let cost = self.price.of(answer.prompt_tokens, answer.answer_tokens);
                 self.budget.settle(reserved, (answer.prompt_tokens + answer.answer_tokens, cost));
@@ -237,10 +263,9 @@ impl Asker {
                 Ok(answer)
             }
             Err(error) => {
-                if !error.may_be_billed() {
-                    self.budget.settle(reserved, (0, 0.0));
-                }
-                Err(error.into())
+                let billed = !matches!(&error, AskError::Model(error) if !error.may_be_billed());
+                self.budget.settle(reserved, if billed { reserved } else { (0, 0.0) });
+                Err(error)
             }
         }
     }
@@ -273,14 +298,7 @@ impl Asker {
     /// Waits for the model's turn.
     async fn ready(&self, tokens: u64) -> Result<(), AskError> {
         self.paused().await?;
-        if let Some(requests) = &self.requests {
-            self.unless_cancelled(requests.until_ready()).await?;
-        }
-        if let Some((most, limiter)) = &self.tokens {
-            let n = NonZeroU32::new(u32::try_from(tokens).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN).min(*most);
-            // Clamped to the bucket's size, so it always fits.
-            let _ = self.unless_cancelled(limiter.until_n_ready(n)).await?;
-        }
+        self.unless_cancelled(self.pace.turn(tokens)).await?;
         // Another request may have been told to wait meanwhile.
         self.paused().await
     }

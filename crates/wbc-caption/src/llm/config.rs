@@ -15,8 +15,8 @@ use wbc_core::AttributeSchema;
 /// an environment variable.
 ///
 /// # Errors
-/// [`CaptionError::Option`] for an option out of range, an absent key or an unknown provider, [`CaptionError::Io`] and
-/// [`CaptionError::Prompt`] for a prompt file.
+/// [`CaptionError::Captioner`] for an option out of range, an absent key, an unknown provider or a prompt file,
+/// [`CaptionError::Option`] for a budget that limits nothing.
 pub fn model_captioners(
     config: &CaptionersConfig,
     schema: &AttributeSchema,
@@ -28,7 +28,12 @@ pub fn model_captioners(
         let cause = "limits nothing without a `prompt_price` or `answer_price`".to_owned();
         return Err(CaptionError::Option { field: "max_cost", cause });
     }
-    config.models().map(|(captioner, model)| model_captioner(captioner, model, schema, folder, key)).collect()
+    let models = config.captioner.iter().enumerate().filter_map(|(i, c)| Some((i, c, c.model.as_ref()?)));
+    models
+        .map(|(i, captioner, model)| {
+            model_captioner(captioner, model, schema, folder, key).map_err(|e| config.naming(i, e))
+        })
+        .collect()
 }
 
 fn model_captioner(
@@ -52,7 +57,12 @@ fn model_captioner(
                 path: path.clone(),
                 source,
             })?;
-            Prompt::from_toml(&text)?
+            Prompt::from_toml(&text).map_err(|e| match e {
+                CaptionError::Prompt { cause } => {
+                    CaptionError::Prompt { cause: format!("{}: {cause}", path.display()) }
+                }
+                other => other,
+            })?
         }
         None => match model.method {
             Method::Sentence => Prompt::sentence(),
@@ -60,16 +70,18 @@ fn model_captioner(
             Method::Caption => Prompt::caption(),
         },
     };
-    if model.registers.is_empty() {
+    let registers = model.registers.clone().unwrap_or_else(|| vec![model.method.register()]);
+    if registers.is_empty() {
         return Err(refuse("registers", "at least one is needed".into()));
     }
-    if let Some(register) = model.registers.iter().find(|r| !prompt.registers.contains_key(r)) {
+    if let Some(register) = registers.iter().find(|r| !prompt.registers.contains_key(r)) {
         let known: Vec<&str> = prompt.registers.keys().map(|r| r.name()).collect();
         let cause = format!("the prompt has no `{}`, only {}", register.name(), known.join(", "));
         return Err(refuse("registers", cause));
     }
     let secret = match &model.key_env {
-        Some(name) => {
+        // Whom nobody asks needs no key.
+        Some(name) if captioner.weight > 0.0 => {
             let found =
                 key(name).ok_or_else(|| refuse("key_env", format!("environment variable {name} is not set")))?;
             let trimmed = found.expose_secret().trim();
@@ -78,7 +90,7 @@ fn model_captioner(
             }
             Some(SecretString::from(trimmed))
         }
-        None => None,
+        _ => None,
     };
     let provider = ProviderConfig {
         model: model.name.clone(),
@@ -95,12 +107,15 @@ fn model_captioner(
         first_pause: secs("first_pause_secs", model.first_pause_secs)?,
         breaker: model.give_up_after.max(1),
     };
+    let genai = GenaiModel::new(provider)?;
     Ok(ModelCaptioner {
         id: model.name.clone(),
-        model: Arc::new(GenaiModel::new(provider)?),
+        provider: format!("{} {}", genai.provider(), model.key_env.as_deref().unwrap_or_default()),
+        weight: captioner.weight,
+        model: Arc::new(genai),
         prompt,
         method: model.method,
-        registers: model.registers.clone(),
+        registers,
         sampling: Sampling {
             temperature: model.temperature.map(|t| range("temperature", t, 0.0, 2.0)).transpose()?,
             top_p: model.top_p.map(|p| range("top_p", p, 0.0, 1.0)).transpose()?,

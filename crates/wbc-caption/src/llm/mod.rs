@@ -5,6 +5,7 @@ mod cache;
 mod config;
 mod joining;
 mod model;
+mod pace;
 mod plan;
 mod provider;
 mod run;

@@ -45,8 +45,10 @@ pub struct Answer {
 #[non_exhaustive]
 pub enum ModelError {
     /// Too many requests; try again after this time where the provider says one.
-    #[error("too many requests (429)")]
+    #[error("too many requests (429): {message}")]
     RateLimited {
+        /// Start of the answer.
+        message: String,
         /// From `Retry-After`, by the provider's own clock.
         retry_after: Option<Duration>,
     },
@@ -81,21 +83,13 @@ pub enum ModelError {
         /// What is wrong.
         message: String,
     },
-    /// An answer beyond the limit.
-    #[error("answer of {bytes} bytes, more than {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The most.
-        limit: usize,
-    },
     /// The conversation is longer than the model reads.
     #[error("conversation too long for the model: {message}")]
     ContextOverflow {
         /// What the provider said.
         message: String,
     },
-    /// Refused for good: wrong key, unknown model, bad request.
+    /// Refused for good: wrong key, no credit left, unknown model, bad request.
     #[error("refused ({status}): {message}")]
     Refused {
         /// HTTP status; 0 where none came.
@@ -108,23 +102,28 @@ pub enum ModelError {
 impl ModelError {
     /// Whether asking again may help.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::ContextOverflow { .. } | Self::Refused { .. } | Self::TooLarge { .. })
+        !matches!(self, Self::ContextOverflow { .. } | Self::Refused { .. })
     }
 
     /// Whether every request would meet it: a wrong key, no credit, an unknown model, no way to ask at all.
     pub fn is_hopeless(&self) -> bool {
-        matches!(self, Self::Refused { status: 0 | 401..=404, .. })
+        matches!(self, Self::Refused { status: 0 | 401..=404 | 429, .. })
+    }
+
+    /// Whether it lies in the conversation: that one is not worth another try, others are.
+    pub fn is_of_the_conversation(&self) -> bool {
+        !self.is_transient() && !self.is_hopeless()
     }
 
     /// Whether the provider had begun to answer, and may want to be paid.
     pub fn may_be_billed(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Interrupted { .. } | Self::Malformed { .. } | Self::TooLarge { .. })
+        matches!(self, Self::Timeout | Self::Interrupted { .. } | Self::Malformed { .. })
     }
 
     /// When the provider wants to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } | Self::Overloaded { retry_after, .. } => *retry_after,
+            Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

@@ -47,6 +47,8 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::default();
         let mut known: HashMap<(String, Register, u32), usize> = HashMap::new();
+        // Its captions would never be drawn.
+        let cells = if member.weight > 0.0 { cells } else { &[] };
         for (cell, (key, description)) in cells.iter().enumerate() {
             for t in 0..options.templates {
                 let seed = caption_seed(seed_of(*key, options.seed), (t * 64 + position) as u64);

@@ -11,8 +11,10 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::{Duration, Instant};
 
-/// The longest answer that is accepted, in bytes.
-const MAX_ANSWER_BYTES: usize = 8 << 10;
+/// What is kept of an answer, in bytes: records with all answers to all their sentences stay readable lines.
+const MAX_ANSWER_BYTES: usize = 4 << 10;
+/// How providers say with status 429 that not a pause is wanted but money.
+const NO_CREDIT: [&str; 4] = ["insufficient_quota", "billing_not_active", "billing_hard_limit", "insufficient balance"];
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a model is reached.
@@ -36,6 +38,7 @@ pub struct ProviderConfig {
 /// Answers are read whole before they are checked; what an endless one can hold in memory is bounded by `timeout`.
 pub struct GenaiModel {
     id: String,
+    provider: String,
     client: Client,
     model: ModelIden,
     key: Option<SecretString>,
@@ -95,7 +98,13 @@ impl GenaiModel {
             .map_err(|e| refuse("provider", e.to_string()))?;
         let place = config.endpoint.as_deref().unwrap_or("default");
         let id = format!("{}:{}@{place}", kind.as_lower_str(), config.model);
-        Ok(Self { id, client, model: ModelIden::new(kind, config.model), key: config.key })
+        let provider = format!("{}@{place}", kind.as_lower_str());
+        Ok(Self { id, provider, client, model: ModelIden::new(kind, config.model), key: config.key })
+    }
+
+    /// Who serves the model, and where.
+    pub fn provider(&self) -> &str {
+        &self.provider
     }
 
     fn redacted(&self, text: &str) -> String {
@@ -136,8 +145,11 @@ impl GenaiModel {
         let message = self.redacted(body);
         let lower = message.to_lowercase();
         let too_long = ["context", "too long", "maximum", "exceed"].iter().filter(|w| lower.contains(**w)).count() >= 2;
+        let body = body.to_lowercase();
+        let no_credit = NO_CREDIT.iter().any(|w| body.contains(w));
         match status {
-            429 => ModelError::RateLimited { retry_after: retry_after(headers) },
+            429 if no_credit => ModelError::Refused { status, message },
+            429 => ModelError::RateLimited { message, retry_after: retry_after(headers) },
             408 => ModelError::Timeout,
             409 | 425 | 500.. => ModelError::Overloaded { status, message, retry_after: retry_after(headers) },
             400 | 413 | 422 if too_long => ModelError::ContextOverflow { message },
@@ -203,19 +215,20 @@ impl LanguageModel for GenaiModel {
             let begun = Instant::now();
             let response = self.client.exec_chat(self.model.clone(), chat, Some(&options)).await;
             let response = response.map_err(|e| self.error(&e))?;
-            let text = response.first_text().unwrap_or_default().to_owned();
+            let mut text = response.first_text().unwrap_or_default().to_owned();
             if text.is_empty() && response.stop_reason.is_none() {
                 return Err(ModelError::Malformed { message: "neither a text nor a reason why it ends".into() });
             }
-            if text.len() > MAX_ANSWER_BYTES {
-                return Err(ModelError::TooLarge { bytes: text.len(), limit: MAX_ANSWER_BYTES });
-            }
             let count = |n: Option<i32>, estimate: u64| n.and_then(|n| u64::try_from(n).ok()).unwrap_or(estimate);
+            let answer_tokens = count(response.usage.completion_tokens, text.len().div_ceil(4) as u64);
+            // As good as one that the length limit ended: a fault to be named, and paid for once.
+            let too_large = text.len() > MAX_ANSWER_BYTES;
+            text.truncate(text.floor_char_boundary(MAX_ANSWER_BYTES));
             Ok(Answer {
-                cut_off: response.stop_reason.as_ref().is_some_and(genai::chat::StopReason::is_max_tokens),
+                cut_off: too_large || response.stop_reason.as_ref().is_some_and(genai::chat::StopReason::is_max_tokens),
                 model: response.provider_model_iden.model_name.to_string(),
                 prompt_tokens: count(response.usage.prompt_tokens, request.estimated_prompt_tokens()),
-                answer_tokens: count(response.usage.completion_tokens, text.len().div_ceil(4) as u64),
+                answer_tokens,
                 seconds: begun.elapsed().as_secs_f64(),
                 text,
             })

@@ -1,9 +1,10 @@
 use super::asker::{AskLimits, Asker, Budget, Price};
 use super::cache::AnswerCache;
 use super::model::LanguageModel;
+use super::pace::Pace;
 use super::plan::Plan;
 use super::summary::{ModelSummary, Tally};
-use super::writer::{UnitResult, UnitText, Writer};
+use super::writer::{UnitResult, Writer};
 use crate::config::Method;
 use crate::error::CaptionError;
 use crate::grammar::{Grammar, Register};
@@ -12,6 +13,7 @@ use crate::template::{DescriptionKey, Entry, Sampling};
 use crate::verify::Verifier;
 use futures::StreamExt;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use wbc_core::{AttributeSchema, CancelToken, CellDescription, CellType, Progress};
 
@@ -20,6 +22,11 @@ use wbc_core::{AttributeSchema, CancelToken, CellDescription, CellType, Progress
 pub struct ModelCaptioner {
     /// Its name in records and tables.
     pub id: String,
+    /// Who serves it, and to whom: captioners of one provider share its requests and tokens per minute, the smallest of
+    /// their limits.
+    pub provider: String,
+    /// Share of the captions; without any, it is not asked.
+    pub weight: f64,
     /// Who answers.
     pub model: Arc<dyn LanguageModel>,
     /// What it is told.
@@ -118,15 +125,26 @@ pub struct DryRun {
     pub cost: f64,
 }
 
-fn asker(member: &ModelCaptioner, options: &RunOptions<'_>) -> Asker {
+fn asker(member: &ModelCaptioner, pace: Arc<Pace>, options: &RunOptions<'_>) -> Asker {
     Asker::new(
         member.model.clone(),
         options.cache.clone(),
         options.budget.clone(),
         member.limits,
         member.price(),
+        pace,
         options.cancel.clone(),
     )
+}
+
+/// The pace of each provider.
+fn paces(members: &[ModelCaptioner]) -> HashMap<&str, Arc<Pace>> {
+    let mut paces = HashMap::new();
+    for member in members {
+        let sharing = members.iter().filter(|m| m.provider == member.provider).map(|m| &m.limits);
+        paces.entry(member.provider.as_str()).or_insert_with(|| Arc::new(Pace::new(sharing)));
+    }
+    paces
 }
 
 fn writer<'a>(member: &'a ModelCaptioner, asker: &'a Asker, options: &RunOptions<'a>) -> Writer<'a> {
@@ -143,9 +161,10 @@ pub fn dry_run(
     cells: &[(DescriptionKey, CellDescription<'_>)],
     options: &RunOptions<'_>,
 ) -> Result<Vec<DryRun>, CaptionError> {
+    let paces = paces(members);
     let line = |(position, member): (usize, &ModelCaptioner)| {
         let plan = Plan::new(member, position, cells, options);
-        let asker = asker(member, options);
+        let asker = asker(member, paces[member.provider.as_str()].clone(), options);
         let writer = writer(member, &asker, options);
         let mut line = DryRun {
             model: member.id.clone(),
@@ -186,11 +205,12 @@ pub async fn write_templates(
     let plans: Vec<Plan> = members.iter().enumerate().map(|(i, m)| Plan::new(m, i, cells, options)).collect();
     options.progress.start("answers", Some(plans.iter().map(|p| p.units.len() as u64).sum()));
     let tally = Mutex::new(Tally::new(members));
+    let paces = paces(members);
     let one = |(position, member): (usize, &ModelCaptioner)| {
-        let (plan, tally) = (&plans[position], &tally);
+        let (plan, tally, pace) = (&plans[position], &tally, paces[member.provider.as_str()].clone());
         let member = member.clone();
         async move {
-            let asker = asker(&member, options);
+            let asker = asker(&member, pace, options);
             let writer = writer(&member, &asker, options);
             let mut results: Vec<Option<UnitResult>> = vec![None; plan.units.len()];
             let mut answers = futures::stream::iter(plan.units.iter().enumerate())
@@ -202,7 +222,7 @@ pub async fn write_templates(
             while let Some((i, result)) = answers.next().await {
                 options.progress.advance(1);
                 let mut tally = tally.lock().unwrap_or_else(|e| e.into_inner());
-                tally.unit(position, !matches!(result.text, UnitText::Refused | UnitText::Unanswered(_)));
+                tally.unit(position, &result.text);
                 options.progress.message(&tally.line(options.budget.spent()));
                 drop(tally);
                 results[i] = Some(result);

@@ -1,5 +1,6 @@
 use super::asker::Price;
 use super::run::ModelCaptioner;
+use super::writer::UnitText;
 use crate::diversity::Diversity;
 use crate::template::{Attempt, Entry, Writing, WritingOutcome};
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub struct ModelSummary {
     pub seconds_per_template: Option<f64>,
     /// Facts of kept templates over facts known.
     pub facts_share: Option<f64>,
-    /// Diversity of the kept templates.
+    /// Diversity of the kept templates, of the first thousand where there are more.
     pub diversity: Diversity,
     #[serde(skip)]
     texts: Vec<String>,
@@ -67,7 +68,9 @@ impl ModelSummary {
                     WritingOutcome::Repaired => self.n_repaired += 1,
                     _ => self.n_accepted += 1,
                 }
-                self.texts.push(template.text.clone());
+                if self.texts.len() < Diversity::ENOUGH {
+                    self.texts.push(template.text.clone());
+                }
                 self.facts = (self.facts.0 + template.facts.len(), self.facts.1 + known);
             }
         }
@@ -103,20 +106,38 @@ impl ModelSummary {
 }
 
 /// How far each model is.
-pub(crate) struct Tally(Vec<(String, usize, usize)>);
+pub(crate) struct Tally(Vec<Line>);
+
+#[derive(Default)]
+struct Line {
+    model: String,
+    accepted: usize,
+    repaired: usize,
+    refused: usize,
+    waiting: usize,
+}
 
 impl Tally {
     pub(crate) fn new(members: &[ModelCaptioner]) -> Self {
-        Self(members.iter().map(|m| (m.id.clone(), 0, 0)).collect())
+        Self(members.iter().map(|m| Line { model: m.id.clone(), ..Line::default() }).collect())
     }
 
-    pub(crate) fn unit(&mut self, member: usize, kept: bool) {
+    pub(crate) fn unit(&mut self, member: usize, text: &UnitText) {
         let line = &mut self.0[member];
-        if kept { line.1 += 1 } else { line.2 += 1 }
+        *match text {
+            UnitText::Accepted(_) => &mut line.accepted,
+            UnitText::Repaired(..) => &mut line.repaired,
+            UnitText::Refused => &mut line.refused,
+            UnitText::Unanswered(_) => &mut line.waiting,
+        } += 1;
     }
 
     pub(crate) fn line(&self, (tokens, cost): (u64, f64)) -> String {
-        let models: Vec<String> = self.0.iter().map(|(id, kept, not)| format!("{id} {kept} kept, {not} not")).collect();
+        let of = |l: &Line| {
+            let waiting = if l.waiting > 0 { format!(", {} waiting", l.waiting) } else { String::new() };
+            format!("{} {} accepted, {} repaired, {} refused{waiting}", l.model, l.accepted, l.repaired, l.refused)
+        };
+        let models: Vec<String> = self.0.iter().map(of).collect();
         let cost = if cost > 0.0 { format!(", cost {cost:.4}") } else { String::new() };
         format!("{}; {tokens} tokens{cost}", models.join("; "))
     }

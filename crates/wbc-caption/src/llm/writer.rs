@@ -72,6 +72,7 @@ impl Writer<'_> {
         let words = given.split_whitespace().count();
         PromptTask {
             schema: self.schema,
+            own_types: self.own_types,
             facts: &unit.share.facts,
             given,
             register: unit.register,
@@ -84,7 +85,7 @@ impl Writer<'_> {
     fn given(&self, share: &Share) -> String {
         let text = share.hole.map_or_else(|| share.text.clone(), |hole| share.text.replace(&hole_text(hole), MARK));
         match self.own_name(share) {
-            Some(name) => text.replace(&name, &format!("\"{name}\"")),
+            Some(name) => in_quotes(&text, &[name]),
             None => text,
         }
     }
@@ -108,17 +109,15 @@ impl Writer<'_> {
         let task = self.task(unit, &given);
         let first = self.member.prompt.messages(&task);
         let mut request = self.request(unit);
+        let own_names: Vec<String> = self.own_types.iter().map(CellType::spoken).collect();
         let mut attempts = Vec::new();
         let mut texts = Vec::new();
         for attempt in 0..=RETRIES {
             request.sampling = self.sampling(unit, attempt);
             let (answer, cached) = match self.asker.ask(&request).await {
                 Ok(answered) => answered,
-                Err(AskError::Model(error))
-                    if matches!(error, super::ModelError::TooLarge { .. }) && !texts.is_empty() =>
-                {
-                    break;
-                }
+                // Earlier answers are there, if faulty, and this conversation brings no better one.
+                Err(AskError::Model(error)) if error.is_of_the_conversation() && !texts.is_empty() => break,
                 Err(error) => return UnitResult { text: UnitText::Unanswered(error.to_string().into()), attempts },
             };
             let (text, faults) = self.judge(unit, &first, &answer);
@@ -137,10 +136,11 @@ impl Writer<'_> {
                 return UnitResult { text: UnitText::Accepted(text), attempts };
             }
             let named: Vec<String> = faults.iter().take(4).map(ToString::to_string).collect();
+            let named = in_quotes(&named.join("; "), &own_names);
             let raw: String = answer.text.chars().take(400).collect();
             request.messages = first.clone();
             request.messages.push(Message { role: Role::Assistant, text: raw.clone() });
-            request.messages.push(self.member.prompt.retry_message(&task, &raw, &named.join("; ")));
+            request.messages.push(self.member.prompt.retry_message(&task, &raw, &named));
             texts.push((faults.len(), text));
         }
         texts.sort_by_key(|t| t.0);
@@ -352,10 +352,53 @@ fn sample(name: &str) -> Option<(String, Fact)> {
     Some((stated.text, Fact::Measurement { name: name.into(), value: stated.value, tolerance: stated.tolerance }))
 }
 
+/// Puts double quotes around names that stand as words of their own, the longest that fits.
+fn in_quotes(text: &str, names: &[String]) -> String {
+    let mut done = String::with_capacity(text.len() + 2);
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let begins = !done.ends_with(char::is_alphanumeric);
+        let stands = |name: &&String| {
+            let after = rest.strip_prefix(name.as_str()).filter(|_| begins && !name.is_empty());
+            after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+        };
+        let part = match names.iter().filter(stands).max_by_key(|name| name.len()) {
+            Some(name) => {
+                done.push_str(&format!("\"{name}\""));
+                name.len()
+            }
+            None => {
+                done.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[part..];
+    }
+    done
+}
+
 fn words(text: &str) -> Vec<String> {
     text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 fn sentences(text: &str) -> Vec<String> {
     text.split_inclusive(['.', '!', '?']).map(str::trim).filter(|s| s.len() > 1).map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_as_words_of_their_own() {
+        let names = ["mast".to_owned(), "mast cell".to_owned(), "tumour".to_owned(), String::new()];
+        for (text, expected) in [
+            ("a mast cell with granules", "a \"mast cell\" with granules"),
+            ("mast, not masts or bombast", "\"mast\", not masts or bombast"),
+            ("missing: type mast cell; type tumour", "missing: type \"mast cell\"; type \"tumour\""),
+            ("größer", "größer"),
+        ] {
+            assert_eq!(in_quotes(text, &names), expected);
+        }
+    }
 }

@@ -301,10 +301,12 @@ fn other_programs_captions_are_judged_by_their_facts_or_their_cells() {
         r#"{"text": "Pink granules.", "facts": [{"kind": "attribute", "name": "granule_colour", "value": "pink"}]}"#,
         r#"{"text": "Pink granules."}"#,
         r#"{"caption": "Pink granules."}"#,
+        r#"{"id": "b", "text": "Pink granules.", "facts": [{"kind": "attribute", "name": "granule_colour", "value": "pink"}]}"#,
     ];
     std::fs::write(folder.path().join("others.jsonl"), lines.join("\n")).unwrap();
     let judged = run(folder.path(), &["caption", "verify", "others.jsonl", "--input", "known.csv"]);
     judged.refused(1, &["line 2, a: unfaithful", "line 4, ?", "neither facts nor a known cell", "line 5, ?"]);
+    judged.refused(1, &["line 6, b: `b` is not in known.csv"]);
     assert_eq!(judged.json()["n_faithful"], 2);
 }
 
@@ -316,11 +318,48 @@ fn a_key_comes_from_its_variable_and_shows_nowhere() {
     let path = folder.path().join("captioners.toml");
     let text = std::fs::read_to_string(&path).unwrap() + "key_env = 'WBC_TEST_KEY'\n";
     std::fs::write(&path, text).unwrap();
-    run(folder.path(), CAPTION).refused(2, &["captioners.toml", "WBC_TEST_KEY is not set"]);
+    run(folder.path(), CAPTION).refused(2, &["captioners.toml", "WBC_TEST_KEY is not set", "captioner 2 (echo)"]);
+    assert!(!folder.path().join("c.jsonl").exists());
     server.broken.store(true, Ordering::Relaxed);
     let arguments = [&["-vv"], CAPTION].concat();
     let output = command(folder.path(), &arguments).env("WBC_TEST_KEY", "sk-very-secret").output().unwrap();
     for stream in [&output.stdout, &output.stderr] {
         assert!(!String::from_utf8_lossy(stream).contains("sk-very-secret"));
     }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_leaves_nothing_behind() {
+    let folder = with_cells();
+    for (more, said) in [
+        ("[[captioner]]\nkind = 'grammar'\nweight = 0.0", vec!["weight"]),
+        ("[[captioner]]\nkind = 'grammar'\nmin_facts = 0", vec!["min_facts", "captioner 1"]),
+        ("[verifier]\ntokenizer = 'none.json'\n[[captioner]]\nkind = 'grammar'", vec!["tokenizer", "none.json"]),
+    ] {
+        std::fs::write(folder.path().join("captioners.toml"), format!("version = 1\n{more}\n")).unwrap();
+        run(folder.path(), CAPTION).refused(2, &[&said[..], &["captioners.toml"]].concat());
+        assert!(!folder.path().join("c.jsonl").exists() && !folder.path().join("c.jsonl.answers.redb").exists());
+    }
+}
+
+#[test]
+fn captions_that_are_too_long_are_replaced_by_short_ones() {
+    const LIMIT: usize = 12;
+    let folder = with_cells();
+    let words = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "WhitespaceSplit" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "?": 0, "<pad>": 1 }, "unk_token": "?" },
+    });
+    std::fs::write(folder.path().join("words.json"), words.to_string()).unwrap();
+    let text = format!(
+        "version = 1\n[verifier]\ntokenizer = 'words.json'\ntoken_limit = {LIMIT}\n[[captioner]]\nkind = 'grammar'\n"
+    );
+    std::fs::write(folder.path().join("captioners.toml"), text).unwrap();
+    let ended = run(folder.path(), CAPTION);
+    assert_eq!((ended.code, ended.json()["n_cells"].as_u64()), (Some(0), Some(52)), "{}", ended.stderr);
+    assert_eq!((ended.json()["n_refused"].as_u64(), ended.json()["n_replaced"].as_u64() > Some(0)), (Some(0), true));
+    let written = records(&folder.path().join("c.jsonl"));
+    assert_eq!(written.len(), 52 * 4);
+    assert!(written.iter().all(|r| r.2.split_whitespace().count() <= LIMIT));
 }
