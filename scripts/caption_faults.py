@@ -2,10 +2,11 @@
 
     python3 scripts/caption_faults.py --server http://127.0.0.1:18081 --model qwen-0.5b --input wbcatt:train
 
-Each fault is met twice: `passing`, by the first three requests only, must end with every caption and exit 0 (a few are
-no failures of the transport, and cost attempts instead); `lasting`, by all requests, must end with exit 1 and the
-cause, and the same command, the fault gone, must finish without asking again for what was answered. Needs nothing but
-Python, the release build of the command, and a server that speaks OpenAI's protocol.
+Each fault is met twice: `passing`, by the first three requests only, must end with every caption and exit 0, and
+`lasting`, by all requests, with exit 1 and the cause; the same command, the fault gone, must finish without asking again
+for what was answered. A wrong key and an unknown model end at once, and a bad answer costs attempts instead: then the
+grammar writes. No file and no message may hold the key. Exits with 1 where a line of the table is not as it must be.
+Needs nothing but Python, the release build of the command, and a server that speaks OpenAI's protocol.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,6 +35,8 @@ def answer(text):
     return json.dumps({**ANSWER, "choices": [{**ANSWER["choices"][0], "message": {"role": "assistant", "content": text}}]})
 
 
+# faults that end a run at once, and those that are answers
+FINAL, ANSWERS = {"wrong key", "unknown model"}, {"empty answer", "10 MB answer"}
 # status, headers, body; or a name that the handler knows
 FAULTS = {
     "429": (429, {}, "{}"),
@@ -138,8 +142,12 @@ max_answer_tokens = 40\ntimeout_secs = 20\nretries = 3\nfirst_pause_secs = 0.2\n
         done = json.loads(run.stdout)
         return run.returncode, done["n_captions"], done["n_unanswered"], done["errors"]
 
-    def line(fault, kind, result, asked):
+    wrong = []
+
+    def line(fault, kind, result, asked, exit):
         code, n, waiting, errors = result
+        if code != exit or (waiting > 0) != (exit == 1):
+            wrong.append(f"{fault}, {kind}: exit {code}, {waiting} waiting, expected exit {exit}")
         cause = errors[0]["cause"][:90] if errors else ""
         print(f"| {fault} | {kind} | {code} | {n} | {waiting} | {asked} | {cause} |", flush=True)
 
@@ -147,36 +155,40 @@ max_answer_tokens = 40\ntimeout_secs = 20\nretries = 3\nfirst_pause_secs = 0.2\n
     config("ordinary")
     config("drip")
     (folder / "drip.toml").write_text((folder / "drip.toml").read_text().replace("timeout_secs = 20", "timeout_secs = 8"))
-    line("none", "", caption("ordinary", "plain.jsonl"), proxy.forwarded)
+    line("none", "", caption("ordinary", "plain.jsonl"), proxy.forwarded, 0)
     for fault, spoiled in FAULTS.items():
         if arguments.only and fault not in arguments.only:
             continue
         name, out = ("drip" if spoiled == "drip" else "ordinary"), fault.replace(" ", "-")
         for kind, left in (("passing", 3), ("lasting", 10**9)):
             proxy.fault, proxy.left, proxy.forwarded = spoiled, left, 0
-            line(fault, kind, caption(name, f"{out}-{kind}.jsonl"), proxy.forwarded)
+            fails = fault in FINAL or (kind == "lasting" and fault not in ANSWERS)
+            line(fault, kind, caption(name, f"{out}-{kind}.jsonl"), proxy.forwarded, int(fails))
         proxy.left, proxy.forwarded = 0, 0
-        line(fault, "then gone", caption(name, f"{out}-lasting.jsonl"), proxy.forwarded)
+        line(fault, "then gone", caption(name, f"{out}-lasting.jsonl"), proxy.forwarded, 0)
     # what was answered before the provider failed is not asked for again
     proxy.fault, proxy.left, proxy.after, proxy.forwarded = FAULTS["500"], 10**9, 7, 0
-    line("500 from the eighth request on", "lasting", caption("ordinary", "halfway.jsonl"), proxy.forwarded)
+    line("500 from the eighth request on", "lasting", caption("ordinary", "halfway.jsonl"), proxy.forwarded, 1)
     proxy.left, proxy.forwarded = 0, 0
-    line("500 from the eighth request on", "then gone", caption("ordinary", "halfway.jsonl"), proxy.forwarded)
+    line("500 from the eighth request on", "then gone", caption("ordinary", "halfway.jsonl"), proxy.forwarded, 0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/v1/"
     config("refused", endpoint=closed)
-    line("connection refused", "lasting", caption("refused", "refused.jsonl"), 0)
+    line("connection refused", "lasting", caption("refused", "refused.jsonl"), 0, 1)
     # what the real server itself says to a name that it does not serve, and to a conversation that it cannot hold
     proxy.forwarded = 0
     config("nobody", model="no-such-model")
-    line("unknown model (the server's own)", "", caption("nobody", "nobody.jsonl"), proxy.forwarded)
+    line("unknown model (the server's own)", "", caption("nobody", "nobody.jsonl"), proxy.forwarded, 0)
     sentence = pathlib.Path(__file__).parent.parent / "crates/wbc-caption/prompts/sentence.toml"
     long = sentence.read_text().replace("Plain text.", "Plain text. " + "Look at the nucleus once more. " * 2000)
     (folder / "long.toml").write_text(long)
     proxy.forwarded = 0
     config("overflow", prompt='prompt = "long.toml"')
-    line("context overflow (the server's own)", "", caption("overflow", "overflow.jsonl"), proxy.forwarded)
+    line("context overflow (the server's own)", "", caption("overflow", "overflow.jsonl"), proxy.forwarded, 1)
+    wrong += [f"{file} holds the key" for file in folder.iterdir() if KEY.encode() in file.read_bytes()]
+    print("\n".join(wrong) or "all as it must be")
+    sys.exit(bool(wrong))
 
 
 main()

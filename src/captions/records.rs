@@ -4,6 +4,7 @@ use super::models::Writers;
 use super::{CaptionSummary, Job};
 use crate::{Error, Session};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, Register, self_bleu};
 use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Fact, seeded_rng};
@@ -38,22 +39,23 @@ pub(super) fn write(
     let mut summary = CaptionSummary { n_combinations: job.n_combinations, ..CaptionSummary::default() };
     let mut texts: Vec<Vec<String>> = Vec::new();
     let mut n_texts = 0;
-    let mut waiting: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
     session.progress.start("captions", Some(job.cells.len() as u64));
     for chunk in job.cells.chunks(CHUNK) {
         if session.cancel.is_cancelled() {
             return Err(Error::Data(format!("stopped; the same command continues {}", out.display())));
         }
         let cells: Vec<Cell> = chunk.par_iter().map(|cell| one(job, &writers, &writer, *cell)).collect();
-        let (mut lines, mut templates) = (Vec::new(), Vec::new());
+        let (mut lines, mut templates) = (Vec::new(), HashSet::new());
         for (position, mut cell) in chunk.iter().zip(cells) {
             let id = job.dataset.id(*position);
             for record in &mut cell.records {
                 count(&mut summary, record);
                 let template = record.provenance.template.clone();
-                if let Some(id) = template.filter(|id| !writer.knows_template(id) && !templates.contains(id)) {
+                if let Some(id) =
+                    template.filter(|id| !writer.knows_template(id)).filter(|id| templates.insert(id.clone()))
+                {
                     record.writing = writers.writings.get(&id).cloned();
-                    templates.push(id);
                 }
                 if cell.lines.is_empty() {
                     record.write(&mut lines);

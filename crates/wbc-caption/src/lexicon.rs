@@ -1,7 +1,7 @@
 use crate::function_words::{
     ABOUT, ABSENT, AUXILIARIES, BREAKS, COATED, DETERMINERS, DIMENSIONS, FILLERS, GRANULOCYTES, HEDGES, INVENTIONS,
-    JOINTS, LINKS, MANY, NEGATIONS, ONE, PRESENT, RESPECT_NOUNS, RESPECTS, SHORT_LINKS, SPREADING_NEGATIONS, VERBS,
-    WITHIN,
+    JOINTS, LINKS, MANY, NEGATIONS, NEIGHBOURS, ONE, PRESENT, QUESTIONS, RESPECT_NOUNS, RESPECTS, SHORT_LINKS,
+    SPREADING_NEGATIONS, VERBS, WITHIN,
 };
 use crate::vocabulary::{ABSENCES, EXCLUDING, FILLS, LOBES, MADE_OF, MEANINGS, NOUNS, Noun};
 use crate::wording::QUANTITIES;
@@ -42,10 +42,16 @@ pub(crate) enum Term {
     Break,
     Verb,
     Joint,
+    Beside,
     Within,
     /// `does`, and at the beginning of a sentence a question.
-    Aux,
+    Aux(&'static str),
     Yes,
+    /// `what`, `which`: a question that holds it asks for more, and leaves nothing open that it names.
+    Which,
+    How,
+    /// `that`, which begins what is said of the word before.
+    That,
     Both,
     /// `rather than`
     Instead,
@@ -58,6 +64,7 @@ pub(crate) enum Term {
     Respect(usize),
     About(String),
     And,
+    But,
     Or,
     Filler,
     Unit(Unit),
@@ -108,16 +115,17 @@ impl Lexicon {
             (BREAKS, Term::Break),
             (VERBS, Term::Verb),
             (JOINTS, Term::Joint),
-            (AUXILIARIES, Term::Aux),
+            (NEIGHBOURS, Term::Beside),
             (&["yes"], Term::Yes),
+            (&["that"], Term::That),
             (&["both"], Term::Both),
             (&["rather than", "instead of"], Term::Instead),
             (ONE, Term::Pronoun { plural: false }),
             (MANY, Term::Pronoun { plural: true }),
             (WITHIN, Term::Within),
             (DIMENSIONS, Term::Dimension(None)),
-            (FILLERS, Term::Filler),
-            (&["and", "but", "yet", "as well as", "along with", "together with"], Term::And),
+            (&["and", "as well as", "along with", "together with"], Term::And),
+            (&["but", "yet"], Term::But),
             (&["or", "nor"], Term::Or),
             (&["px", "pixels"], Term::Unit(Unit::Px)),
             (&["µm", "μm", "um", "micrometres", "microns"], Term::Unit(Unit::Um)),
@@ -128,6 +136,17 @@ impl Lexicon {
         for (i, (phrases, _)) in RESPECTS.iter().enumerate() {
             new.add_all(phrases, &Term::Respect(i));
             new.add_all(RESPECT_NOUNS[i], &Term::Dimension(Some(i)));
+        }
+        for word in AUXILIARIES {
+            new.add(word, Term::Aux(word));
+        }
+        for phrase in FILLERS {
+            let term = match phrase.split(' ').next() {
+                Some("how") => Term::How,
+                Some(word) if QUESTIONS.contains(&word) => Term::Which,
+                _ => Term::Filler,
+            };
+            new.add(phrase, term);
         }
         for word in ABOUT {
             new.add(word, Term::About((*word).to_owned()));
@@ -171,19 +190,23 @@ impl Lexicon {
             }
         }
         if let Ok(high) = schema.locate("nuclear_cytoplasmic_ratio", "high") {
-            for nearly in ["nearly", "almost"] {
-                new.add(&format!("{nearly} fills the cell"), Term::Whole(high));
-                new.add(&format!("{nearly} filling the cell"), Term::Whole(high));
-            }
-            for (verb, most) in FILLS[0].iter().flat_map(|v| FILLS[1].iter().map(move |m| (v, m))) {
+            let fills = FILLS[0].iter().flat_map(|v| FILLS[1].iter().map(move |m| format!("{v} {m}")));
+            let nearly = ["nearly", "almost"].iter().flat_map(|n| [format!("{n} fills"), format!("{n} filling")]);
+            for fills in fills.chain(nearly) {
                 for cell in ["cell", "the cell", "this cell", "its cell"] {
-                    new.add(&format!("{verb} {most} {cell}"), Term::Whole(high));
-                    new.add(&format!("nucleus {verb} {most} {cell}"), Term::Whole(high));
+                    let phrase = format!("{fills} {cell}");
+                    new.add(&phrase, Term::Modifier(phrase.clone()));
+                    // `nucleus fills` alone is a quantity.
+                    new.add(&format!("nucleus {phrase}"), Term::Whole(high));
+                    new.meanings.insert((Noun::Nucleus, phrase), high);
                 }
             }
         }
         for (modifier, nouns, attribute, values) in EXCLUDING {
             let places: Vec<Value> = values.iter().filter_map(|v| schema.locate(attribute, v).ok()).collect();
+            if places.is_empty() {
+                continue;
+            }
             new.exclusions.extend(nouns.iter().map(|n| ((*n, (*modifier).to_owned()), places.clone())));
             new.add(modifier, Term::Modifier((*modifier).to_owned()));
         }
@@ -393,4 +416,19 @@ fn words_of(text: &str) -> Vec<Word> {
         words.push(Word { text: word });
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_that_means_something_is_read_as_another() {
+        let lexicon = Lexicon::new(&AttributeSchema::wbcatt(), &CellTypes::builtin());
+        for (noun, modifier) in lexicon.meanings.keys().chain(lexicon.exclusions.keys()).filter(|k| !k.1.is_empty()) {
+            let limited = RESPECTS.iter().any(|(phrases, _)| modifier.ends_with(&format!(" {}", phrases[0])));
+            let read = lexicon.terms(modifier);
+            assert!(limited || read == [Term::Modifier(modifier.clone())], "{noun:?} {modifier}: {read:?}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 use crate::lexicon::{Lexicon, Term, Value};
+use crate::mention::{Head, Mention, Number, name};
 use crate::rounding::{about_tolerance, tolerance};
 use crate::verify::{MAX_CAPTION_WORDS, Problem};
 use crate::vocabulary::Noun;
-use crate::walk::{Head, Mention, Number, Walk, name};
+use crate::walk::Walk;
 use crate::wording::QUANTITIES;
 use wbc_core::{AttributeSchema, CellTypes, Fact, Unit};
 
@@ -104,7 +105,12 @@ impl Reader {
                 self.say(*value, mention.denied, reading, denied);
                 None
             }
-            Head::Quantity(_) => None,
+            Head::Quantity(_) => {
+                if !mention.measured {
+                    reading.problems.push(Problem::Unbound { word: name(&mention.head), noun: String::new() });
+                }
+                None
+            }
             Head::Noun(noun) => Some(*noun),
         };
         for (modifier, alone) in &mention.modifiers {

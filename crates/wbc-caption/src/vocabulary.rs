@@ -46,6 +46,7 @@ pub(crate) const NOUNS: &[(Noun, &[&str])] = &[
         "core", "nucleus", "nuclei", "nucleus shape", "nuclear shape", "nuclear outline", "nuclear contour",
         "nuclear form", "nuclear profile", "nuclear margin", "nuclear morphology", "shape of the nucleus",
         "outline of the nucleus", "contour of the nucleus", "form of the nucleus", "nuclear border",
+        "nucleus outline", "nucleus contour", "nucleus border",
     ]),
     (Ratio, &[
         "nuclear cytoplasmic ratio", "nuclear to cytoplasmic ratio", "nucleus to cytoplasm ratio",
@@ -186,7 +187,7 @@ pub(crate) const MEANINGS: &[(&str, &str, &[Noun], &[&str])] = &[
     ]),
     ("granule_type", "small", &[Granule, GranuleType], &[
         "small", "fine", "tiny", "small in size", "fine in size", "of small size", "of fine size", "delicate",
-        "minute", "small sized", "fine grained", "little",
+        "minute", "small sized", "fine grained",
     ]),
     ("granule_type", "round", &[Granule, GranuleType], &[
         "round", "rounded", "round in shape", "rounded in shape", "of round shape", "of rounded shape", "spherical",
@@ -241,7 +242,7 @@ pub(crate) const MADE_OF: &[&str] = &[
     "built of ", "broken into ", "drawn into ",
 ];
 
-/// How a nucleus leaves little room for the cytoplasm: a verb and how much of the cell.
+/// How a nucleus leaves little room for the cytoplasm: what it does with how much of the cell.
 pub(crate) const FILLS: [&[&str]; 2] = [
     &["fills", "fill", "filling", "occupies", "occupying", "takes up", "taking up"],
     &[
@@ -253,10 +254,10 @@ pub(crate) const FILLS: [&[&str]; 2] = [
 /// What a modifier of a noun rules out without saying what is so: attribute and values.
 pub(crate) const EXCLUDING: &[(&str, &[Noun], &str, &[&str])] = &[
     ("segmented", &[Nucleus, Cell], "nucleus_shape", &[
-        "unsegmented-band", "unsegmented-indented", "unsegmented-round",
+        "unsegmented-band", "unsegmented-indented", "unsegmented-round", "irregular",
     ]),
-    ("unsegmented", &[Nucleus, Cell], "nucleus_shape", &["segmented-bilobed", "segmented-multilobed"]),
-    ("non segmented", &[Nucleus, Cell], "nucleus_shape", &["segmented-bilobed", "segmented-multilobed"]),
+    ("unsegmented", &[Nucleus, Cell], "nucleus_shape", &["segmented-bilobed", "segmented-multilobed", "irregular"]),
+    ("non segmented", &[Nucleus, Cell], "nucleus_shape", &["segmented-bilobed", "segmented-multilobed", "irregular"]),
 ];
 
 /// What the absence of a noun says.

@@ -1,47 +1,10 @@
 //! Goes through the terms of a text once and binds modifiers, negations and numbers to the nearest noun of their clause.
 
 use crate::function_words::{NOUN_LIKE, TRAILING};
-use crate::lexicon::{Term, Value, limited};
+use crate::lexicon::{Term, limited};
+use crate::mention::{Head, Mention, Number, name};
 use crate::verify::Problem;
 use crate::vocabulary::Noun;
-use crate::wording::QUANTITIES;
-use wbc_core::{CellType, Unit};
-
-/// What a text speaks of.
-#[derive(Clone, Debug)]
-pub(crate) enum Head {
-    Noun(Noun),
-    Type(CellType),
-    Quantity(usize),
-    Whole(Value),
-}
-
-/// A thing that the text speaks of, with what it says about it.
-pub(crate) struct Mention {
-    pub(crate) head: Head,
-    pub(crate) denied: bool,
-    /// Modifiers, and whether each is denied by itself.
-    pub(crate) modifiers: Vec<(String, bool)>,
-    pub(crate) measured: bool,
-    /// What is said to be inside it or part of it: `granules in the cytoplasm`, `the nucleus of this cell`.
-    inside: Option<usize>,
-}
-
-pub(crate) fn name(head: &Head) -> String {
-    match head {
-        Head::Noun(noun) => format!("{noun:?}").to_lowercase(),
-        Head::Type(value) => value.to_string(),
-        Head::Quantity(i) => QUANTITIES[*i].name.to_owned(),
-        Head::Whole(_) => "phrase".to_owned(),
-    }
-}
-
-pub(crate) struct Number {
-    pub(crate) value: f64,
-    pub(crate) decimals: usize,
-    pub(crate) about: bool,
-    pub(crate) unit: Option<Unit>,
-}
 
 /// Whether what follows speaks of the last mention.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -95,8 +58,10 @@ pub(crate) struct Walk {
     genitive: Option<usize>,
     /// The mention before `has`.
     owner: Option<usize>,
-    /// A cell that something has.
-    owned_cell: Option<usize>,
+    /// A cell or part that something has.
+    owned: Option<usize>,
+    /// What follows is a neighbour.
+    beside: bool,
 }
 
 impl Walk {
@@ -116,6 +81,7 @@ impl Walk {
         let between = terms[at] == Term::Comma && !self.waiting.is_empty();
         if !is_head(&terms[at]) && !between && !matches!(terms[at], Term::Determiner | Term::Modifier(_)) {
             (self.copula, self.place, self.owner, self.genitive) = (None, None, None, None);
+            self.beside = false;
         }
         self.carried |= matches!(terms[at], Term::Dimension(_) | Term::Respect(_) | Term::Link | Term::Present);
         match &terms[at] {
@@ -124,9 +90,21 @@ impl Walk {
             Term::Type(value) => self.mention(Head::Type(value.clone()), terms, at),
             Term::Whole(value) => self.mention(Head::Whole(*value), terms, at),
             Term::Modifier(word) => self.modifier(word, terms, at),
-            // `vacuoles are lacking`
-            Term::Negation(_) if before == Some(&Term::Link) && next.is_none_or(ends_clause) => self.absent(),
-            Term::Negation(spreads) => (self.negated, self.spreads) = (true, *spreads),
+            // `vacuoles are lacking`, `granules are seen, vacuoles are not`
+            Term::Negation(lacking)
+                if before == Some(&Term::Link)
+                    && next.is_none_or(ends_clause)
+                    && (*lacking || terms[self.start..at].contains(&Term::Present)) =>
+            {
+                self.absent();
+            }
+            Term::Negation(spreads) => {
+                if self.negated && before != Some(&Term::Or) {
+                    // `not free of vacuoles`
+                    self.problems.push(Problem::Denied { what: "a denial".into() });
+                }
+                (self.negated, self.spreads) = (true, *spreads);
+            }
             Term::Absent => self.absent(),
             // `no visible granules`
             Term::Present if next.is_some_and(|t| is_head(t) || matches!(t, Term::Modifier(_))) => {}
@@ -139,6 +117,8 @@ impl Walk {
             Term::Respect(i) => self.limit(*i),
             Term::Link => {
                 let subject = self.subject_of(before);
+                // `both granules and a nucleus that is round`
+                self.both = self.both.filter(|_| before.is_some_and(is_head));
                 self.link = if subject.is_some() { Link::Long } else { Link::None };
                 (self.copula, self.subject, self.topic) = (subject, subject, subject);
             }
@@ -159,10 +139,15 @@ impl Walk {
             }
             Term::Determiner => self.link = Link::None,
             Term::Break => {
-                self.owner = self.last();
+                // `the nucleus is round, with pink granules`
+                self.owner = self.last().filter(|_| !matches!(before, Some(Term::Comma | Term::And | Term::But)));
                 self.detach(before);
             }
             Term::Joint => self.detach(before),
+            Term::Beside => {
+                self.beside = true;
+                self.detach(before);
+            }
             Term::Within => {
                 if places_whole_cell(terms, at) {
                     self.problems.push(Problem::Unbound { word: "cell".into(), noun: "its part".into() });
@@ -171,7 +156,7 @@ impl Walk {
                 self.detach(before);
             }
             Term::Or => self.or(),
-            Term::And => self.dangling(),
+            Term::And | Term::But => self.dangling(),
             Term::Comma => {
                 self.dangling();
                 // `irregular in shape, the cell …`
@@ -189,6 +174,11 @@ impl Walk {
                     _ => None,
                 };
                 let about = matches!(before, Some(Term::About(_)));
+                let ahead = at.checked_sub(1 + usize::from(about)).map(|i| &terms[i]);
+                if matches!(ahead, Some(Term::Joint | Term::Beside | Term::Within)) {
+                    // `above 0.90`
+                    self.problems.push(Problem::Number { value: *value });
+                }
                 self.number(Number { value: *value, decimals: *decimals, about, unit });
             }
             Term::About(word) if !matches!(next, Some(Term::Number(..))) => {
@@ -217,8 +207,17 @@ impl Walk {
                     self.limit(*i);
                 }
             }
+            // `not only round`, `not all of the chromatin`
+            Term::Filler if matches!(before, Some(Term::Negation(_))) => {
+                self.problems.push(Problem::Hedged { word: "not".into() });
+            }
+            // `neutrophils can have pink granules`
+            Term::Aux(word) if *word == "can" && at > self.start => {
+                self.problems.push(Problem::Hedged { word: "can".into() });
+            }
             // The lexicon settles the last three.
-            Term::About(_) | Term::Aux | Term::Yes | Term::Filler | Term::Unit(_) => {}
+            Term::About(_) | Term::Aux(_) | Term::Yes | Term::Which | Term::How | Term::That | Term::Unit(_) => {}
+            Term::Filler => {}
             Term::Granulocyte | Term::Kind(_) | Term::Instead => {}
         }
     }
@@ -241,7 +240,9 @@ impl Walk {
             Some(term) if is_head(term) => self.last().map(|i| self.whole_of(i)),
             Some(Term::Pronoun { .. }) => self.pronoun,
             // `the cell has granules and is round`
-            Some(Term::And | Term::Comma) => self.topic.or(first),
+            Some(Term::And | Term::But | Term::Comma) => self.topic.or(first),
+            // `the nucleus of this cell also is round`
+            Some(Term::Filler) => self.last().map(|i| self.whole_of(i)),
             _ => self.last(),
         }
     }
@@ -257,11 +258,11 @@ impl Walk {
     /// What a pronoun stands for: things that are many, or what the sentence before was about.
     fn antecedent(&self, plural: bool) -> Option<usize> {
         let many = |i: &usize| matches!(self.mentions[*i].head, Head::Noun(Noun::Granule | Noun::Vacuole));
-        let before = (self.mentions.len() > self.earlier).then_some(self.earlier);
+        let mut earlier = self.earlier..self.mentions.len();
         match plural {
-            true => (self.earlier..self.mentions.len()).rev().find(many).or(before),
+            true => earlier.clone().rev().find(many).or(earlier.next()),
             false if self.last().is_some() => self.topic.or(Some(self.sentence)),
-            false => before,
+            false => earlier.find(|i| !many(i)),
         }
     }
 
@@ -325,6 +326,10 @@ impl Walk {
     fn mention(&mut self, head: Head, terms: &[Term], at: usize) {
         let (place, owner, genitive) = (self.place.take(), self.owner.take(), self.genitive.take());
         self.subject = None;
+        if std::mem::take(&mut self.beside) && matches!(head, Head::Type(_) | Head::Noun(Noun::Cell)) {
+            // another cell than the one that is described
+            self.problems.push(Problem::Unbound { word: name(&head), noun: "neighbours".into() });
+        }
         if let Some(last) = place.filter(|i| self.misplaced(*i, &head)).or(owner.filter(|i| self.misowned(*i, &head))) {
             self.problems.push(Problem::Unbound { word: name(&self.mentions[last].head), noun: name(&head) });
         }
@@ -344,8 +349,9 @@ impl Walk {
         if denied && self.spreads {
             self.spread = Some(self.mentions.len());
         }
-        if owner.is_some() && matches!(head, Head::Noun(Noun::Cell)) {
-            self.owned_cell = Some(self.mentions.len());
+        if owner.is_some() && matches!(head, Head::Noun(Noun::Cell | Noun::Nucleus | Noun::Chromatin | Noun::Cytoplasm))
+        {
+            self.owned = Some(self.mentions.len());
         }
         let whole = matches!(head, Head::Type(_) | Head::Noun(Noun::Cell | Noun::Nucleus | Noun::Cytoplasm));
         let inside = place.or(genitive.filter(|_| whole));
@@ -357,7 +363,8 @@ impl Walk {
     fn shares_denial(&self, head: &Head, terms: &[Term], at: usize) -> bool {
         let Some(last) = self.mentions.len().checked_sub(1) else { return false };
         let joined = matches!(terms[..at], [.., ref noun, Term::And] if is_head(noun));
-        let seen = matches!(terms.get(at + 1), Some(Term::Present));
+        let after = terms[at + 1..].iter().find(|t| **t != Term::Filler);
+        let seen = matches!(after, Some(Term::Present | Term::Link | Term::Verb | Term::Aux(_)));
         let many = matches!(head, Head::Noun(Noun::Granule | Noun::Vacuole));
         self.mentions[last].denied && joined && many && !seen && (self.spread == Some(last) || self.both == Some(last))
     }
@@ -373,6 +380,11 @@ impl Walk {
                 of_cell(head(last)) || matches!(head(last), Head::Noun(Noun::Chromatin | Noun::Cytoplasm))
             }
             Head::Noun(Noun::Chromatin | Noun::Granule | Noun::Vacuole) => true,
+            Head::Noun(Noun::Nucleus)
+                if matches!(head(last), Head::Noun(Noun::Granule | Noun::Vacuole | Noun::Cytoplasm)) =>
+            {
+                true
+            }
             Head::Noun(Noun::Nucleus) => {
                 let nucleus = |i| matches!(head(i), Head::Noun(Noun::Nucleus));
                 of_cell(head(last)) || (self.sentence..=last).any(nucleus)
@@ -393,6 +405,9 @@ impl Walk {
         match owned {
             Head::Type(_) => true,
             Head::Noun(Noun::Cytoplasm) => matches!(owner, Head::Noun(Noun::Cytoplasm | Noun::Nucleus)),
+            // `the nucleus has an irregular outline`
+            Head::Noun(Noun::CellShape | Noun::CellSize) => !matches!(owner, Head::Noun(Noun::Cell) | Head::Type(_)),
+            Head::Noun(Noun::Granule | Noun::Vacuole) => matches!(owner, Head::Noun(Noun::Nucleus | Noun::Chromatin)),
             _ => false,
         }
     }
@@ -410,19 +425,23 @@ impl Walk {
             return self.waiting.push(word.to_owned());
         }
         let named = before == Some(&Term::Determiner);
-        let rest = terms[at + 1..].iter().find(|t| !matches!(t, Term::Modifier(_) | Term::Comma | Term::And));
+        let rest =
+            terms[at + 1..].iter().find(|t| !matches!(t, Term::Modifier(_) | Term::Comma | Term::And | Term::But));
         let dimension = matches!(rest, Some(Term::Dimension(_) | Term::Respect(_)));
-        if named && !dimension && !NOUN_LIKE.iter().any(|end| word.ends_with(end)) {
+        // `a light blue`, and `the nucleus is a band` but not `has a band`
+        let alone =
+            NOUN_LIKE.iter().any(|end| word.ends_with(end)) && (self.subject.is_some() || !word.ends_with("band"));
+        if named && !dimension && !alone {
             // `the monocyte is a round`
             return self.problems.push(Problem::Unbound { word: word.to_owned(), noun: String::new() });
         }
         // `a monocyte, irregular in shape`: behind a comma too, where no other noun follows.
-        let apposed = matches!(before, Some(Term::Comma | Term::And));
+        let apposed = matches!(before, Some(Term::Comma | Term::And | Term::But));
         let about = matches!(terms.get(at + 1), Some(Term::Dimension(_)));
         // `the cytoplasm of this cell takes on a blue tint`
         let subject = self.subject.filter(|_| self.link != Link::None || about || named);
         // `the nucleus of this cell consists of two lobes`
-        let verb = word.starts_with("consists ") || word.starts_with("is composed ");
+        let verb = word.starts_with("consists ") || word.starts_with("is composed ") || word.ends_with(" cell");
         let subject = if verb { self.subject_of(before) } else { subject };
         let target =
             subject.or(self.last()).filter(|i| self.link != Link::None || *i >= self.clause || apposed || about);
@@ -454,19 +473,23 @@ impl Walk {
     /// Ends a sentence at a term; `question` holds its terms and what follows, where it is one.
     fn stop(&mut self, question: Option<(&[Term], Option<&Term>)>, at: usize) {
         if let Some((terms, answer)) = question {
-            let open = matches!(terms.first(), Some(Term::Aux | Term::Link | Term::Verb));
-            if open && answer != Some(&Term::Yes) {
+            if is_open(terms) && answer != Some(&Term::Yes) {
                 self.problems.push(Problem::Hedged { word: "?".into() });
             }
         }
         if let (true, None, Some(asked)) = (self.asked, self.last(), self.sentence.checked_sub(1)) {
             // `What shape is the nucleus? Round.`
-            let answer = self.orphans.drain(..).map(|m| (m, false));
+            let answer: Vec<_> = self.orphans.drain(..).map(|m| (m, false)).collect();
+            let asked = self.whole_of(asked);
             self.mentions[asked].modifiers.extend(answer);
         }
-        if self.owned_cell.take().is_some_and(|i| self.mentions[i].modifiers.is_empty()) {
-            // `a lymphocyte contains cells`
-            self.problems.push(Problem::Unbound { word: "cell".into(), noun: "cell".into() });
+        if let Some(owned) = self.owned.take() {
+            let (last, mention) = (owned + 1 == self.mentions.len(), &self.mentions[owned]);
+            let cell = matches!(mention.head, Head::Noun(Noun::Cell));
+            if mention.modifiers.is_empty() && (last || cell) {
+                // `a lymphocyte contains cells`, `it is seen with cytoplasm`
+                self.problems.push(Problem::Unbound { word: name(&mention.head), noun: "nothing said of it".into() });
+            }
         }
         self.flush();
         self.asked = question.is_some() && self.last().is_some();
@@ -485,10 +508,20 @@ impl Walk {
     }
 }
 
+/// Whether a question leaves open what it names: `is it round?`, `how large is the cell?`, `which cell is a neutrophil?`
+fn is_open(question: &[Term]) -> bool {
+    match question {
+        [Term::Aux(_) | Term::Link | Term::Verb, ..] | [Term::How, Term::Modifier(_), ..] => true,
+        [Term::Which, Term::Noun(Noun::Cell), Term::Link, ..] => question.iter().any(|t| matches!(t, Term::Type(_))),
+        _ => !question.iter().any(|t| matches!(t, Term::Which | Term::How)),
+    }
+}
+
 /// `a cell with granules is visible in its cytoplasm`: what is visible is the cell, not the granules.
 fn places_whole_cell(terms: &[Term], within: usize) -> bool {
     let [.., noun, Term::Link, Term::Present] = &terms[..within] else { return false };
-    let joint = |t: &Term| matches!(t, Term::And | Term::Or | Term::Comma | Term::Colon | Term::Stop | Term::Asked);
+    let joint =
+        |t: &Term| matches!(t, Term::And | Term::But | Term::Or | Term::Comma | Term::Colon | Term::Stop | Term::Asked);
     let clause = &terms[terms[..within].iter().rposition(joint).map_or(0, |i| i + 1)..within];
     let whole = matches!(clause.iter().find(|t| is_head(t)), Some(Term::Type(_) | Term::Noun(Noun::Cell)));
     let part = terms[within..].iter().find(|t| is_head(t));
@@ -516,7 +549,7 @@ fn noun_ahead(terms: &[Term]) -> Option<Ahead> {
     for term in terms {
         match term {
             Term::Modifier(_) | Term::Unknown(_) | Term::Hedge(_) | Term::Invention(_) => {}
-            Term::Comma | Term::And | Term::Or => beyond = true,
+            Term::Comma | Term::And | Term::But | Term::Or => beyond = true,
             term if is_head(term) => return Some(if beyond { Ahead::Beyond } else { Ahead::Next }),
             _ => return None,
         }

@@ -104,7 +104,7 @@ fn named(facts: &[Fact]) -> BTreeSet<(String, String)> {
 fn a_second_reader_made_otherwise_reads_the_stored_captions_alike() {
     let schema = AttributeSchema::wbcatt();
     let verifier = Verifier::new(&schema, &CellTypes::builtin());
-    let (mut n, mut models) = (0, 0);
+    let (mut n, mut models, mut unread) = (0, 0, Vec::new());
     for line in include_str!("labelled/stored.tsv").lines().filter(|l| !l.starts_with('#')) {
         let [captioner, claimed, text] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let claimed = facts(claimed);
@@ -113,9 +113,17 @@ fn a_second_reader_made_otherwise_reads_the_stored_captions_alike() {
         let reading = independent::read(text);
         n += 1;
         models += usize::from(!captioner.starts_with("grammar"));
-        assert!(reading.faults.is_empty(), "not read by the second reader: {text}: {:?}", reading.faults);
-        assert_eq!(reading.facts, named(&claimed), "{text}");
+        // Granules of a kind or colour are granules, said or not.
+        let mut facts = named(&claimed);
+        let granules = |(name, value): &(String, String)| name.starts_with("granule_") && value != "nil";
+        if facts.iter().any(granules) && reading.facts.contains(&("granularity".into(), "yes".into())) {
+            facts.insert(("granularity".into(), "yes".into()));
+        }
+        if !reading.faults.is_empty() || reading.facts != facts {
+            unread.push((text, reading));
+        }
     }
+    assert!(unread.is_empty(), "not read, or read otherwise, by the second reader: {unread:#?}");
     eprintln!("{n} stored captions, {models} of them by models; both readers read all of them alike");
     assert!(n >= 96 && models * 10 >= n * 3);
 }

@@ -50,6 +50,25 @@ fn grammar_decides_what_a_word_belongs_to() {
         ),
         ("The nucleus of this cell consists of two lobes.", &[("nucleus_shape", "segmented-bilobed")]),
         ("Its nucleus is unsegmented and indented.", &[("nucleus_shape", "unsegmented-indented")]),
+        (
+            "The cytoplasm lacks vacuoles but granules are present.",
+            &[("cytoplasm_vacuole", "no"), ("granularity", "yes")],
+        ),
+        ("The nucleus of this cell also is round.", &[("nucleus_shape", "unsegmented-round")]),
+        (
+            "What shape is the nucleus of this lymphocyte? Round.",
+            &[("type", "lymphocyte"), ("nucleus_shape", "unsegmented-round")],
+        ),
+        ("The chromatin is dispersed.", &[("chromatin_density", "loosely")]),
+        ("The cell has granules. It is round.", &[("granularity", "yes"), ("cell_shape", "round")]),
+        (
+            "A cell with both granules and a nucleus that is round.",
+            &[("granularity", "yes"), ("nucleus_shape", "unsegmented-round")],
+        ),
+        (
+            "The nucleus is round and fills most of the cell.",
+            &[("nucleus_shape", "unsegmented-round"), ("nuclear_cytoplasmic_ratio", "high")],
+        ),
         ("The cytoplasm is not frosted or vacuolated.", &[("cytoplasm_texture", "clear"), ("cytoplasm_vacuole", "no")]),
     ];
     for (text, facts) in cases {
@@ -67,6 +86,7 @@ fn open_or_misplaced_statements_are_refused() {
         ("A cell with granules or vacuoles.", FaultKind::Hedged),
         ("A roughly round cell.", FaultKind::Hedged),
         ("Is this a small basophil?", FaultKind::Hedged),
+        ("A small basophil?", FaultKind::Hedged),
         ("Does the neutrophil have pink granules?", FaultKind::Hedged),
         ("The nucleus of this monocyte is vacuolated.", FaultKind::WrongNoun),
         ("The cell has a nucleus and is dense.", FaultKind::WrongNoun),
@@ -74,6 +94,29 @@ fn open_or_misplaced_statements_are_refused() {
         ("The nucleus is unsegmented.", FaultKind::Contradicted),
         ("The nucleus is segmented and round.", FaultKind::Contradicted),
         ("Here is the caption: a round cell.", FaultKind::LeakedInstruction),
+        ("The cell is not only round but large.", FaultKind::Hedged),
+        ("Not all of the chromatin is dense.", FaultKind::Hedged),
+        ("The granules are not readily visible.", FaultKind::Hedged),
+        ("The cytoplasm is not free of vacuoles.", FaultKind::Contradicted),
+        ("The cell does not lack granules.", FaultKind::Contradicted),
+        ("The granules are pink, and the vacuoles are not.", FaultKind::Contradicted),
+        ("The nuclear solidity is above 0.90.", FaultKind::Number),
+        ("The cell diameter is over 14 µm.", FaultKind::Number),
+        ("The cytoplasm fills most of the cell.", FaultKind::WrongNoun),
+        ("The nucleus fills the round cell.", FaultKind::WrongNoun),
+        ("A round cell next to a lymphocyte.", FaultKind::WrongNoun),
+        ("A round cell surrounded by lymphocytes.", FaultKind::WrongNoun),
+        ("Neutrophils can have pink granules.", FaultKind::Hedged),
+        ("The cell is round, so to speak.", FaultKind::Hedged),
+        ("How large is the cell?", FaultKind::Hedged),
+        ("Which cell is a neutrophil?", FaultKind::Hedged),
+        ("The nucleus has an irregular outline.", FaultKind::WrongNoun),
+        ("Vacuoles in the nucleus.", FaultKind::WrongNoun),
+        ("A clear cytoplasm shows in the nucleus.", FaultKind::WrongNoun),
+        ("A large cell is seen with cytoplasm.", FaultKind::WrongNoun),
+        ("A segmented, irregular nucleus.", FaultKind::Contradicted),
+        ("A lymphocyte with a central nucleus.", FaultKind::Unread),
+        ("A round nucleus and a second nucleus.", FaultKind::Unread),
     ] {
         let faults = verifier.verify(text, None, None, None).faults();
         assert!(faults.iter().any(|f| f.kind == kind), "{text}: {faults:?}");

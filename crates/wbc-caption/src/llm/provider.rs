@@ -98,7 +98,7 @@ impl GenaiModel {
             .map_err(|e| refuse("provider", e.to_string()))?;
         let place = config.endpoint.as_deref().unwrap_or("default");
         let id = format!("{}:{}@{place}", kind.as_lower_str(), config.model);
-        let provider = format!("{}@{place}", kind.as_lower_str());
+        let provider = format!("{}@{}", kind.as_lower_str(), place.trim_end_matches('/'));
         Ok(Self { id, provider, client, model: ModelIden::new(kind, config.model), key: config.key })
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Reading {
 const ADJECTIVES: &str = "\
     CELL s cell_size big = large|big / CELL s cell_size small = small / \
     CELL foab cell_shape round = round|rounded|round shaped / \
-    CELL foab cell_shape irregular = irregular|irregularly shaped / CELL a type basophil = basophilic / \
+    CELL foab cell_shape irregular = irregular|irregularly shaped|not spherical / CELL a type basophil = basophilic / \
     CELL a type eosinophil = eosinophilic / CELL a type neutrophil = neutrophilic / \
     NUC foa nucleus_shape segmented-bilobed = bilobed|segmented bilobed|two lobed / \
     NUC foa nucleus_shape segmented-multilobed = multilobed|segmented multilobed / \
@@ -32,10 +32,10 @@ const ADJECTIVES: &str = "\
     RATIO - nuclear_cytoplasmic_ratio low = low / \
     CYT - nuclear_cytoplasmic_ratio high = scant|scanty|sparse|little|a small amount of / \
     CYT - nuclear_cytoplasmic_ratio low = abundant|ample|plentiful|copious|a lot of|lots of / \
-    CYT - nuclear_cytoplasmic_ratio low = extensive|plenty of|much|a large amount of|a high amount of / \
+    CYT - nuclear_cytoplasmic_ratio low = extensive|plenty of|an abundance of|much|a large amount of|a high amount of / \
     CYT - nuclear_cytoplasmic_ratio low = a substantial amount of|a substantial quantity of / \
-    CHR ntad chromatin_density densely = dense|densely packed|condensed|tightly packed|compacted|tightly compacted / \
-    CHR ntad chromatin_density loosely = loose|loosely packed|open|loosely arranged|loosely compacted / \
+    CHR ntad chromatin_density densely = dense|densely packed|packed densely|condensed|tightly packed|compacted|tightly compacted / \
+    CHR ntad chromatin_density loosely = loose|loosely packed|packed loosely|open|loosely arranged|loosely compacted / \
     CYT a cytoplasm_vacuole yes = vacuolated / CYT a cytoplasm_vacuole no = vacuole free|non vacuolated / \
     CYT ta granularity yes = granular / CYT ta granularity no = agranular|non granular / \
     CYT ta cytoplasm_texture clear = clear / CYT ta cytoplasm_texture frosted = frosted / \
@@ -46,19 +46,19 @@ const ADJECTIVES: &str = "\
 
 /// The other phrases, as `SYMBOL:head = phrases`; those that state a fact name it before the equals sign.
 const PHRASES: &str = "\
-    , = , / STOP = .|;|: / AND = and|as well as|but / OR = or|nor / NO = no|absence of|the absence of / \
+    , = , / STOP = .|;|: / AND = and|as well as|but / OR = or|nor / NO = no|absence of|the absence of|a lack of|lack of / \
     DET:the = a|an|the|these|their / DET:whose = the cell s|this cell s / DET:this = this / DET:its = its / \
     N:it = it|they / LOC = here / LOC:CELL = for this cell|for the cell / \
     N:CELL = cell|cells|leukocyte|leukocytes|white blood cell|white blood cells|blood cell|blood cells / \
     N:CELL = white cell|white cells|type of cell|type of white blood cell|type of blood cell|type of leukocyte / \
     N:CELL = granulocyte|granulocytes / N:NUC = nucleus|nuclei / N:CHR = chromatin / N:CYT = cytoplasm / \
-    N:GRA = granule|granules|cytoplasmic granules / N:VAC = vacuole|vacuoles|cytoplasmic vacuoles / \
+    N:GRA = granule|granules|cytoplasmic granules|granularity|granulation / N:VAC = vacuole|vacuoles|cytoplasmic vacuoles / \
     N:RATIO = nuclear cytoplasmic ratio|nc ratio / \
     N:RATIO = nuclear to cytoplasmic ratio|ratio of nucleus to cytoplasm|nucleus to cytoplasm ratio / \
     LOB:bilobed = two lobes / LOB:multilobed = several lobes|multiple lobes / LOB:indented = indentation / \
     DIM:s = size / DIM:f = shape|shapes|form / DIM:b = body / DIM:o = outline|contour / DIM:t = texture / \
-    DIM:c = colour|color|hue|staining|coloration|colouration|coloring|tint / DIM:a = appearance / DIM:n = structure / \
-    DIM:k = type / DIM:d = density / \
+    DIM:c = colour|color|hue|staining|coloration|colouration|coloring|tint / DIM:a = appearance|features / DIM:n = structure / \
+    DIM:k = type / DIM:d = density|packing / \
     BE:is = is|are / BE:can = can be / BE = appears|appear|looks|look / AS:as = appears as|appear as / \
     BE:as = is seen as|are seen as|is described as|are described as|is illustrated as|are illustrated as / \
     BE:as = is depicted as|are depicted as|is shown as|are shown as / CLEARLY = clearly|plainly|distinctly|readily / \
@@ -72,9 +72,9 @@ const PHRASES: &str = "\
     LACKV = does not contain|does not contain any|does not have|does not have any / \
     LACKV = do not contain|do not contain any|do not have|do not have any / \
     SEEN:seen = seen / SEEN = noticeable|discernible|visible|observed|shown|present|evident|found|apparent|noted / \
-    SEEN = depicted|presented|identified|illustrated / IN = in|within|from / ON = on|throughout / \
+    SEEN = exists|exist / SEEN = depicted|presented|identified|illustrated / IN = in|within|from / ON = on|throughout / \
     ABSENT = absent|not present|not seen|not visible|not observed|not found|not evident / \
-    IMAGE:IMAGE = image|picture|photograph|smear|blood smear|blood / IMAGE = sample|blood sample / \
+    IMAGE:IMAGE = image|picture|photograph|smear|blood smear|blood / IMAGE = sample|blood sample|specimen / \
     OF = of / TO = to recognise|to recognize / \
     PRE = here is|here are|seen here is|seen here are|seen is|seen are|shown here is|shown here are|shown is / \
     PRE = shown are|there is|there are|there s|one sees|one can see|one can see that|one observes|one notices / \
@@ -107,7 +107,7 @@ const TIERS: &[&str] = &[
      qualify PA = OF DIM A / qualify PA = IN DET? A DIM:f|c / qualify NP = DET? A DIM|STAIN / qualify NP = DET? LOB / \
      qualify PV = BE|AS:as DET:the A DIM:f",
     "fold NP = NP ,? PA / fold NP = NP A / fold NP = NP , A !, / fold NP = NP , A , !NP|PRE / \
-     negate NP = DENIED ABSENT / fold NP = NP SEEN / gather LOC = IN|ON NP:CELL|CYT !PA / \
+     negate NP = DENIED ABSENT / fold NP = NP SEEN / gather LOC = ,? THAT BE SEEN / gather LOC = IN|ON NP:CELL|CYT !PA / \
      gather LOC = IN NP:NUC !PA|W / gather LOC = IN NP:CYT OF NP:CELL / fold NP = NP:NUC|CHR|CYT|GRA W NP:DIM / \
      fold NP = NP LOC / gather LOC = IN IMAGE !OF / gather LOC = IN DET:the|this IMAGE !OF / \
      fold IMAGE = IMAGE OF NP:CELL",
