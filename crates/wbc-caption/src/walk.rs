@@ -472,10 +472,11 @@ impl Walk {
 
     /// Ends a sentence at a term; `question` holds its terms and what follows, where it is one.
     fn stop(&mut self, question: Option<(&[Term], Option<&Term>)>, at: usize) {
-        if let Some((terms, answer)) = question {
-            if is_open(terms) && answer != Some(&Term::Yes) {
-                self.problems.push(Problem::Hedged { word: "?".into() });
-            }
+        if let Some((terms, answer)) = question
+            && is_open(terms)
+            && answer != Some(&Term::Yes)
+        {
+            self.problems.push(Problem::Hedged { word: "?".into() });
         }
         if let (true, None, Some(asked)) = (self.asked, self.last(), self.sentence.checked_sub(1)) {
             // `What shape is the nucleus? Round.`

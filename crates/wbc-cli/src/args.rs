@@ -160,6 +160,12 @@ pub(crate) enum Command {
         #[arg(long = "phrase", value_name = "TEXT")]
         phrases: Vec<String>,
     },
+    /// Backends: which are compiled in, present here, their types of numbers, and a quick look at their speed
+    Devices {
+        /// Seconds for each backend's speed; 0 looks at none
+        #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+        probe: f64,
+    },
     /// Weights with all that is needed to use them elsewhere
     Export {
         /// Run folder

@@ -12,7 +12,9 @@ use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
-use wbc_clip::{DemoOptions, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session};
+use wbc_clip::{
+    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
+};
 
 /// Where datasets lie.
 const DATA_VARIABLE: &str = "WBC_CLIP_DATA";
@@ -114,6 +116,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             }
             Ok(Done::All)
         }
+        Command::Devices { probe } => devices(cli, *probe),
         Command::Export { run, format, out } => {
             let run = Run::open(run, &device)?;
             let format = match format {
@@ -139,6 +142,32 @@ pub(crate) fn can_be_written(out: &Path, input: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+fn devices(cli: &Cli, probe_secs: f64) -> Result<Done> {
+    if !(0.0..=3600.0).contains(&probe_secs) {
+        return Err(Error::Usage(format!("--probe {probe_secs} is not between 0 and 3600 seconds")).into());
+    }
+    let probe = (probe_secs > 0.0).then(|| std::time::Duration::from_secs_f64(probe_secs));
+    let reports = wbc_clip::device_reports(probe);
+    let failures = wbc_clip::device_failures(&reports);
+    let header = ["device", "compiled", "present", "numbers", "matmul GFLOP/s", "cells/s", ""].map(String::from);
+    let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
+    let figure = |x: Option<f64>| x.map_or_else(|| "–".into(), |x| format!("{x:.0}"));
+    let row = |r: &DeviceReport| {
+        vec![
+            r.name.clone(),
+            yes(r.compiled),
+            yes(r.present),
+            r.dtypes.join(" "),
+            figure(r.speed.map(|s| s.matmul_gflops)),
+            figure(r.speed.map(|s| s.cells_per_sec)),
+            r.cause.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = std::iter::once(header.to_vec()).chain(reports.iter().map(row)).collect();
+    let done = json!({ "devices": reports, "errors": failures });
+    finish(cli, "wbc-clip.devices", &done, &failures, &columns(&rows))
 }
 
 fn session(cli: &Cli) -> Result<Session> {

@@ -82,6 +82,8 @@ fn every_document_validates() {
     check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));
     check("search", &run(&["search", "run", "--index", "index.parquet", "--text", "a large monocyte", "-k", "3"]));
     check("explain", &run(&["explain", &image, "--run", "run", "--out", "why"]));
+    check("devices", &run(&["devices", "--probe", "0.02"]));
+    check("devices", &run(&["devices", "--probe", "0"]));
     check("export", &run(&["export", "run", "--format", "safetensors", "--out", "weights"]));
     for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {
         check("caption-record", &serde_json::from_str(record).unwrap());
