@@ -54,6 +54,7 @@ mod grammar;
 mod lexicon;
 #[cfg(feature = "llm")]
 pub mod llm;
+mod lookahead;
 mod mention;
 mod prompt;
 mod prompts;
