@@ -38,7 +38,8 @@ pub fn device(name: &str) -> Result<Device, Error> {
         ("libtorch", None) => Ok(Device::libtorch()),
         #[cfg(feature = "libtorch")]
         ("libtorch", Some(index)) => {
-            in_range(name, index, burn_tch::tch::Cuda::device_count().max(0) as usize)?;
+            // burn lists the CUDA devices that libtorch sees; its CPU needs no index
+            in_range(name, index, Device::enumerate(burn::tensor::DeviceType::LibTorch).into_vec().len())?;
             #[expect(deprecated, reason = "deprecated upstream; our users ask for it")]
             Ok(Device::libtorch_cuda(index))
         }

@@ -73,10 +73,12 @@ pub struct CaptionSummary {
 struct Job {
     config: CaptionersConfig,
     place: String,
+    #[cfg_attr(not(feature = "llm"), expect(dead_code, reason = "only language models need it"))]
     folder: PathBuf,
     dataset: AnnotatedCells,
     verifier: Verifier,
     /// Types that nobody but this input knows.
+    #[cfg_attr(not(feature = "llm"), expect(dead_code, reason = "only language models need it"))]
     own_types: Vec<CellType>,
     seed: u64,
     /// Cells that get captions.
@@ -188,6 +190,7 @@ impl Job {
         CellDescription { annotation: self.dataset.annotation(cell), measured }
     }
 
+    #[cfg_attr(not(feature = "llm"), expect(dead_code, reason = "only language models need it"))]
     fn per_cell(&self) -> bool {
         self.config.mode == Mode::PerCell
     }
