@@ -108,8 +108,8 @@ pub(crate) const WITHIN: &[&str] = &[
     "dispersed throughout", "dispersed in", "dispersed within", "dispersed across",
 ];
 pub(crate) const DIMENSIONS: &[&str] = &[
-    "type", "texture", "density", "appearance", "distribution", "stain", "staining", "tint", "quality", "look",
-    "character", "finish", "nature", "pattern", "tone", "shade", "cast",
+    "type", "texture", "density", "appearance", "distribution", "tint", "quality", "character", "finish", "nature",
+    "pattern", "tone", "shade", "cast",
 ];
 pub(crate) const ABOUT: &[&str] = &["about", "approximately", "roughly", "around", "circa", "nearly"];
 /// First words of the fillers that ask.

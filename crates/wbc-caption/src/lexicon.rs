@@ -38,10 +38,13 @@ pub(crate) enum Term {
     ShortLink,
     Of,
     Determiner,
-    /// A preposition; a verb after which something is had; any other word between two things.
+    /// A preposition after which something is had.
     Break,
+    /// A verb after which something is had.
     Verb,
+    /// Any other word between two things.
     Joint,
+    /// What follows is a neighbour.
     Beside,
     Within,
     /// `does`, and at the beginning of a sentence a question.
@@ -62,7 +65,7 @@ pub(crate) enum Term {
     Dimension(Option<usize>),
     /// Position in [`RESPECTS`].
     Respect(usize),
-    About(String),
+    About(&'static str),
     And,
     But,
     Or,
@@ -149,7 +152,7 @@ impl Lexicon {
             new.add(phrase, term);
         }
         for word in ABOUT {
-            new.add(word, Term::About((*word).to_owned()));
+            new.add(word, Term::About(word));
         }
         for word in HEDGES {
             new.add(word, Term::Hedge((*word).to_owned()));

@@ -183,10 +183,10 @@ impl Walk {
                 self.number(Number { value: *value, decimals: *decimals, about, unit });
             }
             Term::About(word) if !matches!(next, Some(Term::Number(..))) => {
-                if word == "around" {
+                if *word == "around" {
                     self.detach(before);
                 } else {
-                    self.problems.push(Problem::Hedged { word: word.clone() });
+                    self.problems.push(Problem::Hedged { word: (*word).to_owned() });
                 }
             }
             // `the granules inside it are red`
@@ -216,9 +216,9 @@ impl Walk {
             Term::Aux(word) if *word == "can" && at > self.start => {
                 self.problems.push(Problem::Hedged { word: "can".into() });
             }
-            // The lexicon settles the last three.
             Term::About(_) | Term::Aux(_) | Term::Yes | Term::Which | Term::How | Term::That | Term::Unit(_) => {}
             Term::Filler => {}
+            // The lexicon settles these.
             Term::Granulocyte | Term::Kind(_) | Term::Instead => {}
         }
     }
