@@ -1,12 +1,15 @@
 use crate::Mode;
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 /// Logit of a masked position: far below any real one, finite so that a row without keys stays defined.
 const MASKED: f32 = -1.0e4;
+/// Epsilon of layer normalisation unless a published encoder has another.
+pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
 /// A linear layer with weights `[inputs, outputs]` and bias from `U(-k, k)`, `k = 1 / sqrt(inputs)` (PyTorch's default),
 /// drawn from `rng`.
@@ -16,6 +19,11 @@ pub fn linear(inputs: usize, outputs: usize, rng: &mut dyn RngCore, device: &Dev
     let weight = TensorData::new(draw(inputs * outputs), [inputs, outputs]);
     let bias = TensorData::new(draw(outputs), [outputs]);
     Linear { weight: Param::from_data(weight, device), bias: Some(Param::from_data(bias, device)) }
+}
+
+/// A linear layer without bias, with weights as in [`linear`].
+pub(crate) fn linear_unbiased(inputs: usize, outputs: usize, rng: &mut dyn RngCore, device: &Device) -> Linear {
+    Linear { bias: None, ..linear(inputs, outputs, rng, device) }
 }
 
 /// A parameter with normally distributed entries of the given standard deviation, drawn from `rng`.
@@ -46,8 +54,8 @@ pub fn l2_normalised(x: Tensor<2>) -> Tensor<2> {
     x / length
 }
 
-/// Scaled dot-product attention over `[batch, heads, seq_len, head_dim]`; `mask` is `[batch, 1, seq_len, seq_len]` or
-/// `[batch, 1, 1, seq_len]`, true where a query shall ignore a key.
+/// Scaled dot-product attention over `[batch, heads, seq_len, head_dim]`; `mask` is `[batch or 1, 1, seq_len or 1,
+/// seq_len]`, true where a query shall ignore a key.
 ///
 /// Written out because burn-tch 0.22.1 passes the mask of `burn::tensor::module::attention` to libtorch with the
 /// opposite meaning.
@@ -60,7 +68,88 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Option<Tensor<4
     softmax(scores, 3).matmul(v)
 }
 
-/// Pre-norm transformer block: attention and a four times wider perceptron, each added to its input.
+/// What stands between the two layers of a perceptron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x · sigmoid(1.702 x)`, see [`quick_gelu`].
+    QuickGelu,
+    /// `x · Φ(x)` by the error function (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// GELU by the hyperbolic tangent (same source, section 2), as PyTorch's `approximate='tanh'`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// Applies it to every element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::QuickGelu => quick_gelu(x),
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => {
+                // burn's own raises to the third power by `powf`
+                let cube = x.clone() * x.clone() * x.clone();
+                let inner = (cube * 0.044_715 + x.clone()) * std::f64::consts::FRAC_2_PI.sqrt();
+                x * 0.5 * (inner.tanh() + 1.0)
+            }
+            Self::Relu => relu(x),
+        }
+    }
+}
+
+/// What a transformer block is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BlockConfig {
+    /// Width of a token.
+    pub(crate) width: usize,
+    /// Attention heads.
+    pub(crate) heads: usize,
+    /// Width between the two layers of the perceptron.
+    pub(crate) hidden: usize,
+    /// Between these layers.
+    pub(crate) activation: Activation,
+    /// Added to the variance by layer normalisation.
+    pub(crate) norm_epsilon: f64,
+    /// Normalise after adding (BERT) instead of before each half (everything later).
+    pub(crate) post_norm: bool,
+}
+
+impl BlockConfig {
+    /// A pre-norm block with a four times wider perceptron and [`quick_gelu`].
+    pub(crate) fn new(width: usize, heads: usize) -> Self {
+        Self {
+            width,
+            heads,
+            hidden: 4 * width,
+            activation: Activation::QuickGelu,
+            norm_epsilon: NORM_EPSILON,
+            post_norm: false,
+        }
+    }
+
+    pub(crate) fn init(&self, rng: &mut dyn RngCore, device: &Device) -> Block {
+        Block {
+            attention_norm: layer_norm(self.width, self.norm_epsilon, device),
+            qkv: linear(self.width, 3 * self.width, rng, device),
+            out: linear(self.width, self.width, rng, device),
+            mlp_norm: layer_norm(self.width, self.norm_epsilon, device),
+            up: linear(self.width, self.hidden, rng, device),
+            down: linear(self.hidden, self.width, rng, device),
+            heads: self.heads,
+            activation: self.activation,
+            post_norm: self.post_norm,
+        }
+    }
+}
+
+/// Layer normalisation with the given epsilon.
+pub(crate) fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width).with_epsilon(epsilon).init(device)
+}
+
+/// Transformer block: attention and a perceptron, each added to its input.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     attention_norm: LayerNorm,
@@ -70,40 +159,42 @@ pub(crate) struct Block {
     up: Linear,
     down: Linear,
     heads: usize,
+    #[module(skip)]
+    activation: Activation,
+    post_norm: bool,
 }
 
 impl Block {
-    pub(crate) fn new(width: usize, heads: usize, rng: &mut dyn RngCore, device: &Device) -> Self {
-        Self {
-            attention_norm: LayerNormConfig::new(width).init(device),
-            qkv: linear(width, 3 * width, rng, device),
-            out: linear(width, width, rng, device),
-            mlp_norm: LayerNormConfig::new(width).init(device),
-            up: linear(width, 4 * width, rng, device),
-            down: linear(4 * width, width, rng, device),
-            heads,
-        }
-    }
-
-    /// `[batch, seq_len, width]` to the same.
+    /// `[batch, seq_len, width]` to the same; `mask` as in [`attention`].
     pub(crate) fn forward(
         &self,
         x: Tensor<3>,
-        pad: Option<&Tensor<4, Bool>>,
+        mask: Option<&Tensor<4, Bool>>,
         dropout: f64,
         mode: &mut Mode<'_>,
     ) -> Tensor<3> {
+        if self.post_norm {
+            let mixed = self.mixed(x.clone(), mask);
+            let x = self.attention_norm.forward(x + mode.dropout(mixed, dropout));
+            let hidden = self.perceptron(x.clone());
+            return self.mlp_norm.forward(x + mode.dropout(hidden, dropout));
+        }
+        let mixed = self.mixed(self.attention_norm.forward(x.clone()), mask);
+        let x = x + mode.dropout(mixed, dropout);
+        let hidden = self.perceptron(self.mlp_norm.forward(x.clone()));
+        x + mode.dropout(hidden, dropout)
+    }
+
+    fn mixed(&self, x: Tensor<3>, mask: Option<&Tensor<4, Bool>>) -> Tensor<3> {
         let [batch, n, width] = x.dims();
-        let qkv = self
-            .qkv
-            .forward(self.attention_norm.forward(x.clone()))
-            .reshape([batch, n, 3 * self.heads, width / self.heads])
-            .swap_dims(1, 2);
+        let qkv = self.qkv.forward(x).reshape([batch, n, 3 * self.heads, width / self.heads]).swap_dims(1, 2);
         let part = |i: usize| qkv.clone().narrow(1, i * self.heads, self.heads);
-        let mixed = attention(part(0), part(1), part(2), pad.cloned()).swap_dims(1, 2).reshape([batch, n, width]);
-        let x = x + mode.dropout(self.out.forward(mixed), dropout);
-        let hidden = quick_gelu(self.up.forward(self.mlp_norm.forward(x.clone())));
-        x + mode.dropout(self.down.forward(hidden), dropout)
+        let mixed = attention(part(0), part(1), part(2), mask.cloned()).swap_dims(1, 2).reshape([batch, n, width]);
+        self.out.forward(mixed)
+    }
+
+    fn perceptron(&self, x: Tensor<3>) -> Tensor<3> {
+        self.down.forward(self.activation.forward(self.up.forward(x)))
     }
 }
 
@@ -115,7 +206,7 @@ mod tests {
     #[test]
     fn padding_never_changes_what_the_real_tokens_see() {
         let device = Device::flex();
-        let block = Block::new(16, 4, &mut seeded_rng(&[1]), &device);
+        let block = BlockConfig::new(16, 4).init(&mut seeded_rng(&[1]), &device);
         let x = Tensor::<3>::random([2, 5, 16], burn::tensor::Distribution::Default, &device);
         let pad = Tensor::<4, Bool>::from_data(
             TensorData::new([false, false, false, true, true].repeat(2), [2, 1, 1, 5]),

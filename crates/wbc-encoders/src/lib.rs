@@ -33,18 +33,21 @@ mod layers;
 mod limits;
 mod mode;
 mod preprocess;
+mod published;
 mod text;
 mod tokenizer;
 mod weights;
 
 pub use error::EncoderError;
 pub use image::{
-    ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
-    MeasurementInput, PixelBranch, PixelBranchConfig,
+    Backbone, BackboneConfig, BackboneOutput, EfficientNetLite, EfficientNetLiteConfig, ImageEncoder, ImageInput,
+    ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
+    NetworkConfig, PixelBranch, PixelBranchConfig, VisionTransformer, VisionTransformerConfig, VitPooling,
 };
-pub use layers::{attention, l2_normalised, linear, quick_gelu};
+pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::Mode;
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
+pub use published::{FloatTensor, ImageLayout, TensorInfo, WeightFile};
 pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 pub use weights::{check_finite, load_weights, save_weights};

@@ -1,10 +1,17 @@
+mod backbone;
+mod conv;
+pub(crate) mod efficientnet;
 mod measurements;
 mod pixels;
 mod tower;
+pub(crate) mod vit;
 
+pub use backbone::{Backbone, BackboneConfig, BackboneOutput, NetworkConfig};
+pub use efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
 pub use measurements::{MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
 pub use pixels::{PixelBranch, PixelBranchConfig};
 pub use tower::{ImageTower, ImageTowerConfig};
+pub use vit::{VisionTransformer, VisionTransformerConfig, VitPooling};
 
 use crate::Mode;
 use burn::module::{Module, ModuleDisplay};

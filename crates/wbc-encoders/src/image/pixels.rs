@@ -1,4 +1,4 @@
-use crate::layers::{Block, linear, normal};
+use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
 use burn::module::{Module, Param};
@@ -54,7 +54,7 @@ impl PixelBranchConfig {
         Ok(PixelBranch {
             embedding: linear(3 * self.patch * self.patch, self.width, rng, device),
             position: normal([1, grid * grid, self.width], 0.02, rng, device),
-            blocks: (0..self.depth).map(|_| Block::new(self.width, self.heads, rng, device)).collect(),
+            blocks: (0..self.depth).map(|_| BlockConfig::new(self.width, self.heads).init(rng, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             projection: linear(self.width, embed_dim, rng, device),
             patch: self.patch,

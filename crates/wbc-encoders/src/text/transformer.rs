@@ -1,5 +1,5 @@
 use super::{TextEncoder, TextInput, TextOutput};
-use crate::layers::{Block, linear, normal};
+use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
@@ -68,7 +68,7 @@ impl TextConfig {
         Ok(TextTransformer {
             token: Embedding { weight: normal([vocab_size, self.width], 0.02, rng, device) },
             position: Embedding { weight: normal([self.max_len, self.width], 0.02, rng, device) },
-            blocks: (0..self.depth).map(|_| Block::new(self.width, self.heads, rng, device)).collect(),
+            blocks: (0..self.depth).map(|_| BlockConfig::new(self.width, self.heads).init(rng, device)).collect(),
             norm: LayerNormConfig::new(self.width).init(device),
             projection: linear(self.width, embed_dim, rng, device),
             max_len: self.max_len,

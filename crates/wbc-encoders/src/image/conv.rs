@@ -1,0 +1,129 @@
+//! What convolutional networks are made of.
+
+use burn::module::{Module, Param};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, RngCore};
+
+/// What is added around a map before it is convolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// The same number of rows and columns on every side (PyTorch).
+    Even(usize),
+    /// As many as an output of `ceil(size / stride)` needs, the odd one below and to the right (TensorFlow's `SAME`).
+    Same,
+}
+
+/// Sizes of a convolution with square kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvShape {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) groups: usize,
+    pub(crate) padding: Padding,
+}
+
+impl ConvShape {
+    /// Dense, one step at a time, padded to the same size.
+    pub(crate) fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
+        Self { inputs, outputs, kernel, stride: 1, groups: 1, padding: Padding::Even(kernel / 2) }
+    }
+
+    pub(crate) fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    pub(crate) fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    pub(crate) fn padding(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Kernel `[outputs, inputs / groups, kernel, kernel]` from `U(-k, k)`, `k = sqrt(6 / fan in)` (He et al. 2015).
+    pub(crate) fn kernel(&self, rng: &mut dyn RngCore, device: &Device) -> Param<Tensor<4>> {
+        let shape = [self.outputs, self.inputs / self.groups, self.kernel, self.kernel];
+        let bound = (6.0 / (shape[1] * shape[2] * shape[3]) as f32).sqrt();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..bound)).collect();
+        Param::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// `[batch, inputs, height, width]` to `[batch, outputs, …]`.
+    pub(crate) fn forward(&self, x: Tensor<4>, kernel: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+        let (x, padding) = match self.padding {
+            Padding::Even(n) => (x, n),
+            Padding::Same => {
+                let [_, _, height, width] = x.dims();
+                let missing =
+                    |size: usize| ((size.div_ceil(self.stride) - 1) * self.stride + self.kernel).saturating_sub(size);
+                let (rows, columns) = (missing(height), missing(width));
+                if rows == columns && rows.is_multiple_of(2) {
+                    (x, rows / 2)
+                } else {
+                    let (top, left) = (rows / 2, columns / 2);
+                    (x.pad((left, columns - left, top, rows - top), PadMode::Constant(0.0)), 0)
+                }
+            }
+        };
+        conv2d(x, kernel, bias, ConvOptions::new([self.stride; 2], [padding; 2], [1; 2], self.groups))
+    }
+}
+
+/// Convolution followed by batch normalisation with fixed statistics (torchvision's `FrozenBatchNorm2d`): those of the
+/// published weights are kept in training, too, since batches of one kind of image would spoil them. Scale and offset
+/// are learned. Both are one convolution: the kernel is scaled instead of every position.
+#[derive(Module, Debug)]
+pub(crate) struct ConvNorm {
+    weight: Param<Tensor<4>>,
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    running_mean: Param<Tensor<1>>,
+    running_var: Param<Tensor<1>>,
+    #[module(skip)]
+    shape: ConvShape,
+    epsilon: f64,
+}
+
+impl ConvNorm {
+    pub(crate) fn new(shape: ConvShape, epsilon: f64, rng: &mut dyn RngCore, device: &Device) -> Self {
+        let constant = |v: f32| Param::from_data(TensorData::new(vec![v; shape.outputs], [shape.outputs]), device);
+        Self {
+            weight: shape.kernel(rng, device),
+            gamma: constant(1.0),
+            beta: constant(0.0),
+            running_mean: constant(0.0).set_require_grad(false),
+            running_var: constant(1.0).set_require_grad(false),
+            shape,
+            epsilon,
+        }
+    }
+
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let deviation = (self.running_var.val().detach() + self.epsilon).sqrt();
+        let scale = self.gamma.val() / deviation;
+        let offset = self.beta.val() - self.running_mean.val().detach() * scale.clone();
+        let kernel = self.weight.val() * scale.reshape([self.shape.outputs, 1, 1, 1]);
+        self.shape.forward(x, kernel, Some(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbc_core::seeded_rng;
+
+    #[test]
+    fn same_padding_halves_odd_and_even_sides_alike() {
+        let device = Device::flex();
+        for (side, kernel) in [(7, 3), (8, 3), (8, 5), (7, 5)] {
+            let shape = ConvShape::new(2, 3, kernel).stride(2).padding(Padding::Same);
+            let conv = ConvNorm::new(shape, 1e-3, &mut seeded_rng(&[1]), &device);
+            let y = conv.forward(Tensor::ones([1, 2, side, side], &device));
+            assert_eq!(y.dims(), [1, 3, 4, 4], "side {side}, kernel {kernel}");
+        }
+    }
+}

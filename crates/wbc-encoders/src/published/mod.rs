@@ -1,0 +1,9 @@
+//! Weights of other programs: read with suspicion, mapped by name, written back under the same names.
+
+mod file;
+mod image;
+mod layout;
+
+pub use file::{FloatTensor, TensorInfo, WeightFile};
+pub use image::ImageLayout;
+pub(crate) use layout::{Form, Layout};
