@@ -24,6 +24,7 @@ fn images(c: &mut Criterion) {
             let tower = config.init(EMBED_DIM, SEED, &device).expect("the default widths are valid");
             for n in SIZES {
                 let input = ImageInput {
+                    features: None,
                     pixels: tower.has_pixels().then(|| common::tensor([n, 3, 112, 112], SEED, &device)),
                     measurements: Some(MeasurementInput::complete(common::tensor([n, n_measurements], SEED, &device))),
                 };

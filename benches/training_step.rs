@@ -51,6 +51,7 @@ fn batch(n: usize, pixels: bool, device: &Device) -> (Batch, ModelConfig, usize)
     };
     let batch = Batch {
         image: ImageInput {
+            features: None,
             pixels: pixels.then(|| common::tensor([n, 3, 112, 112], SEED, device)),
             measurements: Some(MeasurementInput::complete(common::tensor([n, n_measurements], SEED, device))),
         },

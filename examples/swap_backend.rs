@@ -28,6 +28,7 @@ fn embed(tower: &ImageTower, device: &Device) -> Result<Vec<f32>, Box<dyn std::e
     let input = ImageInput {
         pixels: Some(numbers([N_CELLS, 3, 112, 112], device)),
         measurements: Some(MeasurementInput::complete(numbers([N_CELLS, N_MEASUREMENTS], device))),
+        ..ImageInput::default()
     };
     let pooled = tower.forward(input, &mut Mode::Eval).pooled;
     pooled.into_data().try_to_vec().map_err(|e| format!("{e:?}").into())

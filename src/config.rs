@@ -1,11 +1,15 @@
-use crate::Error;
+use crate::published::at_side;
+use crate::{Error, RunEncoders};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use wbc_caption::{Grammar, GrammarOptions, Register};
 use wbc_contrastive::{ModelConfig, OptimiserConfig};
 use wbc_core::{AttributeSchema, CellType};
 use wbc_data::{Augmentation, HospitalShift};
-use wbc_encoders::{ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, TextConfig, TokenizerConfig};
+use wbc_encoders::{
+    ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, PixelEncoderConfig, PublishedBranchConfig,
+    PublishedHead, TextConfig, TokenizerConfig,
+};
 
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,8 +168,11 @@ pub struct ModelSection {
     pub branch_dropout: f64,
     /// Measurement branch.
     pub measurements: MeasurementSection,
-    /// Pixel branch.
+    /// Pixel branch; not used with a published encoder.
     pub pixels: PixelSection,
+    /// A published encoder in the pixel branch's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_encoder: Option<ImageEncoderSection>,
     /// Text transformer.
     pub text: TextConfig,
     /// Tokenizer.
@@ -180,6 +187,7 @@ impl Default for ModelSection {
             branch_dropout: 0.25,
             measurements: MeasurementSection::default(),
             pixels: PixelSection::default(),
+            image_encoder: None,
             text: TextConfig::default(),
             tokenizer: TokenizerConfig::default(),
         }
@@ -224,6 +232,24 @@ impl Default for PixelSection {
         let c = PixelBranchConfig::default();
         Self { patch: c.patch, width: c.width, depth: c.depth, heads: c.heads, dropout: c.dropout }
     }
+}
+
+/// A published image encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageEncoderSection {
+    /// Folder made by `wbc-clip weights import`; needed for training only, the run folder holds what it was.
+    pub folder: PathBuf,
+    /// Whether it stays as it is: then each view is looked at once, and training takes minutes.
+    #[serde(default = "yes")]
+    pub frozen: bool,
+    /// What follows it.
+    #[serde(default)]
+    pub head: PublishedHead,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl RunConfig {
@@ -291,8 +317,11 @@ impl RunConfig {
             return invalid(format!("view.shifted_copies is {}, expected at most 100", self.view.shifted_copies));
         }
         self.grammar.build(&AttributeSchema::wbcatt())?;
-        self.model_config(1)
-            .check()
+        // what a published encoder is made of is not known yet
+        let own = ModelSection { image_encoder: None, ..self.model.clone() };
+        Self { model: own, ..self.clone() }
+            .model_config(1, &RunEncoders::default())
+            .and_then(|c| Ok(c.check()?))
             .map_err(|e| Error::Config { place: place.into(), cause: format!("model: {e}") })?;
         if let Some(twice) = self.types.iter().enumerate().find_map(|(i, t)| self.types[..i].contains(t).then_some(t)) {
             return invalid(format!("types names `{twice}` twice"));
@@ -314,28 +343,49 @@ impl RunConfig {
         toml::to_string(self).map_err(|e| Error::Config { place: "config.toml".into(), cause: e.to_string() })
     }
 
-    /// The architecture for views with that many measurements.
-    pub fn model_config(&self, n_measurements: usize) -> ModelConfig {
+    /// The architecture for views with that many measurements and published encoders.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an encoder that is missing or does not take views of this size.
+    pub fn model_config(&self, n_measurements: usize, encoders: &RunEncoders) -> Result<ModelConfig, Error> {
         let m = &self.model;
         let measurements = (m.branches != BranchKind::Pixels).then_some(MeasurementBranchConfig {
             n_measurements,
             hidden: m.measurements.hidden,
             dropout: m.measurements.dropout,
         });
-        let pixels = self.has_pixels().then_some(PixelBranchConfig {
-            side: self.view.side as usize,
-            patch: m.pixels.patch,
-            width: m.pixels.width,
-            depth: m.pixels.depth,
-            heads: m.pixels.heads,
-            dropout: m.pixels.dropout,
-        });
-        ModelConfig {
+        let side = self.view.side as usize;
+        let pixels: Option<PixelEncoderConfig> = match &m.image_encoder {
+            _ if !self.has_pixels() => None,
+            Some(section) => {
+                let image = encoders.image.as_ref().ok_or_else(|| Error::Config {
+                    place: "model.image_encoder".into(),
+                    cause: "what the encoder is made of is not known".into(),
+                })?;
+                Some(PixelEncoderConfig::Published(PublishedBranchConfig {
+                    backbone: at_side(&image.backbone, side)?,
+                    head: section.head.clone(),
+                    frozen: section.frozen,
+                }))
+            }
+            None => Some(
+                PixelBranchConfig {
+                    side,
+                    patch: m.pixels.patch,
+                    width: m.pixels.width,
+                    depth: m.pixels.depth,
+                    heads: m.pixels.heads,
+                    dropout: m.pixels.dropout,
+                }
+                .into(),
+            ),
+        };
+        Ok(ModelConfig {
             embed_dim: m.embed_dim,
             image: ImageTowerConfig { pixels, measurements, branch_dropout: m.branch_dropout },
             text: m.text.clone(),
             tokenizer: m.tokenizer.clone(),
-        }
+        })
     }
 
     /// Whether the image tower looks at pixels.

@@ -120,6 +120,7 @@ fn tower(device: &Device, time: Duration) -> Result<f64, String> {
     let tower = ImageTowerConfig::both(n_measurements).init(EMBED_DIM, SEED, device).map_err(|e| e.to_string())?;
     let side = 112;
     let input = ImageInput {
+        features: None,
         pixels: Some(Tensor::random([BATCH, 3, side, side], Distribution::Default, device)),
         measurements: Some(MeasurementInput::complete(Tensor::random(
             [BATCH, n_measurements],

@@ -48,6 +48,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// An encoder folder that is none, or of another version.
+    #[error("not a usable encoder ({cause}): {path}")]
+    Published {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
     /// Data that cannot be used for what was asked.
     #[error("{0}")]
     Data(String),

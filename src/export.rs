@@ -1,5 +1,5 @@
 use crate::files::make_dir;
-use crate::run::{CONFIG, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,9 @@ pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf
         ExportFormat::Safetensors => {
             make_dir(out)?;
             let reference = run.reference.as_ref().map(|_| REFERENCE);
-            let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS].into_iter().chain(reference);
+            let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
+            let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
+            let names = names.into_iter().chain(reference).chain(encoders);
             let files: Vec<(PathBuf, PathBuf)> = names.map(|name| (run.folder.join(name), out.join(name))).collect();
             if let Some((_, target)) = files.iter().find(|(_, target)| target.exists()) {
                 return Err(Error::Data(format!("not overwritten: {}", target.display())));

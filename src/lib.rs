@@ -58,7 +58,9 @@ mod error;
 mod evaluation;
 mod explanation;
 mod export;
+mod features;
 mod files;
+mod published;
 mod report;
 mod run;
 mod search;
@@ -70,7 +72,9 @@ pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, VerifySummary, 
 pub use captions::{DryRun, ModelSummary, plan_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
 pub use classify::{Classification, ClassifySummary, classify};
-pub use config::{BranchKind, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind};
+pub use config::{
+    BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind,
+};
 pub use demo::{DemoOptions, demo};
 pub use device::{compiled_devices, device};
 pub use devices::{DeviceReport, Speed, device_failures, device_reports};
@@ -78,6 +82,10 @@ pub use error::Error;
 pub use evaluation::{EvaluateOptions, evaluate};
 pub use explanation::{ExplainOptions, explain_image};
 pub use export::{ExportFormat, export};
+pub use published::{
+    EncoderFolder, ImportSummary, PublishedImage, RunEncoders, TensorEntry, WeightReport, WeightSource, import_weights,
+    inspect_weights,
+};
 pub use report::write_report;
 pub use run::Run;
 pub use search::{Query, SearchHit, SearchResult, embed, search};

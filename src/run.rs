@@ -1,5 +1,7 @@
+use crate::features::fill_features;
 use crate::files::{read_text, write_atomic};
-use crate::{Error, RunConfig, Session, ViewerKind, device};
+use crate::published::frozen;
+use crate::{Error, RunConfig, RunEncoders, Session, ViewerKind, device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
@@ -10,6 +12,7 @@ use wbc_explain::TrainingReference;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
 
 pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const ENCODERS: &str = "encoders.json";
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const PREPROCESS: &str = "preprocess.json";
@@ -25,6 +28,8 @@ pub struct Run {
     pub folder: PathBuf,
     /// Its configuration.
     pub config: RunConfig,
+    /// The published encoders in it.
+    pub encoders: RunEncoders,
     /// Model with tokenizer, preprocessing and prompts.
     pub trained: TrainedModel<ImageTower, TextTransformer>,
     /// The viewer that makes its cell views.
@@ -73,7 +78,9 @@ impl Run {
             .collect();
         let viewer = viewer_from_spec(&preprocess.viewer).map_err(|e| spoilt(PREPROCESS, &with_causes(&e)))?;
         let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-        let empty = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &device)
+        let encoders = RunEncoders::read(&folder.join(ENCODERS))?;
+        let architecture = config.model_config(n_measurements, &encoders).map_err(|e| spoilt(CONFIG, &e))?;
+        let empty = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &device)
             .map_err(|e| spoilt(CONFIG, &e))?;
         let model = load_weights(empty, &folder.join(WEIGHTS))?;
         let reference = match folder.join(REFERENCE) {
@@ -84,7 +91,7 @@ impl Run {
         };
         let space = FactSpace::new(types, schema);
         let trained = TrainedModel { model, tokenizer, preprocess, prompts, space, device };
-        Ok(Self { folder: folder.to_owned(), config, trained, viewer, reference })
+        Ok(Self { folder: folder.to_owned(), config, encoders, trained, viewer, reference })
     }
 
     /// Views of samples as this model sees them, with the scale of each view's lengths.
@@ -98,7 +105,10 @@ impl Run {
         warnings: &Warnings,
     ) -> Result<(ViewSet, Vec<Option<f64>>), Error> {
         let options = ViewOptions { keep_pixels: self.config.has_pixels(), ..ViewOptions::default() };
-        let views = session.views(samples, self.viewer.as_ref(), options, warnings)?;
+        let mut views = session.views(samples, self.viewer.as_ref(), options, warnings)?;
+        if let (Some(image), Some(branch)) = (&self.encoders.image, frozen(&self.trained.model.image)) {
+            fill_features(&mut views, branch, &image.fingerprint, &self.trained.device, session)?;
+        }
         let scale = row_scales(&views, samples, &self.trained.preprocess.optics);
         Ok((views, scale))
     }
@@ -166,16 +176,20 @@ fn viewer_from_spec(spec: &ViewerSpec) -> Result<Arc<dyn CellViewer>, Error> {
     )))
 }
 
-/// Writes what a run folder holds apart from logs and weights.
-pub(crate) fn write_preamble(
-    folder: &Path,
-    config: &RunConfig,
-    tokenizer: &Tokenizer,
-    preprocess: &Preprocess,
-    prompts: &PromptSets,
-    schema: &AttributeSchema,
-    reference: Option<&TrainingReference>,
-) -> Result<(), Error> {
+/// What a run folder holds apart from logs and weights.
+pub(crate) struct Preamble<'a> {
+    pub(crate) config: &'a RunConfig,
+    pub(crate) encoders: &'a RunEncoders,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) preprocess: &'a Preprocess,
+    pub(crate) prompts: &'a PromptSets,
+    pub(crate) schema: &'a AttributeSchema,
+    pub(crate) reference: Option<&'a TrainingReference>,
+}
+
+/// Writes it, the configuration last.
+pub(crate) fn write_preamble(folder: &Path, preamble: &Preamble<'_>) -> Result<(), Error> {
+    let Preamble { config, encoders, tokenizer, preprocess, prompts, schema, reference } = preamble;
     let json = |e: serde_json::Error| Error::Data(e.to_string());
     write_atomic(&folder.join(TOKENIZER), tokenizer.to_json()?)?;
     write_atomic(&folder.join(PREPROCESS), preprocess.to_json())?;
@@ -183,6 +197,9 @@ pub(crate) fn write_preamble(
     write_atomic(&folder.join(SCHEMA), serde_json::to_string_pretty(schema).map_err(json)?)?;
     if let Some(reference) = reference {
         write_atomic(&folder.join(REFERENCE), reference.to_json())?;
+    }
+    if **encoders != RunEncoders::default() {
+        write_atomic(&folder.join(ENCODERS), serde_json::to_string_pretty(encoders).map_err(json)?)?;
     }
     write_atomic(&folder.join(CONFIG), config.to_toml()?)
 }

@@ -1,7 +1,10 @@
 use crate::config::GRAMMAR;
+use crate::features::{feature_statistics, fill_features};
 use crate::files::{make_dir, read_text};
-use crate::run::{CONFIG, METRICS, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
-use crate::{Error, RunConfig, Session, device, write_report};
+use crate::run::{CONFIG, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
+use crate::{EncoderFolder, Error, PublishedImage, RunConfig, RunEncoders, Session, device, write_report};
+use burn::module::Module;
+use burn::tensor::Device;
 use rand::Rng;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +20,7 @@ use wbc_core::{
     Warning, Warnings, seeded_rng,
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
-use wbc_encoders::{MeasurementStatistics, Preprocess, Tokenizer};
+use wbc_encoders::{ImageTower, MeasurementStatistics, Preprocess, PublishedHead, Tokenizer};
 use wbc_eval::ZeroShotValidator;
 use wbc_explain::TrainingReference;
 
@@ -47,6 +50,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
             return Ok(outcome);
         }
     }
+    // before hours of work: an encoder that cannot be used is said at once
+    let encoders = published_encoders(config)?;
     let training = session.open(&config.train)?;
     let validation = session.open(&config.validation)?;
     // said at once: what follows may fail, and takes long
@@ -75,8 +80,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         seed: config.seed ^ VALIDATION_SEED,
         ..options.clone()
     };
-    let views = session.views(&training.samples, viewer.as_ref(), options, &warnings)?;
-    let validation_views = session.views(&validation.samples, viewer.as_ref(), validation_options, &warnings)?;
+    let mut views = session.views(&training.samples, viewer.as_ref(), options, &warnings)?;
+    let mut validation_views = session.views(&validation.samples, viewer.as_ref(), validation_options, &warnings)?;
     for warning in warnings.sorted().iter().filter(|w| !known.contains(w)) {
         tracing::warn!("left out: {warning}");
     }
@@ -89,15 +94,31 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let tokenizer = tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?;
     let preprocess =
         Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
+    let taped = untaped.clone().autodiff();
+    let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
+    let architecture = config.model_config(n_measurements, &encoders)?;
+    let mut model = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &taped)?;
+    if let (Some(image), Some(section)) = (&encoders.image, &config.model.image_encoder) {
+        let backbone = EncoderFolder::open(&section.folder)?.load_image(&section.folder, views.side, &taped)?;
+        model.image = model.image.map_published(|branch| branch.with_backbone(backbone))?;
+        let all = [&mut views, &mut validation_views];
+        model.image = with_features(model.image, all, image, &untaped, session)?;
+    }
     make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
     // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
     if !folder.join(CONFIG).is_file() {
-        write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
+        let preamble = Preamble {
+            config,
+            encoders: &encoders,
+            tokenizer: &tokenizer,
+            preprocess: &preprocess,
+            prompts: &prompts,
+            schema: &schema,
+            reference: reference.as_ref(),
+        };
+        write_preamble(folder, &preamble)?;
     }
 
-    let taped = untaped.clone().autodiff();
-    let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-    let mut model = WbcClip::init(&config.model_config(n_measurements), tokenizer.vocab_size(), config.seed, &taped)?;
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
     }
@@ -140,6 +161,40 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     outcome.left_out = warnings.sorted();
     write_report(folder, session)?;
     Ok(outcome)
+}
+
+/// What the encoders of a configuration are made of.
+fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
+    let section = config.model.image_encoder.as_ref().filter(|_| config.has_pixels());
+    let encoders =
+        RunEncoders { image: section.map(|s| Ok::<_, Error>(EncoderFolder::open(&s.folder)?.image)).transpose()? };
+    config.model_config(1, &encoders)?.check()?;
+    Ok(encoders)
+}
+
+/// Gives the published branch the statistics of its features over the training cells; with a frozen encoder, all views
+/// the features themselves.
+fn with_features(
+    tower: ImageTower,
+    views: [&mut ViewSet; 2],
+    image: &PublishedImage,
+    device: &Device,
+    session: &Session,
+) -> Result<ImageTower, Error> {
+    let plain = tower.valid();
+    let Some(branch) = plain.published() else { return Ok(tower) };
+    let [training, validation] = views;
+    if !branch.config().frozen {
+        let PublishedHead::Perceptron { .. } = branch.config().head else { return Ok(tower) };
+        let mut unshifted = training.first_rows(training.n_unshifted());
+        fill_features(&mut unshifted, branch, &image.fingerprint, device, session)?;
+        let (mean, std) = feature_statistics(&unshifted);
+        return tower.map_published(|b| Ok(b.with_feature_statistics(mean, std)));
+    }
+    fill_features(training, branch, &image.fingerprint, device, session)?;
+    fill_features(validation, branch, &image.fingerprint, device, session)?;
+    let (mean, std) = feature_statistics(training);
+    tower.map_published(|b| Ok(b.with_feature_statistics(mean, std)))
 }
 
 /// How a run ended that has all its files, the report being the last; such a run is left as it is.

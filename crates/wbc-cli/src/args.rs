@@ -166,6 +166,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
         probe: f64,
     },
+    /// Published encoders: look into weight files, import them for training
+    #[command(subcommand)]
+    Weights(WeightsCommand),
     /// Weights with all that is needed to use them elsewhere
     Export {
         /// Run folder
@@ -173,6 +176,23 @@ pub(crate) enum Command {
         /// Layout
         #[arg(long, value_enum)]
         format: Format,
+        /// Folder to be written
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum WeightsCommand {
+    /// What a weight file holds: whose encoder, its sizes, every tensor
+    Inspect {
+        /// safetensors, or a checkpoint of PyTorch (.pth, .pt, .bin); a pickle is read, never run
+        file: PathBuf,
+    },
+    /// Reads a published encoder, checks it whole and makes an encoder folder of it, for `model.image_encoder`
+    Import {
+        /// safetensors, or a checkpoint of PyTorch (.pth, .pt, .bin); a pickle is read, never run
+        file: PathBuf,
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
         out: PathBuf,

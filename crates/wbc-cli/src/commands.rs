@@ -2,6 +2,7 @@ use crate::Done;
 use crate::args::{Cli, Command, Format};
 use crate::output::{columns, note, print_failures, print_json, print_text};
 use crate::progress::Terminal;
+use crate::weights::weights;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
@@ -117,6 +118,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             Ok(Done::All)
         }
         Command::Devices { probe } => devices(cli, *probe),
+        Command::Weights(command) => weights(cli, &device, command),
         Command::Export { run, format, out } => {
             let run = Run::open(run, &device)?;
             let format = match format {

@@ -7,6 +7,7 @@ mod commands;
 mod data;
 mod output;
 mod progress;
+mod weights;
 
 use args::Cli;
 use clap::Parser;

@@ -3,7 +3,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
 use std::collections::BTreeMap;
 use wbc_data::ViewSet;
-use wbc_encoders::{MeasurementInput, MeasurementStatistics};
+use wbc_encoders::{MeasurementInput, MeasurementStatistics, gaussian_pair};
+
+/// Rows of what a frozen encoder answered, where a view set has it.
+pub(crate) fn features(views: &ViewSet, rows: &[usize], device: &Device) -> Option<Tensor<2>> {
+    let all = views.features.as_ref()?;
+    let data: Vec<f32> = rows.iter().flat_map(|r| all.row(*r)).copied().collect();
+    Some(Tensor::from_data(TensorData::new(data, [rows.len(), all.ncols()]), device))
+}
 
 /// Measurements of all rows of a view set, normalised once; rows are gathered per batch.
 pub(crate) struct NormalisedMeasurements {
@@ -79,10 +86,7 @@ impl NormalisedMeasurements {
             }
         }
         for pair in values.chunks_mut(2) {
-            let (u, v): (f32, f32) = (rng.random::<f32>().max(1e-7), rng.random());
-            let (radius, angle) = (noise as f32 * (-2.0 * u.ln()).sqrt(), std::f32::consts::TAU * v);
-            let (sin, cos) = angle.sin_cos();
-            pair.iter_mut().zip([radius * cos, radius * sin]).for_each(|(x, n)| *x += n);
+            pair.iter_mut().zip(gaussian_pair(rng)).for_each(|(x, n)| *x += noise as f32 * n);
         }
         self.tensors(rows.len(), values, mask, device)
     }

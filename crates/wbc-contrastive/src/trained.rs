@@ -55,16 +55,18 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
         measurements: Option<wbc_encoders::MeasurementInput>,
         branches: Branches,
     ) -> Result<ImageInput, TrainError> {
-        let pixels = if branches == Branches::Measurements || views.pixels.is_none() {
+        let features =
+            if branches == Branches::Measurements { None } else { crate::batch::features(views, rows, &self.device) };
+        let pixels = if branches == Branches::Measurements || views.pixels.is_none() || features.is_some() {
             None
         } else {
             let data = pixels_as_f32(views, rows);
             Some(Tensor::from_data(TensorData::new(data, [rows.len(), 3, views.side, views.side]), &self.device))
         };
-        if pixels.is_none() && measurements.is_none() {
+        if pixels.is_none() && features.is_none() && measurements.is_none() {
             return Err(TrainError::Data { cause: "the views hold nothing that the asked branches can see".into() });
         }
-        Ok(ImageInput { pixels, measurements })
+        Ok(ImageInput { pixels, features, measurements })
     }
 
     /// Runs the image encoder on some rows, patch contributions included.

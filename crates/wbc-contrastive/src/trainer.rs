@@ -305,6 +305,9 @@ impl Trainer<'_> {
             hasher.update(&data.views.copies[row].to_le_bytes());
         }
         hasher.update(data.views.pixels.as_deref().unwrap_or_default());
+        data.views.features.iter().flatten().for_each(|f| {
+            hasher.update(&f.to_le_bytes());
+        });
         data.views.measurements.iter().flatten().for_each(|m| {
             hasher.update(&m.to_le_bytes());
         });
@@ -388,6 +391,7 @@ impl<'a> Context<'a> {
                 .pixels
                 .as_ref()
                 .map(|p| Tensor::from_data(TensorData::new(p.clone(), [rows.len(), 3, side, side]), device)),
+            features: crate::batch::features(&self.data.views, rows, device),
             measurements: self
                 .measurements
                 .as_ref()

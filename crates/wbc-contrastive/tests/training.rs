@@ -86,6 +86,7 @@ fn data(pixels: bool) -> TrainingData {
             side: SIDE,
             pixels: pixels.then_some(colours),
             measurements: Some(measurements),
+            features: None,
             flags: vec![QualityFlags::NONE; N],
         }),
         ids: (0..N).map(|i| SampleId(format!("cell-{i}"))).collect(),
@@ -108,14 +109,9 @@ fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
     let config = ModelConfig {
         embed_dim: 16,
         image: ImageTowerConfig {
-            pixels: pixels.then_some(PixelBranchConfig {
-                side: SIDE,
-                patch: 8,
-                width: 16,
-                depth: 1,
-                heads: 2,
-                dropout: 0.1,
-            }),
+            pixels: pixels.then_some(
+                PixelBranchConfig { side: SIDE, patch: 8, width: 16, depth: 1, heads: 2, dropout: 0.1 }.into(),
+            ),
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
             branch_dropout: 0.25,
         },

@@ -177,6 +177,7 @@ mod tests {
             side: 5,
             pixels: Some(view(5)),
             measurements: None,
+            features: None,
             flags: vec![Default::default()],
         };
         let mut out = vec![0.0; 75];

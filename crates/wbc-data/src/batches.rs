@@ -319,6 +319,7 @@ mod tests {
             side,
             pixels: Some((0..n * side * side * 3).map(|i| (i * 31 % 256) as u8).collect()),
             measurements: None,
+            features: None,
             flags: vec![Default::default(); n],
         })
     }

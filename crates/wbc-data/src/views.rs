@@ -51,6 +51,8 @@ pub struct ViewSet {
     pub pixels: Option<Vec<u8>>,
     /// `[n, n_measurements]`, NaN for undefined; `None` where the viewer makes none.
     pub measurements: Option<Array2<f32>>,
+    /// `[n, feature_width]`: what a frozen encoder answered for each row's pixels; filled in by whoever has one.
+    pub features: Option<Array2<f32>>,
     /// What makes each view doubtful.
     pub flags: Vec<QualityFlags>,
 }
@@ -69,6 +71,21 @@ impl ViewSet {
     /// Number of rows that show images as they are; these come first.
     pub fn n_unshifted(&self) -> usize {
         self.copies.partition_point(|copy| *copy == 0)
+    }
+
+    /// A copy of the first `n` rows.
+    pub fn first_rows(&self, n: usize) -> Self {
+        let n = n.min(self.len());
+        let table = |t: &Array2<f32>| t.slice(ndarray::s![..n, ..]).to_owned();
+        Self {
+            samples: self.samples[..n].to_vec(),
+            copies: self.copies[..n].to_vec(),
+            side: self.side,
+            pixels: self.pixels.as_ref().map(|p| p[..n * self.side * self.side * 3].to_vec()),
+            measurements: self.measurements.as_ref().map(table),
+            features: self.features.as_ref().map(table),
+            flags: self.flags[..n].to_vec(),
+        }
     }
 
     /// Pixels `[side, side, 3]` of one row; `None` where pixels were not kept or the row does not exist.
@@ -138,6 +155,7 @@ pub fn build_views(
     }
     Ok(ViewSet {
         side,
+        features: None,
         flags: rows.iter().filter_map(|(c, i)| row(*c, *i)).map(|r| r.flags).collect(),
         pixels: options.keep_pixels.then_some(pixels),
         measurements: measurements.transpose().map_err(|e| viewer_error(viewer, e.to_string()))?,

@@ -11,7 +11,7 @@
 //! let device = Device::flex();
 //! let tower = ImageTowerConfig::measurements_only(132).init(64, 7, &device)?;
 //! let values = Tensor::zeros([2, 132], &device);
-//! let input = ImageInput { pixels: None, measurements: Some(MeasurementInput::complete(values)) };
+//! let input = ImageInput { measurements: Some(MeasurementInput::complete(values)), ..ImageInput::default() };
 //! assert_eq!(tower.forward(input, &mut Mode::Eval).pooled.dims(), [2, 64]);
 //! # Ok::<(), wbc_encoders::EncoderError>(())
 //! ```
@@ -42,12 +42,13 @@ pub use error::EncoderError;
 pub use image::{
     Backbone, BackboneConfig, BackboneOutput, EfficientNetLite, EfficientNetLiteConfig, ImageEncoder, ImageInput,
     ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
-    NetworkConfig, PixelBranch, PixelBranchConfig, VisionTransformer, VisionTransformerConfig, VitPooling,
+    NetworkConfig, PixelBranch, PixelBranchConfig, PixelEncoderConfig, PublishedBranch, PublishedBranchConfig,
+    PublishedHead, VisionTransformer, VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
-pub use mode::Mode;
+pub use mode::{Mode, gaussian_pair};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
-pub use published::{FloatTensor, ImageLayout, TensorInfo, WeightFile};
+pub use published::{FloatTensor, ImageLayout, TensorInfo, WeightFile, write_tensors};
 pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 pub use weights::{check_finite, load_weights, save_weights};

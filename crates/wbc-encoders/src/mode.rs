@@ -30,6 +30,22 @@ impl Mode<'_> {
         x * mask
     }
 
+    /// In training adds Gaussian noise of a standard deviation to every element; in evaluation the identity.
+    pub fn noise<const D: usize>(&mut self, x: Tensor<D>, std: f64) -> Tensor<D> {
+        let Self::Train(rng) = self else { return x };
+        if std <= 0.0 {
+            return x;
+        }
+        let shape = x.dims();
+        let n = shape.iter().product();
+        let mut noise = Vec::with_capacity(n + 1);
+        while noise.len() < n {
+            noise.extend(gaussian_pair(*rng).map(|g| std as f32 * g));
+        }
+        noise.truncate(n);
+        x.clone() + Tensor::from_data(TensorData::new(noise, shape), &plain(&x.device()))
+    }
+
     /// In training, one uniform number in `[0, 1)` per row; `None` in evaluation.
     pub fn uniform(&mut self, n: usize) -> Option<Vec<f32>> {
         match self {
@@ -37,6 +53,15 @@ impl Mode<'_> {
             Self::Eval => None,
         }
     }
+}
+
+/// Two independent numbers of zero mean and unit variance (Box and Muller 1958).
+pub fn gaussian_pair(rng: &mut dyn RngCore) -> [f32; 2] {
+    // the first uniform is kept away from zero
+    let (u, v): (f32, f32) = (rng.random::<f32>().max(1e-7), rng.random());
+    let radius = (-2.0 * u.ln()).sqrt();
+    let (sin, cos) = (std::f32::consts::TAU * v).sin_cos();
+    [radius * cos, radius * sin]
 }
 
 /// The device without gradient tracking: inputs and masks need no tape.

@@ -176,7 +176,7 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         let mut patches = Vec::with_capacity(looks.len() * n_patches * dim);
         for chunk in looks.chunks(BATCH) {
             let planes = chunk.iter().flat_map(|l| l.pixels(view)).collect();
-            let input = ImageInput { pixels: Some(self.pixels(planes, chunk.len(), side)), measurements: None };
+            let input = ImageInput { pixels: Some(self.pixels(planes, chunk.len(), side)), ..ImageInput::default() };
             let Some(seen) = self.forward(input).patches else { return Ok(None) };
             patches.extend(floats(seen.into_data())?);
         }
@@ -243,7 +243,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             return Err(ExplainError::View { cause: "it has neither pixels nor measurements".into() });
         }
         let measurements = row.as_ref().map(|r| self.measurement_tensors(r.values.clone(), r.mask.clone(), 1));
-        let seen = self.forward(ImageInput { pixels: pixels.clone(), measurements });
+        let seen = self.forward(ImageInput { pixels: pixels.clone(), measurements, ..ImageInput::default() });
         let cell = embeddings(seen.pooled)?;
 
         let decisions = self.facts.iter().map(|f| self.decide(f, &cell)).collect::<Result<Vec<_>, _>>()?;
@@ -335,6 +335,7 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
                 let input = ImageInput {
                     pixels: pixels.map(|p| p.clone().repeat_dim(0, chunk.len())),
                     measurements: Some(self.measurement_tensors(values, mask, chunk.len())),
+                    ..ImageInput::default()
                 };
                 let cells = embeddings(self.forward(input).pooled)?;
                 for cosines in cells.cosine(&self.facts[0].ensembles)?.rows() {

@@ -65,14 +65,9 @@ fn model(pixels: bool, measured: bool) -> Model {
     let config = ModelConfig {
         embed_dim: 8,
         image: ImageTowerConfig {
-            pixels: pixels.then_some(PixelBranchConfig {
-                side: SIDE as usize,
-                patch: 4,
-                width: 8,
-                depth: 1,
-                heads: 2,
-                dropout: 0.0,
-            }),
+            pixels: pixels.then_some(
+                PixelBranchConfig { side: SIDE as usize, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into(),
+            ),
             measurements: measured.then(|| MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(4) }),
             branch_dropout: 0.25,
         },

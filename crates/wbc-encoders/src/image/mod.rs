@@ -3,6 +3,7 @@ mod conv;
 pub(crate) mod efficientnet;
 mod measurements;
 mod pixels;
+mod published;
 mod tower;
 pub(crate) mod vit;
 
@@ -10,7 +11,8 @@ pub use backbone::{Backbone, BackboneConfig, BackboneOutput, NetworkConfig};
 pub use efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
 pub use measurements::{MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
 pub use pixels::{PixelBranch, PixelBranchConfig};
-pub use tower::{ImageTower, ImageTowerConfig};
+pub use published::{PublishedBranch, PublishedBranchConfig, PublishedHead};
+pub use tower::{ImageTower, ImageTowerConfig, PixelEncoderConfig};
 pub use vit::{VisionTransformer, VisionTransformerConfig, VitPooling};
 
 use crate::Mode;
@@ -18,10 +20,12 @@ use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 
 /// What an image encoder sees: pixels, measurements, or both.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImageInput {
     /// `[batch, 3, height, width]`, red, green, blue in `0..=1`.
     pub pixels: Option<Tensor<4>>,
+    /// `[batch, feature_width]`: what a frozen encoder answered for the pixels before; they are not looked at then.
+    pub features: Option<Tensor<2>>,
     /// Normalised measurements.
     pub measurements: Option<MeasurementInput>,
 }

@@ -1,5 +1,6 @@
 use super::{
     ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, PixelBranch, PixelBranchConfig,
+    PublishedBranch, PublishedBranchConfig,
 };
 use crate::layers::l2_normalised;
 use crate::limits::width;
@@ -7,15 +8,79 @@ use crate::mode::plain;
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
+
+/// What looks at the pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelEncoderConfig {
+    /// The small transformer that is trained from the beginning.
+    Patches(PixelBranchConfig),
+    /// A published encoder.
+    Published(PublishedBranchConfig),
+}
+
+impl PixelEncoderConfig {
+    fn check(&self) -> Result<(), EncoderError> {
+        match self {
+            Self::Patches(c) => c.check(),
+            Self::Published(c) => c.check(None),
+        }
+    }
+
+    fn init(&self, embed_dim: usize, rng: &mut dyn RngCore, device: &Device) -> Result<PixelEncoder, EncoderError> {
+        Ok(match self {
+            Self::Patches(c) => PixelEncoder::Patches(c.init(embed_dim, rng, device)?),
+            Self::Published(c) => PixelEncoder::Published(c.init(embed_dim, rng, device)?),
+        })
+    }
+}
+
+impl From<PixelBranchConfig> for PixelEncoderConfig {
+    fn from(config: PixelBranchConfig) -> Self {
+        Self::Patches(config)
+    }
+}
+
+/// The encoders of pixels.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one value per model")]
+enum PixelEncoder {
+    Patches(PixelBranch),
+    Published(PublishedBranch),
+}
+
+impl PixelEncoder {
+    fn forward(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> (Tensor<2>, Option<Tensor<3>>) {
+        match (self, &mode) {
+            (Self::Patches(branch), Mode::Train(_)) => (branch.forward(pixels, mode), None),
+            (Self::Patches(branch), Mode::Eval) => {
+                let contributions = branch.patches(pixels, mode);
+                (contributions.clone().mean_dim(1).squeeze_dim::<2>(1), Some(contributions))
+            }
+            (Self::Published(branch), Mode::Train(_)) => {
+                let features = branch.features(pixels, mode);
+                (branch.forward(features, mode), None)
+            }
+            (Self::Published(branch), Mode::Eval) => match branch.patches(pixels.clone(), mode) {
+                Some((pooled, patches)) => (pooled, Some(patches)),
+                None => {
+                    let features = branch.features(pixels, mode);
+                    (branch.forward(features, mode), None)
+                }
+            },
+        }
+    }
+}
 
 /// Configuration of an [`ImageTower`]: either branch, or both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageTowerConfig {
     /// The pixel branch.
-    pub pixels: Option<PixelBranchConfig>,
+    pub pixels: Option<PixelEncoderConfig>,
     /// The measurement branch.
     pub measurements: Option<MeasurementBranchConfig>,
     /// In training, the share of cells for which a branch is left out (each branch; with two branches only).
@@ -39,7 +104,7 @@ impl ImageTowerConfig {
 
     /// Both branches, at the default widths.
     pub fn both(n_measurements: usize) -> Self {
-        Self { pixels: Some(PixelBranchConfig::default()), ..Self::measurements_only(n_measurements) }
+        Self { pixels: Some(PixelBranchConfig::default().into()), ..Self::measurements_only(n_measurements) }
     }
 
     /// Checks every value without building anything.
@@ -56,7 +121,7 @@ impl ImageTowerConfig {
                 cause: format!("{} is not in 0..=0.5", self.branch_dropout),
             });
         }
-        self.pixels.iter().try_for_each(PixelBranchConfig::check)?;
+        self.pixels.iter().try_for_each(PixelEncoderConfig::check)?;
         self.measurements.iter().try_for_each(MeasurementBranchConfig::check)
     }
 
@@ -80,7 +145,7 @@ impl ImageTowerConfig {
 /// cells, so that each works alone and an explanation can ask each.
 #[derive(Module, Debug)]
 pub struct ImageTower {
-    pixels: Option<PixelBranch>,
+    pixels: Option<PixelEncoder>,
     measurements: Option<MeasurementBranch>,
     embed_dim: usize,
     branch_dropout: f64,
@@ -90,6 +155,29 @@ impl ImageTower {
     /// Whether the tower has a pixel branch.
     pub fn has_pixels(&self) -> bool {
         self.pixels.is_some()
+    }
+
+    /// The published encoder among its branches.
+    pub fn published(&self) -> Option<&PublishedBranch> {
+        match &self.pixels {
+            Some(PixelEncoder::Published(branch)) => Some(branch),
+            _ => None,
+        }
+    }
+
+    /// The same tower with its published branch changed, where it has one.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn map_published<E>(
+        mut self,
+        change: impl FnOnce(PublishedBranch) -> Result<PublishedBranch, E>,
+    ) -> Result<Self, E> {
+        self.pixels = match self.pixels {
+            Some(PixelEncoder::Published(branch)) => Some(PixelEncoder::Published(change(branch)?)),
+            other => other,
+        };
+        Ok(self)
     }
 
     /// Whether the tower has a measurement branch.
@@ -108,18 +196,13 @@ impl ImageEncoder for ImageTower {
     /// # Panics
     /// If the input holds nothing for any branch of the tower.
     fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput {
-        let mut patches = None;
-        let pixels = match (&self.pixels, input.pixels) {
-            (Some(branch), Some(pixels)) => Some(match mode {
-                Mode::Train(_) => branch.forward(pixels, mode),
-                Mode::Eval => {
-                    let contributions = branch.patches(pixels, mode);
-                    let pooled = contributions.clone().mean_dim(1).squeeze_dim::<2>(1);
-                    patches = Some(contributions);
-                    pooled
-                }
-            }),
-            _ => None,
+        let (pixels, patches) = match (&self.pixels, input.pixels, input.features) {
+            (Some(PixelEncoder::Published(branch)), _, Some(features)) => (Some(branch.forward(features, mode)), None),
+            (Some(encoder), Some(pixels), _) => {
+                let (pooled, patches) = encoder.forward(pixels, mode);
+                (Some(pooled), patches)
+            }
+            _ => (None, None),
         };
         // a cell without any measurement has nothing to say: its branch is silent instead of average
         let measurements = match (&self.measurements, input.measurements) {
@@ -160,6 +243,7 @@ mod tests {
     fn inputs(device: &Device) -> ImageInput {
         ImageInput {
             pixels: Some(Tensor::random([3, 3, 112, 112], burn::tensor::Distribution::Default, device)),
+            features: None,
             measurements: Some(MeasurementInput::complete(Tensor::random(
                 [3, 9],
                 burn::tensor::Distribution::Default,
@@ -176,6 +260,7 @@ mod tests {
         let ask = |pixels: bool, measurements: bool| {
             let input = ImageInput {
                 pixels: both.pixels.clone().filter(|_| pixels),
+                features: None,
                 measurements: both.measurements.clone().filter(|_| measurements),
             };
             tower.forward(input, &mut Mode::Eval).pooled
@@ -215,6 +300,7 @@ mod tests {
             let tower = config.init(8, seed, &device).unwrap();
             let input = ImageInput {
                 pixels: Some(Tensor::ones([1, 3, 112, 112], &device)),
+                features: None,
                 measurements: Some(MeasurementInput::complete(Tensor::ones([1, 9], &device))),
             };
             tower.forward(input, &mut Mode::Eval).pooled.into_data().try_to_vec::<f32>().unwrap()
@@ -229,7 +315,7 @@ mod tests {
         let none = ImageTowerConfig { pixels: None, measurements: None, branch_dropout: 0.1 };
         assert!(none.init(8, 0, &device).unwrap_err().to_string().contains("image"));
         let mut odd = ImageTowerConfig::both(9);
-        odd.pixels.as_mut().unwrap().side = 100;
+        odd.pixels = Some(PixelBranchConfig { side: 100, ..PixelBranchConfig::default() }.into());
         assert!(odd.init(8, 0, &device).unwrap_err().to_string().contains("pixels.side"));
     }
 }

@@ -3,7 +3,9 @@
 mod file;
 mod image;
 mod layout;
+mod write;
 
 pub use file::{FloatTensor, TensorInfo, WeightFile};
 pub use image::ImageLayout;
 pub(crate) use layout::{Form, Layout};
+pub use write::write_tensors;

@@ -1,0 +1,209 @@
+use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
+use crate::layers::linear;
+use crate::limits::{dropout, width};
+use crate::{EncoderError, Mode};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+
+/// Normalised features are clipped to this many standard deviations, as measurements are.
+const CLIP: f64 = 4.0;
+
+/// What follows a published encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PublishedHead {
+    /// A perceptron over the encoder's pooled answer and the mean and spread of layers on the way, each normalised over
+    /// the training cells. What a frozen encoder of everyday photographs knows about cells is there, not in its last
+    /// layer alone.
+    Perceptron {
+        /// Width of the two hidden layers.
+        hidden: usize,
+        /// Dropout after each of them.
+        dropout: f64,
+        /// In training, standard deviation of the noise on normalised features.
+        noise: f64,
+    },
+    /// A linear layer over the pooled answer.
+    Linear,
+    /// Nothing: the pooled answer is the embedding, as in a published CLIP.
+    None,
+}
+
+impl Default for PublishedHead {
+    /// A perceptron of width 512 with dropout 0.3 and noise 0.1, those of the measured recipe.
+    fn default() -> Self {
+        Self::Perceptron { hidden: 512, dropout: 0.3, noise: 0.1 }
+    }
+}
+
+/// Configuration of a [`PublishedBranch`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedBranchConfig {
+    /// The encoder.
+    pub backbone: BackboneConfig,
+    /// What follows it.
+    #[serde(default)]
+    pub head: PublishedHead,
+    /// Whether the encoder stays as it is: then its answers can be computed once per view.
+    pub frozen: bool,
+}
+
+impl PublishedBranchConfig {
+    pub(crate) fn check(&self, embed_dim: Option<usize>) -> Result<(), EncoderError> {
+        self.backbone.check()?;
+        match self.head {
+            PublishedHead::Perceptron { hidden, dropout: rate, noise } => {
+                width("pixels.hidden", hidden)?;
+                dropout("pixels.dropout", rate)?;
+                if !(noise.is_finite() && noise >= 0.0) {
+                    let cause = format!("{noise} is not 0 or above");
+                    return Err(EncoderError::Config { field: "pixels.noise", cause });
+                }
+            }
+            PublishedHead::None if embed_dim.is_some_and(|d| d != self.backbone.width()) => {
+                let cause = format!("without a head it must be the encoder's {}", self.backbone.width());
+                return Err(EncoderError::Config { field: "embed_dim", cause });
+            }
+            PublishedHead::Linear | PublishedHead::None => {}
+        }
+        Ok(())
+    }
+
+    /// Width of what the encoder hands to the head.
+    pub fn feature_width(&self) -> usize {
+        match self.head {
+            PublishedHead::Perceptron { .. } => self.backbone.width() + self.backbone.middle_width(),
+            PublishedHead::Linear | PublishedHead::None => self.backbone.width(),
+        }
+    }
+
+    pub(crate) fn init(
+        &self,
+        embed_dim: usize,
+        rng: &mut dyn RngCore,
+        device: &Device,
+    ) -> Result<PublishedBranch, EncoderError> {
+        self.check(Some(embed_dim))?;
+        let backbone = self.backbone.init(rng.next_u64(), device)?;
+        let features = self.feature_width();
+        let constant =
+            |v: f32| Param::from_data(TensorData::new(vec![v; features], [features]), device).set_require_grad(false);
+        let (mut feature_mean, mut feature_std) = (None, None);
+        let head = match self.head {
+            PublishedHead::Perceptron { hidden, dropout, .. } => {
+                (feature_mean, feature_std) = (Some(constant(0.0)), Some(constant(1.0)));
+                let config = MeasurementBranchConfig { n_measurements: features, hidden, dropout };
+                Head::Perceptron(config.init(embed_dim, rng, device)?)
+            }
+            PublishedHead::Linear => Head::Linear(linear(features, embed_dim, rng, device)),
+            PublishedHead::None => Head::None(Identity {}),
+        };
+        Ok(PublishedBranch { backbone, feature_mean, feature_std, head, config: self.clone() })
+    }
+}
+
+/// Passes on what it gets; a variant of a burn enum must be a module.
+#[derive(Module, Debug)]
+struct Identity {}
+
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one value per model")]
+enum Head {
+    Perceptron(MeasurementBranch),
+    Linear(Linear),
+    None(Identity),
+}
+
+/// A published encoder as pixel branch.
+#[derive(Module, Debug)]
+pub struct PublishedBranch {
+    backbone: Backbone,
+    feature_mean: Option<Param<Tensor<1>>>,
+    feature_std: Option<Param<Tensor<1>>>,
+    head: Head,
+    #[module(skip)]
+    config: PublishedBranchConfig,
+}
+
+impl PublishedBranch {
+    /// What it is made of.
+    pub fn config(&self) -> &PublishedBranchConfig {
+        &self.config
+    }
+
+    /// The encoder.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// The same branch around an encoder with weights; it must be of the same configuration.
+    ///
+    /// # Errors
+    /// [`EncoderError::Config`] when it is of another one.
+    pub fn with_backbone(self, backbone: Backbone) -> Result<Self, EncoderError> {
+        if *backbone.config() != self.config.backbone {
+            let cause = "the encoder is of another configuration".into();
+            return Err(EncoderError::Config { field: "backbone", cause });
+        }
+        Ok(Self { backbone, ..self })
+    }
+
+    /// The same branch with the mean and standard deviation of its features over the training cells; without a
+    /// perceptron there is nothing to normalise.
+    ///
+    /// # Panics
+    /// If their number is not [`PublishedBranchConfig::feature_width`].
+    pub fn with_feature_statistics(self, mean: Vec<f32>, std: Vec<f32>) -> Self {
+        let n = self.config.feature_width();
+        assert_eq!((mean.len(), std.len()), (n, n), "one mean and deviation per feature");
+        let set = |param: Option<Param<Tensor<1>>>, values: Vec<f32>| {
+            param.map(|p| p.map(|old| Tensor::from_data(TensorData::new(values, [n]), &old.device())))
+        };
+        Self { feature_mean: set(self.feature_mean, mean), feature_std: set(self.feature_std, std), ..self }
+    }
+
+    /// `[batch, 3, side, side]` in `0..=1` to what the head gets, `[batch, feature_width]`.
+    pub fn features(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
+        let middle = matches!(self.head, Head::Perceptron(_));
+        let seen = self.backbone.forward(pixels, middle, mode);
+        let features = match seen.middle {
+            Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
+            None => seen.pooled,
+        };
+        if self.config.frozen { features.detach() } else { features }
+    }
+
+    /// `[batch, feature_width]` to `[batch, embed_dim]`.
+    pub fn forward(&self, features: Tensor<2>, mode: &mut Mode<'_>) -> Tensor<2> {
+        match (&self.head, &self.feature_mean, &self.feature_std) {
+            (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
+                let mean = mean.val().detach().unsqueeze::<2>();
+                let normalised = ((features - mean) / std.val().detach().unsqueeze::<2>()).clamp(-CLIP, CLIP);
+                let noise = match self.config.head {
+                    PublishedHead::Perceptron { noise, .. } => noise,
+                    _ => 0.0,
+                };
+                perceptron.forward(MeasurementInput::complete(mode.noise(normalised, noise)), mode)
+            }
+            (Head::Linear(linear), ..) => linear.forward(features),
+            _ => features,
+        }
+    }
+
+    /// What each position contributes, `[batch, n_positions, embed_dim]`; `None` after a perceptron, which mixes them.
+    pub(crate) fn patches(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Option<(Tensor<2>, Tensor<3>)> {
+        let project = |x: Tensor<3>| match &self.head {
+            Head::Linear(linear) => linear.forward(x),
+            _ => x,
+        };
+        if matches!(self.head, Head::Perceptron(_)) {
+            return None;
+        }
+        let seen = self.backbone.forward(pixels, false, mode);
+        Some((self.forward(seen.pooled, mode), project(seen.map)))
+    }
+}
