@@ -169,6 +169,26 @@ pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<Im
     })
 }
 
+/// Writes the image encoder of an encoder folder under the names of another program, as safetensors in 32-bit floats.
+///
+/// # Errors
+/// [`Error::Published`] for a folder that is none; [`Error::Encoder`] when the layout has no place for a part of the
+/// encoder; [`Error::Data`] when the file exists; [`Error::Device`].
+pub fn convert_weights(
+    folder: &Path,
+    layout: ImageLayout,
+    out: &Path,
+    device_name: &str,
+) -> Result<WeightReport, Error> {
+    if out.exists() {
+        return Err(Error::Data(format!("not overwritten: {}", out.display())));
+    }
+    let encoder = EncoderFolder::open(folder)?;
+    let backbone = encoder.load_image(folder, encoder.image.backbone.side, &device(device_name)?)?;
+    write_tensors(&layout.store(&backbone)?, out)?;
+    inspect_weights(out)
+}
+
 /// Says what a weight file holds without loading it into a model.
 ///
 /// # Errors

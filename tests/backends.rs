@@ -1,9 +1,11 @@
 //! The same model code on every backend that is compiled in: a few training steps from the same weights.
 #![recursion_limit = "256"]
 
+mod support;
+
+use support::cells;
 use wbc_clip::core::image::Rgb;
 use wbc_clip::core::{RgbImage, SampleId};
-use wbc_clip::data::{SyntheticOptions, synthetic_samples};
 use wbc_clip::encoders::Branches;
 use wbc_clip::{Run, RunConfig, Session, compiled_devices, train};
 
@@ -13,24 +15,6 @@ use wbc_clip::{Run, RunConfig, Session, compiled_devices, train};
 const LOSS_TOLERANCE: f64 = 5e-3;
 /// Cosine distance of embeddings after a few steps, for the same reason.
 const COSINE_TOLERANCE: f32 = 5e-3;
-
-/// Writes a small manifest of synthetic cells.
-fn cells(folder: &std::path::Path) -> String {
-    let options = SyntheticOptions { n_train: 24, n_val: 8, n_test: 0, ..SyntheticOptions::default() };
-    let schema = wbc_clip::core::AttributeSchema::wbcatt();
-    let mut table = String::from("path,id,label,split,cell_size\n");
-    for sample in synthetic_samples(&options, &schema) {
-        let image = sample.image.load(&Default::default()).unwrap();
-        image.save(folder.join(format!("{}.png", sample.id))).unwrap();
-        let (id, a) = (&sample.id, &sample.annotation);
-        let split = sample.split.as_deref().unwrap();
-        let cell_type = a.cell_type.as_ref().unwrap();
-        table += &format!("{id}.png,{id},{cell_type},{split},{}\n", a.value(&schema, "cell_size").unwrap());
-    }
-    let manifest = folder.join("cells.csv");
-    std::fs::write(&manifest, table).unwrap();
-    manifest.display().to_string()
-}
 
 #[test]
 fn all_backends_learn_the_same() {

@@ -1,6 +1,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use wbc_clip::encoders::ImageLayout;
 
 /// Cells that `search` answers unless told otherwise.
 const TEN: NonZeroUsize = NonZeroUsize::new(10).expect("ten is not zero");
@@ -10,6 +11,13 @@ const MAX_THREADS: usize = 1024;
 fn threads(text: &str) -> Result<usize, String> {
     let n = text.parse().ok().filter(|n| (1..=MAX_THREADS).contains(n));
     n.ok_or_else(|| format!("expected 1 to {MAX_THREADS}"))
+}
+
+fn layout(name: &str) -> Result<ImageLayout, String> {
+    ImageLayout::from_name(name).ok_or_else(|| {
+        let names: Vec<String> = ImageLayout::all().map(|l| l.to_string()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 /// Morphology-aware CLIP for white blood cells.
@@ -188,6 +196,17 @@ pub(crate) enum WeightsCommand {
     Inspect {
         /// safetensors, or a checkpoint of PyTorch (.pth, .pt, .bin); a pickle is read, never run
         file: PathBuf,
+    },
+    /// Writes the encoder of an encoder folder under the names of another program
+    Convert {
+        /// Folder made by `weights import`
+        folder: PathBuf,
+        /// Layout, as `weights inspect` names it
+        #[arg(long, value_name = "NAME", value_parser = layout)]
+        layout: ImageLayout,
+        /// safetensors to be written
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Reads a published encoder, checks it whole and makes an encoder folder of it, for `model.image_encoder`
     Import {

@@ -84,8 +84,22 @@ fn every_document_validates() {
     check("explain", &run(&["explain", &image, "--run", "run", "--out", "why"]));
     check("devices", &run(&["devices", "--probe", "0.02"]));
     check("devices", &run(&["devices", "--probe", "0"]));
+    lite_weights(&folder.path().join("lite.safetensors"));
+    check("weights-inspect", &run(&["weights", "inspect", "lite.safetensors"]));
+    check("weights-inspect", &run(&["weights", "inspect", "run/weights.safetensors"]));
+    check("weights-import", &run(&["weights", "import", "lite.safetensors", "--out", "lite"]));
     check("export", &run(&["export", "run", "--format", "safetensors", "--out", "weights"]));
     for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {
         check("caption-record", &serde_json::from_str(record).unwrap());
     }
+}
+
+/// EfficientNet-Lite0 with random weights, under the names of its package.
+fn lite_weights(path: &std::path::Path) {
+    use wbc_clip::encoders::burn::tensor::Device;
+    use wbc_clip::encoders::{BackboneConfig, EfficientNetLiteConfig, ImageLayout, NetworkConfig, write_tensors};
+    let network = NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {});
+    let config = BackboneConfig { network, side: 224, mean: [0.5; 3], std: [0.5; 3] };
+    let encoder = config.init(1, &Device::flex()).unwrap();
+    write_tensors(&ImageLayout::EfficientNetLitePytorch.store(&encoder).unwrap(), path).unwrap();
 }

@@ -327,6 +327,9 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
             let fact = r.fact(TYPE_FACT)?;
             fact.groups.get(fact.values.iter().position(|v| *v == cell_type.value)?)
         });
+        // the pixels stay the same: a frozen encoder looks at them once
+        let features = pixels.and_then(|p| self.model.model.image.features(p.clone()));
+        let pixels = pixels.filter(|_| features.is_none());
         let probabilities = |occluded: &[Vec<f32>]| {
             let mut decisions = Vec::with_capacity(occluded.len());
             for chunk in occluded.chunks(BATCH) {
@@ -334,8 +337,8 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
                 let mask = row.mask.repeat(chunk.len());
                 let input = ImageInput {
                     pixels: pixels.map(|p| p.clone().repeat_dim(0, chunk.len())),
+                    features: features.as_ref().map(|f| f.clone().repeat_dim(0, chunk.len())),
                     measurements: Some(self.measurement_tensors(values, mask, chunk.len())),
-                    ..ImageInput::default()
                 };
                 let cells = embeddings(self.forward(input).pooled)?;
                 for cosines in cells.cosine(&self.facts[0].ensembles)?.rows() {

@@ -44,6 +44,12 @@ pub trait ImageEncoder: Module + ModuleDisplay + Sync {
     /// Width of the pooled embedding.
     fn embed_dim(&self) -> usize;
 
+    /// What can be computed once per view and handed in as [`ImageInput::features`] from then on; `None` for an encoder
+    /// that wants pixels every time.
+    fn features(&self, _pixels: Tensor<4>) -> Option<Tensor<2>> {
+        None
+    }
+
     /// Encodes a batch.
     fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput;
 }

@@ -191,6 +191,11 @@ impl ImageEncoder for ImageTower {
         self.embed_dim
     }
 
+    fn features(&self, pixels: Tensor<4>) -> Option<Tensor<2>> {
+        let branch = self.published().filter(|branch| branch.config().frozen)?;
+        Some(branch.features(pixels, &mut Mode::Eval))
+    }
+
     /// Branches without input are left out, so one alone can be asked.
     ///
     /// # Panics
