@@ -40,9 +40,10 @@ mod weights;
 
 pub use error::EncoderError;
 pub use image::{
-    Backbone, BackboneConfig, BackboneOutput, EfficientNetLite, EfficientNetLiteConfig, ImageEncoder, ImageInput,
-    ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
-    NetworkConfig, PixelBranch, PixelBranchConfig, VisionTransformer, VisionTransformerConfig, VitPooling,
+    Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,
+    ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
+    MeasurementInput, NetworkConfig, PixelBranch, PixelBranchConfig, ResNet, ResNetBlock, ResNetConfig,
+    VisionTransformer, VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::Mode;
