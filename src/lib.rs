@@ -83,8 +83,8 @@ pub use evaluation::{EvaluateOptions, evaluate};
 pub use explanation::{ExplainOptions, explain_image};
 pub use export::{ExportFormat, export};
 pub use published::{
-    EncoderFolder, ImportSummary, PublishedImage, RunEncoders, TensorEntry, WeightReport, WeightSource, convert_weights,
-    import_weights, inspect_weights,
+    EncoderFolder, ImportSummary, PublishedImage, RunEncoders, TensorEntry, WeightReport, WeightSource,
+    convert_weights, import_weights, inspect_weights,
 };
 pub use report::write_report;
 pub use run::Run;

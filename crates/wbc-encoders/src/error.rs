@@ -27,6 +27,24 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
     },
+    /// A tensor of a weight file that does not fit the model.
+    #[error("tensor `{tensor}` {cause}: {path}")]
+    Tensor {
+        /// Its name in the file, or in the model where the file has none.
+        tensor: String,
+        /// Missing, another shape, not finite…
+        cause: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A PyTorch checkpoint that names a class or function which is no part of a tensor. It was not called.
+    #[error("the pickle calls `{callable}`, which is no part of a tensor: {path}")]
+    CodeInWeights {
+        /// Module and name, as Python would import them.
+        callable: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("cannot access {path}")]
     Io {

@@ -40,10 +40,11 @@ mod weights;
 
 pub use error::EncoderError;
 pub use image::{
-    Backbone, BackboneConfig, BackboneOutput, EfficientNetLite, EfficientNetLiteConfig, ImageEncoder, ImageInput,
-    ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
-    NetworkConfig, PixelBranch, PixelBranchConfig, PixelEncoderConfig, PublishedBranch, PublishedBranchConfig,
-    PublishedHead, VisionTransformer, VisionTransformerConfig, VitPooling,
+    Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,
+    ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
+    MeasurementInput, NetworkConfig, PixelBranch, PixelBranchConfig, PixelEncoderConfig, PublishedBranch,
+    PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig, VisionTransformer,
+    VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::{Mode, gaussian_pair};

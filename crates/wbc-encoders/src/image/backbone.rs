@@ -1,6 +1,9 @@
 //! Published image encoders under one roof.
 
-use super::{EfficientNetLite, EfficientNetLiteConfig, VisionTransformer, VisionTransformerConfig};
+use super::{
+    ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig, ResNet, ResNetConfig, VisionTransformer,
+    VisionTransformerConfig,
+};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -30,6 +33,10 @@ pub enum NetworkConfig {
     Vit(VisionTransformerConfig),
     /// EfficientNet-Lite.
     EfficientNetLite(EfficientNetLiteConfig),
+    /// ResNet.
+    ResNet(ResNetConfig),
+    /// ConvNeXt.
+    ConvNext(ConvNextConfig),
 }
 
 /// A published image encoder: network, and how it wants its pixels.
@@ -66,6 +73,8 @@ impl BackboneConfig {
         match &self.network {
             NetworkConfig::Vit(c) => c.check(self.side),
             NetworkConfig::EfficientNetLite(c) => c.check(),
+            NetworkConfig::ResNet(c) => c.check(),
+            NetworkConfig::ConvNext(c) => c.check(),
         }
     }
 
@@ -79,6 +88,8 @@ impl BackboneConfig {
         let network = match &self.network {
             NetworkConfig::Vit(c) => Network::Vit(c.init(self.side, rng, device)),
             NetworkConfig::EfficientNetLite(c) => Network::EfficientNetLite(c.init(rng, device)),
+            NetworkConfig::ResNet(c) => Network::ResNet(c.init(rng, device)),
+            NetworkConfig::ConvNext(c) => Network::ConvNext(c.init(rng, device)),
         };
         Ok(Backbone { network, config: self.clone() })
     }
@@ -88,6 +99,8 @@ impl BackboneConfig {
         match &self.network {
             NetworkConfig::Vit(c) => c.output_width(),
             NetworkConfig::EfficientNetLite(c) => c.output_width(),
+            NetworkConfig::ResNet(c) => c.output_width(),
+            NetworkConfig::ConvNext(c) => c.output_width(),
         }
     }
 
@@ -96,6 +109,19 @@ impl BackboneConfig {
         match &self.network {
             NetworkConfig::Vit(c) => c.middle_width(),
             NetworkConfig::EfficientNetLite(c) => c.middle_width(),
+            NetworkConfig::ResNet(c) => c.middle_width(),
+            NetworkConfig::ConvNext(c) => c.middle_width(),
+        }
+    }
+
+    /// Numbers in the larger matrices and kernels of the network: no more than it has, so that a file with fewer can be
+    /// refused before memory is taken. The configuration must have passed [`Self::check`].
+    pub(crate) fn n_weights(&self) -> usize {
+        match &self.network {
+            NetworkConfig::Vit(c) => c.n_weights(self.side),
+            NetworkConfig::EfficientNetLite(c) => c.n_weights(),
+            NetworkConfig::ResNet(c) => c.n_weights(),
+            NetworkConfig::ConvNext(c) => c.n_weights(),
         }
     }
 }
@@ -107,6 +133,10 @@ pub(crate) enum Network {
     Vit(VisionTransformer),
     /// See [`EfficientNetLite`].
     EfficientNetLite(EfficientNetLite),
+    /// See [`ResNet`].
+    ResNet(ResNet),
+    /// See [`ConvNext`].
+    ConvNext(ConvNext),
 }
 
 /// A published image encoder with the normalisation of its pixels.
@@ -131,6 +161,8 @@ impl Backbone {
         match &self.network {
             Network::Vit(n) => n.forward(pixels, middle, mode),
             Network::EfficientNetLite(n) => n.forward(pixels, middle),
+            Network::ResNet(n) => n.forward(pixels, middle),
+            Network::ConvNext(n) => n.forward(pixels, middle),
         }
     }
 }

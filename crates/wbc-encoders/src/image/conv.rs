@@ -44,6 +44,10 @@ impl ConvShape {
         Self { padding, ..self }
     }
 
+    pub(crate) fn n_weights(&self) -> usize {
+        self.outputs * (self.inputs / self.groups) * self.kernel * self.kernel
+    }
+
     /// Kernel `[outputs, inputs / groups, kernel, kernel]` from `U(-k, k)`, `k = sqrt(6 / fan in)` (He et al. 2015).
     pub(crate) fn kernel(&self, rng: &mut dyn RngCore, device: &Device) -> Param<Tensor<4>> {
         let shape = [self.outputs, self.inputs / self.groups, self.kernel, self.kernel];
@@ -108,6 +112,26 @@ impl ConvNorm {
         let offset = self.beta.val() - self.running_mean.val().detach() * scale.clone();
         let kernel = self.weight.val() * scale.reshape([self.shape.outputs, 1, 1, 1]);
         self.shape.forward(x, kernel, Some(offset))
+    }
+}
+
+/// Convolution with bias.
+#[derive(Module, Debug)]
+pub(crate) struct Conv {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    shape: ConvShape,
+}
+
+impl Conv {
+    pub(crate) fn new(shape: ConvShape, rng: &mut dyn RngCore, device: &Device) -> Self {
+        let bias = Param::from_data(TensorData::new(vec![0.0_f32; shape.outputs], [shape.outputs]), device);
+        Self { weight: shape.kernel(rng, device), bias, shape }
+    }
+
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.shape.forward(x, self.weight.val(), Some(self.bias.val()))
     }
 }
 

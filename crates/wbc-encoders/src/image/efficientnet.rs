@@ -45,6 +45,11 @@ impl EfficientNetLiteConfig {
         MIDDLE.iter().map(|i| 2 * shapes[*i].outputs).sum()
     }
 
+    pub(crate) fn n_weights(&self) -> usize {
+        let blocks = block_shapes();
+        blocks.iter().map(|b| b.expansion * b.inputs * b.outputs).sum::<usize>() + STAGES[6][3] * HEAD
+    }
+
     pub(crate) fn init(&self, rng: &mut dyn RngCore, device: &Device) -> EfficientNetLite {
         let stem = ConvShape::new(3, STEM, 3).stride(2).padding(Padding::Same);
         EfficientNetLite {

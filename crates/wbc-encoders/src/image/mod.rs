@@ -1,17 +1,21 @@
 mod backbone;
 mod conv;
+pub(crate) mod convnext;
 pub(crate) mod efficientnet;
 mod measurements;
 mod pixels;
 mod published;
+pub(crate) mod resnet;
 mod tower;
 pub(crate) mod vit;
 
 pub use backbone::{Backbone, BackboneConfig, BackboneOutput, NetworkConfig};
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
 pub use measurements::{MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
 pub use pixels::{PixelBranch, PixelBranchConfig};
 pub use published::{PublishedBranch, PublishedBranchConfig, PublishedHead};
+pub use resnet::{ResNet, ResNetBlock, ResNetConfig};
 pub use tower::{ImageTower, ImageTowerConfig, PixelEncoderConfig};
 pub use vit::{VisionTransformer, VisionTransformerConfig, VitPooling};
 

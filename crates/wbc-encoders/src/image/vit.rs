@@ -80,6 +80,11 @@ impl VisionTransformerConfig {
         2 * self.width * self.middle_blocks().len()
     }
 
+    pub(crate) fn n_weights(&self, side: usize) -> usize {
+        let block = 4 * self.width * self.width + 2 * self.width * self.hidden;
+        self.depth * block + self.width * ((side / self.patch).pow(2) + 3 * self.patch * self.patch)
+    }
+
     /// A quarter, a half and three quarters of the way.
     fn middle_blocks(&self) -> Vec<usize> {
         let mut blocks: Vec<usize> = [1, 2, 3].iter().map(|q| (self.depth * q / 4).saturating_sub(1)).collect();
@@ -176,8 +181,7 @@ impl VisionTransformer {
     }
 }
 
-/// The names of timm's `VisionTransformer`, below `trunk.` where OpenCLIP uses it; `norm` is `norm` or, pooled by mean,
-/// `fc_norm`.
+/// The names of timm's `VisionTransformer` below `trunk`; `norm` is `norm` or, pooled by mean, `fc_norm`.
 pub(crate) fn timm_layout(trunk: &str, norm: &str) -> Layout {
     let at = |end: &str| format!("{trunk}{end}");
     Layout::new("timm ViT")
@@ -193,8 +197,20 @@ pub(crate) fn timm_layout(trunk: &str, norm: &str) -> Layout {
         .norm("blocks.{}.mlp_norm", &at("blocks.{}.norm2"))
         .linear("blocks.{}.up", &at("blocks.{}.mlp.fc1"))
         .linear("blocks.{}.down", &at("blocks.{}.mlp.fc2"))
-        .param("projection.weight", "head.proj.weight", Form::Transposed)
         .unused(&at("head.*"))
+}
+
+/// The names of OpenCLIP around timm's `VisionTransformer`.
+pub(crate) fn open_clip_timm_layout(trunk: &str, projection: &str, norm: &str) -> Layout {
+    other_half(timm_layout(trunk, norm).param("projection.weight", projection, Form::Transposed))
+}
+
+/// What an OpenCLIP or OpenAI checkpoint holds beside its image encoder.
+fn other_half(layout: Layout) -> Layout {
+    const TEXT: [&str; 6] =
+        ["transformer.*", "token_embedding.*", "positional_embedding", "text_projection*", "ln_final.*", "attn_mask"];
+    const BOTH: [&str; 5] = ["logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size"];
+    TEXT.iter().chain(&BOTH).fold(layout.unused("text.*"), |layout, name| layout.unused(name))
 }
 
 /// A transformer block as OpenAI's CLIP and OpenCLIP name it.
@@ -223,16 +239,16 @@ pub(crate) fn transformers_block(layout: Layout, ours: &str, theirs: &str) -> La
         .linear(&ours("down"), &theirs("mlp.fc2"))
 }
 
-/// The names below `visual.` of OpenAI's CLIP and OpenCLIP.
+/// The names of OpenAI's CLIP and OpenCLIP.
 pub(crate) fn open_clip_layout() -> Layout {
     let layout = Layout::new("OpenCLIP ViT")
-        .param("embedding.weight", "conv1.weight", Form::Patches)
-        .param("class_token", "class_embedding", Form::Same)
-        .param("position", "positional_embedding", Form::Same)
-        .norm("pre_norm", "ln_pre")
-        .norm("norm", "ln_post")
-        .param("projection.weight", "proj", Form::Same);
-    open_clip_block(layout, "blocks.{}", "transformer.resblocks.{}")
+        .param("embedding.weight", "visual.conv1.weight", Form::Patches)
+        .param("class_token", "visual.class_embedding", Form::Same)
+        .param("position", "visual.positional_embedding", Form::Same)
+        .norm("pre_norm", "visual.ln_pre")
+        .norm("norm", "visual.ln_post")
+        .param("projection.weight", "visual.proj", Form::Same);
+    other_half(open_clip_block(layout, "blocks.{}", "visual.transformer.resblocks.{}"))
 }
 
 /// The names of the vision half of Transformers' `CLIPModel`.

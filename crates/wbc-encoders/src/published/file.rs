@@ -1,17 +1,21 @@
 //! Weight files of other programs: what tensors they hold, and each as numbers.
 
+use super::pickle;
 use crate::EncoderError;
 use burn::tensor::{DType, TensorData};
 use pytorch_reader::PytorchReader;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest weight file; encoders of the supported kinds stay below 2 GB.
 const MAX_FILE_BYTES: u64 = 8 << 30;
-/// Largest single tensor once it is 32-bit floats, in elements: the token table of a large multilingual model has 2⁸.
+/// Largest single tensor once it is 32-bit floats, in elements: the token table of a large multilingual model has 2²⁸.
 const MAX_ELEMENTS: usize = 1 << 30;
+/// How often more bytes a tensor of a PyTorch checkpoint may have than the whole file: views that repeat one number need
+/// none of their own, and are no weights.
+const MAX_EXPANSION: u64 = 8;
 /// Keys under which training programs nest the weights of a checkpoint.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
@@ -34,15 +38,22 @@ pub struct FloatTensor {
 }
 
 enum Source {
-    Safetensors(Vec<u8>),
+    /// The file, what its header says, and where its numbers start.
+    Safetensors {
+        bytes: Vec<u8>,
+        header: Metadata,
+        start: usize,
+    },
     PyTorch(PytorchReader),
 }
 
-/// Published weights: safetensors, or a checkpoint of PyTorch (`.pth`, `.pt`, `.bin`) whose pickle is only parsed, never
-/// run: a class or function that is no part of a tensor is refused or ignored by the reader, not called.
+/// Published weights: safetensors, or a checkpoint of PyTorch (`.pth`, `.pt`, `.bin`; zipped as since 1.6, or older).
 ///
-/// The format is told by content, not by name. Nothing is believed: sizes, types, offsets and finiteness are checked,
-/// before memory is taken where that is possible.
+/// A checkpoint's pickle is parsed, never run, and one that names a class or function which is no part of a tensor is
+/// refused. Weights may stand under `state_dict`, `model_state_dict` or `model` beside other things.
+///
+/// The format is told by content, not by name. Nothing is believed: sizes, types, offsets and finiteness are checked
+/// before memory is taken, which stays within a small multiple of the file. Numbers of other widths become 32-bit floats.
 pub struct WeightFile {
     path: PathBuf,
     source: Source,
@@ -59,14 +70,17 @@ impl WeightFile {
     /// Opens a file and lists its tensors.
     ///
     /// # Errors
-    /// [`EncoderError::Io`]; [`EncoderError::Weights`] for a file that is too large, damaged, or of another format.
+    /// [`EncoderError::Io`]; [`EncoderError::Weights`] for a file that is too large, damaged, or of another format;
+    /// [`EncoderError::CodeInWeights`] for a pickle that names what is no part of a tensor; [`EncoderError::Tensor`] for
+    /// a tensor of impossible size.
     pub fn open(path: &Path) -> Result<Self, EncoderError> {
         let io = |source| EncoderError::Io { path: path.to_owned(), source };
-        let mut file = std::fs::File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
+        // asked before it is opened: a pipe would wait for a writer
+        let metadata = std::fs::metadata(path).map_err(io)?;
         if !metadata.is_file() {
             return Err(refused(path, "it is no file"));
         }
+        let mut file = std::fs::File::open(path).map_err(io)?;
         if metadata.len() > MAX_FILE_BYTES {
             let cause = format!("{} bytes, more than the {MAX_FILE_BYTES} that are read", metadata.len());
             return Err(refused(path, cause));
@@ -81,22 +95,22 @@ impl WeightFile {
             }
             return Self::safetensors(path, std::fs::read(path).map_err(io)?);
         }
-        Self::pytorch(path)
+        Self::pytorch(path, metadata.len())
     }
 
     fn safetensors(path: &Path, bytes: Vec<u8>) -> Result<Self, EncoderError> {
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| refused(path, e))?;
-        let tensors = file
-            .iter()
-            .map(|(name, view)| {
-                let info = TensorInfo { dtype: format!("{:?}", view.dtype()), shape: view.shape().to_vec() };
-                (name.to_owned(), info)
-            })
+        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(|e| refused(path, e))?;
+        let tensors = header
+            .tensors()
+            .into_iter()
+            .map(|(name, t)| (name, TensorInfo { dtype: format!("{:?}", t.dtype), shape: t.shape.clone() }))
             .collect();
-        Self { path: path.to_owned(), source: Source::Safetensors(bytes), tensors }.checked()
+        let start = size_of::<u64>() + length;
+        Self { path: path.to_owned(), source: Source::Safetensors { bytes, header, start }, tensors }.checked()
     }
 
-    fn pytorch(path: &Path) -> Result<Self, EncoderError> {
+    fn pytorch(path: &Path, file_bytes: u64) -> Result<Self, EncoderError> {
+        pickle::check(path)?;
         let unreadable = |e: pytorch_reader::PytorchError| {
             refused(path, format!("neither safetensors nor a PyTorch checkpoint that can be read: {e}"))
         };
@@ -111,6 +125,11 @@ impl WeightFile {
                 reader = nested;
                 break;
             }
+        }
+        let too_large = reader.tensors().iter().find(|(_, t)| t.byte_len() as u64 > file_bytes * MAX_EXPANSION);
+        if let Some((name, t)) = too_large {
+            let cause = format!("claims {} bytes in a file of {file_bytes}", t.byte_len());
+            return Err(EncoderError::Tensor { tensor: name.clone(), cause, path: path.to_owned() });
         }
         let tensors = reader
             .tensors()
@@ -131,7 +150,8 @@ impl WeightFile {
         }
         for (name, info) in &self.tensors {
             let elements = info.shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
-            if elements.is_none_or(|n| n > MAX_ELEMENTS) {
+            // a side of zero elsewhere must not hide a side that no computation of sizes survives
+            if elements.is_none_or(|n| n > MAX_ELEMENTS) || info.shape.iter().any(|side| *side > MAX_ELEMENTS) {
                 return Err(self.refused(name, format!("shape {:?} is too large", info.shape)));
             }
         }
@@ -148,17 +168,23 @@ impl WeightFile {
         &self.tensors
     }
 
+    /// Numbers in all tensors together.
+    pub(crate) fn n_elements(&self) -> usize {
+        self.tensors.values().map(|t| t.shape.iter().product::<usize>()).fold(0, usize::saturating_add)
+    }
+
     /// Reads a tensor of floating-point numbers of any width as 32-bit floats.
     ///
     /// # Errors
-    /// [`EncoderError::Weights`] naming tensor and file: missing, no floating-point numbers, cut off, or not finite.
+    /// [`EncoderError::Tensor`] naming tensor and file: missing, no floating-point numbers, cut off, or not finite.
     pub fn read(&self, name: &str) -> Result<FloatTensor, EncoderError> {
         let info = self.tensors.get(name).ok_or_else(|| self.refused(name, "is missing"))?;
         let dtype = float_type(&info.dtype).ok_or_else(|| self.refused(name, format!("holds {}", info.dtype)))?;
         let bytes = match &self.source {
-            Source::Safetensors(bytes) => {
-                let file = SafeTensors::deserialize(bytes).map_err(|e| refused(&self.path, e))?;
-                file.tensor(name).map_err(|e| self.refused(name, e))?.data().to_vec()
+            Source::Safetensors { bytes, header, start } => {
+                let (from, to) = header.info(name).ok_or_else(|| self.refused(name, "is missing"))?.data_offsets;
+                let own = bytes.get(start + from..start + to);
+                own.ok_or_else(|| self.refused(name, "is cut off"))?.to_vec()
             }
             Source::PyTorch(reader) => {
                 let tensor = reader.get(name).ok_or_else(|| self.refused(name, "is missing"))?;
@@ -178,7 +204,7 @@ impl WeightFile {
     }
 
     pub(crate) fn refused(&self, tensor: &str, cause: impl std::fmt::Display) -> EncoderError {
-        refused(&self.path, format!("tensor `{tensor}` {cause}"))
+        EncoderError::Tensor { tensor: tensor.to_owned(), cause: cause.to_string(), path: self.path.clone() }
     }
 }
 

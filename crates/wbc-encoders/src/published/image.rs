@@ -1,30 +1,42 @@
-//! Which published image encoder a file holds, told from its names and shapes.
+//! Which published image encoder a file holds, and its weights in and out.
 
+use super::detect::{self, Names};
 use super::file::{FloatTensor, WeightFile};
 use super::layout::Layout;
-use crate::image::{efficientnet, vit};
-use crate::layers::Activation;
-use crate::{
-    Backbone, BackboneConfig, EfficientNetLiteConfig, EncoderError, NetworkConfig, VisionTransformerConfig, VitPooling,
-};
+use crate::image::{convnext, efficientnet, resnet, vit};
+use crate::{Backbone, BackboneConfig, EfficientNetLiteConfig, EncoderError, NetworkConfig, VitPooling};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Width of an attention head wherever the weights do not say it: all published vision transformers of these layouts.
-const HEAD_WIDTH: usize = 64;
 /// Mean and deviation of timm's vision transformers (Inception's).
 const HALF: [f32; 3] = [0.5; 3];
 /// Mean and deviation of OpenAI's CLIP.
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+/// Mean and deviation of ImageNet.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// EfficientNet-Lite takes 127 from bytes and divides by 128.
 const LITE_MEAN: [f32; 3] = [127.0 / 255.0; 3];
 const LITE_STD: [f32; 3] = [128.0 / 255.0; 3];
 /// Side of the images that published convolutional networks were trained on.
 const IMAGENET_SIDE: usize = 224;
+/// Where OpenCLIP keeps timm's network, and the matrix behind it.
+const TRUNK: &str = "visual.trunk.";
+const TRUNK_PROJECTION: &str = "visual.head.proj.weight";
+
+impl std::fmt::Display for ImageLayout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // the name that files have
+        self.serialize(f)
+    }
+}
 
 /// Whose names and forms a file of image weights uses.
+///
+/// Each layout is one mapping by name, written once and used to [`load`](Self::load) and to [`store`](Self::store). A
+/// tensor that the mapping neither needs nor lists as known (a classifier, the other half of a CLIP) is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageLayout {
@@ -40,25 +52,44 @@ pub enum ImageLayout {
     EfficientNetLitePytorch,
     /// timm's `tf_efficientnet_lite0`.
     TimmEfficientNetLite,
+    /// torchvision's and timm's ResNet.
+    ResNet,
+    /// timm's `ConvNeXt`.
+    TimmConvNext,
+    /// torchvision's `ConvNeXt`.
+    TorchvisionConvNext,
 }
 
 impl ImageLayout {
     /// Every layout with a tensor that only it has.
-    const TELLTALES: [(Self, &'static str); 6] = [
+    const TELLTALES: [(Self, &'static str); 9] = [
         (Self::OpenClipTimmVit, "visual.trunk.patch_embed.proj.weight"),
         (Self::OpenClipVit, "visual.conv1.weight"),
         (Self::TransformersClip, "vision_model.embeddings.patch_embedding.weight"),
         (Self::EfficientNetLitePytorch, "_conv_stem.weight"),
         (Self::TimmEfficientNetLite, "conv_stem.weight"),
         (Self::TimmVit, "patch_embed.proj.weight"),
+        (Self::ResNet, "layer1.0.conv1.weight"),
+        (Self::TimmConvNext, "stages.0.blocks.0.conv_dw.weight"),
+        (Self::TorchvisionConvNext, "features.1.0.block.0.weight"),
     ];
 
+    /// All layouts.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TELLTALES.iter().map(|(layout, _)| *layout)
+    }
+
+    /// The layout of a name, as configuration files have it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|layout| layout.to_string() == name)
+    }
+
     /// Tells the layout and the network's sizes from a file. What weights cannot say is assumed: heads of width 64, the
-    /// exact GELU in OpenCLIP's layout and the quick one in Transformers'; a configuration beside the file may know
-    /// better.
+    /// exact GELU in OpenCLIP's layout and the quick one in Transformers', the class token as answer where there is one;
+    /// a configuration beside the file may know better.
     ///
     /// # Errors
-    /// [`EncoderError::Weights`] when no layout fits, or sizes contradict each other.
+    /// [`EncoderError::Weights`] when no layout fits; [`EncoderError::Tensor`] when sizes contradict each other.
     pub fn detect(file: &WeightFile) -> Result<(Self, BackboneConfig), EncoderError> {
         let found = Self::TELLTALES.iter().find(|(_, name)| file.tensors().contains_key(*name));
         let (layout, _) = found.ok_or_else(|| {
@@ -72,32 +103,25 @@ impl ImageLayout {
     }
 
     fn config(self, file: &WeightFile) -> Result<BackboneConfig, EncoderError> {
-        let with = |network, side, mean, std| BackboneConfig { network, side, mean, std };
+        let names = &Names(file);
+        let vit = |(config, side), mean, std| BackboneConfig { network: NetworkConfig::Vit(config), side, mean, std };
+        let conv = |network, mean, std| BackboneConfig { network, side: IMAGENET_SIDE, mean, std };
         Ok(match self {
-            Self::TimmVit | Self::OpenClipTimmVit => {
-                let (config, side) = timm_vit(&Names { file, prefix: self.prefix() })?;
-                let (mean, std) = if self == Self::TimmVit { (HALF, HALF) } else { (CLIP_MEAN, CLIP_STD) };
-                with(NetworkConfig::Vit(config), side, mean, std)
-            }
-            Self::OpenClipVit => {
-                let (config, side) = open_clip_vit(&Names { file, prefix: self.prefix() })?;
-                with(NetworkConfig::Vit(config), side, CLIP_MEAN, CLIP_STD)
-            }
-            Self::TransformersClip => {
-                let (config, side) = transformers_vit(&Names { file, prefix: self.prefix() })?;
-                with(NetworkConfig::Vit(config), side, CLIP_MEAN, CLIP_STD)
-            }
+            Self::TimmVit => vit(detect::timm_vit(names, "", None)?, HALF, HALF),
+            Self::OpenClipTimmVit => vit(detect::timm_vit(names, TRUNK, Some(TRUNK_PROJECTION))?, CLIP_MEAN, CLIP_STD),
+            Self::OpenClipVit => vit(detect::open_clip_vit(names)?, CLIP_MEAN, CLIP_STD),
+            Self::TransformersClip => vit(detect::transformers_vit(names)?, CLIP_MEAN, CLIP_STD),
             Self::EfficientNetLitePytorch | Self::TimmEfficientNetLite => {
-                with(NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {}), IMAGENET_SIDE, LITE_MEAN, LITE_STD)
+                conv(NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {}), LITE_MEAN, LITE_STD)
+            }
+            Self::ResNet => conv(NetworkConfig::ResNet(detect::resnet(names)?), IMAGENET_MEAN, IMAGENET_STD),
+            Self::TimmConvNext => {
+                conv(NetworkConfig::ConvNext(detect::timm_convnext(names)?), IMAGENET_MEAN, IMAGENET_STD)
+            }
+            Self::TorchvisionConvNext => {
+                conv(NetworkConfig::ConvNext(detect::torchvision_convnext(names)?), IMAGENET_MEAN, IMAGENET_STD)
             }
         })
-    }
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::OpenClipVit | Self::OpenClipTimmVit => "visual.",
-            _ => "",
-        }
     }
 
     fn layout(self, config: &BackboneConfig) -> Layout {
@@ -107,142 +131,44 @@ impl ImageLayout {
         };
         match self {
             Self::TimmVit => vit::timm_layout("", norm),
-            Self::OpenClipTimmVit => vit::timm_layout("trunk.", norm),
+            Self::OpenClipTimmVit => vit::open_clip_timm_layout(TRUNK, TRUNK_PROJECTION, norm),
             Self::OpenClipVit => vit::open_clip_layout(),
             Self::TransformersClip => vit::transformers_layout(),
             Self::EfficientNetLitePytorch => efficientnet::lite_pytorch_layout(),
             Self::TimmEfficientNetLite => efficientnet::timm_layout(),
+            Self::ResNet => resnet::layout(),
+            Self::TimmConvNext => convnext::timm_layout(),
+            Self::TorchvisionConvNext => convnext::torchvision_layout(),
         }
     }
 
     /// Builds the encoder and fills it with the file's weights.
     ///
     /// # Errors
-    /// [`EncoderError::Config`] for impossible sizes; [`EncoderError::Weights`] naming the first tensor that is missing,
-    /// has another shape, is not finite, or that nothing explains.
+    /// [`EncoderError::Config`] for impossible sizes; [`EncoderError::Weights`] for a file with fewer numbers than the
+    /// sizes need; [`EncoderError::Tensor`] naming the first tensor that is missing, has another shape, is not finite,
+    /// or that nothing explains.
     pub fn load(self, file: &WeightFile, config: &BackboneConfig, device: &Device) -> Result<Backbone, EncoderError> {
+        config.check()?;
+        // sizes come from shapes or from a user: a network that the file cannot fill must not take memory first
+        let (needed, held) = (config.n_weights(), file.n_elements());
+        if needed > held {
+            let cause = format!("{held} numbers, too few for an encoder of at least {needed}");
+            return Err(EncoderError::Weights { cause, path: file.path().to_owned() });
+        }
         let empty = config.init(0, device)?;
-        let network = self.layout(config).load(empty.network, file, self.prefix())?;
+        let network = self.layout(config).load(empty.network, file, "")?;
         Ok(Backbone { network, config: empty.config })
     }
 
-    /// The encoder's weights under this layout's names.
+    /// The encoder's weights under this layout's names, in its forms: what [`Self::load`] has read from a file, apart
+    /// from the tensors that it does not need.
     ///
     /// # Errors
     /// [`EncoderError::Config`] when the layout has no place for a part of the encoder.
     pub fn store(self, backbone: &Backbone) -> Result<BTreeMap<String, FloatTensor>, EncoderError> {
         let mut tensors = BTreeMap::new();
-        self.layout(&backbone.config).store(&backbone.network, self.prefix(), &mut tensors)?;
+        self.layout(&backbone.config).store(&backbone.network, "", &mut tensors)?;
         Ok(tensors)
-    }
-}
-
-/// Shapes of a file's tensors below a prefix.
-struct Names<'a> {
-    file: &'a WeightFile,
-    prefix: &'a str,
-}
-
-impl Names<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.file.tensors().contains_key(&format!("{}{name}", self.prefix))
-    }
-
-    /// The shape of a tensor with that many sides.
-    fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], EncoderError> {
-        let name = format!("{}{name}", self.prefix);
-        let info = self.file.tensors().get(&name).ok_or_else(|| self.file.refused(&name, "is missing"))?;
-        let shape = info.shape.as_slice();
-        shape.try_into().map_err(|_| self.file.refused(&name, format!("has shape {shape:?} where {N} sides belong")))
-    }
-
-    /// How many numbers in a row `{}` can be in a name.
-    fn count(&self, start: &str, end: &str) -> usize {
-        (0..).take_while(|i| self.has(&format!("{start}{i}{end}"))).count()
-    }
-
-    /// The side of a square image of that many patches.
-    fn side(&self, position: &str, patches: usize, patch: usize) -> Result<usize, EncoderError> {
-        let rows = patches.isqrt();
-        if rows * rows != patches {
-            let name = format!("{}{position}", self.prefix);
-            return Err(self.file.refused(&name, format!("has {patches} patches, which is no square")));
-        }
-        Ok(rows * patch)
-    }
-}
-
-fn timm_vit(names: &Names<'_>) -> Result<(VisionTransformerConfig, usize), EncoderError> {
-    let trunk = if names.has("trunk.patch_embed.proj.weight") { "trunk." } else { "" };
-    let [width, _, patch, _] = names.shape(&format!("{trunk}patch_embed.proj.weight"))?;
-    let position = format!("{trunk}pos_embed");
-    let [_, tokens, _] = names.shape(&position)?;
-    let [hidden, _] = names.shape(&format!("{trunk}blocks.0.mlp.fc1.weight"))?;
-    let class_token = names.has(&format!("{trunk}cls_token"));
-    let projection = if names.has("head.proj.weight") && !trunk.is_empty() {
-        let [outputs, _] = names.shape("head.proj.weight")?;
-        Some(outputs)
-    } else {
-        None
-    };
-    let pooling = match (names.has(&format!("{trunk}fc_norm.weight")), class_token) {
-        (true, _) => VitPooling::MeanThenNorm,
-        (false, true) => VitPooling::Class,
-        (false, false) => VitPooling::Mean,
-    };
-    let config = VisionTransformerConfig {
-        patch,
-        width,
-        depth: names.count(&format!("{trunk}blocks."), ".norm1.weight"),
-        heads: (width / HEAD_WIDTH).max(1),
-        hidden,
-        activation: Activation::Gelu,
-        norm_epsilon: 1e-6,
-        class_token,
-        patch_bias: names.has(&format!("{trunk}patch_embed.proj.bias")),
-        pre_norm: names.has(&format!("{trunk}norm_pre.weight")),
-        pooling,
-        projection,
-    };
-    let side = names.side(&position, tokens.saturating_sub(usize::from(class_token)), patch)?;
-    Ok((config, side))
-}
-
-fn open_clip_vit(names: &Names<'_>) -> Result<(VisionTransformerConfig, usize), EncoderError> {
-    let [width, _, patch, _] = names.shape("conv1.weight")?;
-    let [tokens, _] = names.shape("positional_embedding")?;
-    let [hidden, _] = names.shape("transformer.resblocks.0.mlp.c_fc.weight")?;
-    let [_, projection] = names.shape("proj")?;
-    let depth = names.count("transformer.resblocks.", ".ln_1.weight");
-    let config =
-        VisionTransformerConfig { activation: Activation::Gelu, ..clip_vit(patch, width, depth, hidden, projection) };
-    Ok((config, names.side("positional_embedding", tokens.saturating_sub(1), patch)?))
-}
-
-fn transformers_vit(names: &Names<'_>) -> Result<(VisionTransformerConfig, usize), EncoderError> {
-    let [width, _, patch, _] = names.shape("vision_model.embeddings.patch_embedding.weight")?;
-    let position = "vision_model.embeddings.position_embedding.weight";
-    let [tokens, _] = names.shape(position)?;
-    let [hidden, _] = names.shape("vision_model.encoder.layers.0.mlp.fc1.weight")?;
-    let [projection, _] = names.shape("visual_projection.weight")?;
-    let depth = names.count("vision_model.encoder.layers.", ".layer_norm1.weight");
-    Ok((clip_vit(patch, width, depth, hidden, projection), names.side(position, tokens.saturating_sub(1), patch)?))
-}
-
-/// OpenAI's CLIP of these sizes.
-fn clip_vit(patch: usize, width: usize, depth: usize, hidden: usize, projection: usize) -> VisionTransformerConfig {
-    VisionTransformerConfig {
-        patch,
-        width,
-        depth,
-        heads: (width / HEAD_WIDTH).max(1),
-        hidden,
-        activation: Activation::QuickGelu,
-        norm_epsilon: 1e-5,
-        class_token: true,
-        patch_bias: false,
-        pre_norm: true,
-        pooling: VitPooling::Class,
-        projection: Some(projection),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Form {
     Patches,
     /// As ours after that many leading sides of length 1.
     Leading(usize),
+    /// As ours before that many trailing sides of length 1.
+    Trailing(usize),
 }
 
 /// One line of a mapping: a parameter of ours and where others keep it. `{}` stands for a number, the same on both
@@ -107,7 +109,7 @@ impl Layout {
     /// Fills a module with published weights.
     ///
     /// # Errors
-    /// [`EncoderError::Weights`] naming the first tensor that is missing, has another shape, is not finite, or that
+    /// [`EncoderError::Tensor`] naming the first tensor that is missing, has another shape, is not finite, or that
     /// nothing explains.
     pub(crate) fn load<M: Module>(&self, module: M, file: &WeightFile, prefix: &str) -> Result<M, EncoderError> {
         let mut loader =
@@ -272,6 +274,7 @@ fn expected_shapes(form: Form, ours: &[usize], parts: usize) -> Vec<Vec<usize>> 
             vec![outputs / parts, CHANNELS, side, side]
         }
         (Form::Leading(n), _) => [&vec![1; n], ours].concat(),
+        (Form::Trailing(n), _) => [ours, &vec![1; n]].concat(),
         (_, [first, rest @ ..]) => [&[first / parts], rest].concat(),
         (_, []) => vec![],
     };

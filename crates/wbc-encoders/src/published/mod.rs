@@ -1,8 +1,10 @@
 //! Weights of other programs: read with suspicion, mapped by name, written back under the same names.
 
+mod detect;
 mod file;
 mod image;
 mod layout;
+mod pickle;
 mod write;
 
 pub use file::{FloatTensor, TensorInfo, WeightFile};
