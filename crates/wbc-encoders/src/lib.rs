@@ -47,8 +47,13 @@ pub use image::{
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::Mode;
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
-pub use published::{FloatTensor, ImageLayout, TensorInfo, WeightFile};
-pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
+pub use published::{
+    ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,
+};
+pub use text::{
+    Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,
+    PublishedTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTower, TextTowerConfig, TextTransformer,
+};
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 pub use weights::{check_finite, load_weights, save_weights};
 

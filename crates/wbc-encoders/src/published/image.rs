@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Width of an attention head wherever the weights do not say it: all published vision transformers of these layouts.
-const HEAD_WIDTH: usize = 64;
+pub(super) const HEAD_WIDTH: usize = 64;
 /// Mean and deviation of timm's vision transformers (Inception's).
 const HALF: [f32; 3] = [0.5; 3];
 /// Mean and deviation of OpenAI's CLIP.
@@ -138,18 +138,18 @@ impl ImageLayout {
 }
 
 /// Shapes of a file's tensors below a prefix.
-struct Names<'a> {
-    file: &'a WeightFile,
-    prefix: &'a str,
+pub(super) struct Names<'a> {
+    pub(super) file: &'a WeightFile,
+    pub(super) prefix: &'a str,
 }
 
 impl Names<'_> {
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.file.tensors().contains_key(&format!("{}{name}", self.prefix))
     }
 
     /// The shape of a tensor with that many sides.
-    fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], EncoderError> {
+    pub(super) fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], EncoderError> {
         let name = format!("{}{name}", self.prefix);
         let info = self.file.tensors().get(&name).ok_or_else(|| self.file.refused(&name, "is missing"))?;
         let shape = info.shape.as_slice();
@@ -157,7 +157,7 @@ impl Names<'_> {
     }
 
     /// How many numbers in a row `{}` can be in a name.
-    fn count(&self, start: &str, end: &str) -> usize {
+    pub(super) fn count(&self, start: &str, end: &str) -> usize {
         (0..).take_while(|i| self.has(&format!("{start}{i}{end}"))).count()
     }
 
