@@ -17,7 +17,7 @@ from pathlib import Path
 import open_clip
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 MEAN, STD = [0.48, 0.45, 0.41], [0.27, 0.26, 0.28]
 SENTENCES = [
@@ -96,11 +96,11 @@ def vision(sizes):
     }
 
 
-def whole(folder, layout, model, ids, tokens, sizes, image, text):
+def whole(folder, layout, model, ids, tokens, side, image, text):
     """Text answers, and logits of images and texts."""
     with torch.no_grad():
         pooled = text(tokens)
-        pictures = image(normalised(pixels(sizes.side)))
+        pictures = image(normalised(pixels(side)))
         unit = lambda x: x / x.norm(dim=1, keepdim=True)
         logits = model.logit_scale.exp() * unit(pictures) @ unit(pooled).T
         if getattr(model, "logit_bias", None) is not None:
@@ -108,13 +108,13 @@ def whole(folder, layout, model, ids, tokens, sizes, image, text):
     write(folder, layout, ids, pooled, image=pictures, logits=logits)
 
 
-def open_clip_case(folder, sizes, quick, custom, bias, seed):
+def open_clip_case(folder, sizes, quick, custom, bias, seed, vision_extra={}, text_extra={}):
     model_cfg = {
-        "embed_dim": sizes.out, "quick_gelu": quick, "custom_text": custom, "vision_cfg": vision(sizes),
+        "embed_dim": sizes.out, "quick_gelu": quick, "custom_text": custom, "vision_cfg": vision(sizes) | vision_extra,
         "text_cfg": {
             "context_length": sizes.context, "vocab_size": sizes.vocab, "width": sizes.width, "heads": sizes.heads,
             "layers": sizes.depth, "mlp_ratio": sizes.hidden / sizes.width,
-        },
+        } | text_extra,
     }
     if bias:
         model_cfg["init_logit_bias"] = -10
@@ -129,7 +129,7 @@ def open_clip_case(folder, sizes, quick, custom, bias, seed):
     open_clip_config(folder, model_cfg)
     tokens = padded(ids, sizes.context)
     layout = "open-clip-custom" if custom else "open-clip"
-    whole(folder, layout, model, ids, tokens, sizes, model.encode_image, model.encode_text)
+    whole(folder, layout, model, ids, tokens, sizes.side, model.encode_image, model.encode_text)
 
 
 def open_clip_config(folder, model_cfg):
@@ -144,20 +144,20 @@ def bert_config(sizes):
     )
 
 
-def open_clip_bert_case(folder, sizes, pooler, proj, seed):
+def open_clip_bert_case(folder, sizes, pooler, proj, seed, image=None):
     folder.mkdir(parents=True)
     bert_config(sizes).save_pretrained(folder)  # config.json, where hf_model_name points
     text_cfg = {
         "hf_model_name": str(folder), "hf_model_pretrained": False, "hf_proj_type": proj, "hf_pooler_type": pooler,
         "context_length": sizes.context,
     }
-    model_cfg = {"embed_dim": sizes.out, "vision_cfg": vision(sizes), "text_cfg": text_cfg}
+    model_cfg = {"embed_dim": sizes.out, "vision_cfg": image or vision(sizes), "text_cfg": text_cfg}
     model = spread(open_clip.CustomTextCLIP(**model_cfg), seed)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
     text_cfg["hf_model_name"] = "random"
     open_clip_config(folder, model_cfg)
     ids = texts(sizes, 2, 3, seed)
-    whole(folder, "open-clip-bert", model, ids, padded(ids), sizes, model.encode_image, model.encode_text)
+    whole(folder, "open-clip-bert", model, ids, padded(ids), model_cfg["vision_cfg"]["image_size"], model.encode_image, model.encode_text)
 
 
 def transformers_clip_case(folder, sizes, activation, seed):
@@ -184,7 +184,7 @@ def transformers_clip_case(folder, sizes, activation, seed):
     pooled = lambda answer: getattr(answer, "pooler_output", answer)
     image = lambda x: pooled(model.get_image_features(pixel_values=x))
     text = lambda t: pooled(model.get_text_features(input_ids=t, attention_mask=mask))
-    whole(folder, "transformers-clip", model, ids, tokens, sizes, image, text)
+    whole(folder, "transformers-clip", model, ids, tokens, sizes.side, image, text)
 
 
 def mean_of(model, tokens, mask):
@@ -198,6 +198,11 @@ def bert_case(folder, sizes, with_heads, seed):
     config = bert_config(sizes)
     model = spread(transformers.BertForPreTraining(config) if with_heads else transformers.BertModel(config), seed)
     model.save_pretrained(folder)
+    if with_heads:  # as checkpoints from before PyTorch had layer normalisation call it
+        old = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
+        rename = lambda name: next((name.removesuffix(n) + o for n, o in old.items() if name.endswith(n)), name)
+        tensors = {rename(k): v for k, v in load_file(folder / "model.safetensors").items()}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     ids = texts(sizes, 2, 3, seed)
     tokens = padded(ids)
     mask = padded([[1] * len(row) for row in ids])
@@ -228,6 +233,9 @@ def main():
     open_clip_case(out / "open_clip", sizes, quick=False, custom=False, bias=False, seed=1)
     open_clip_case(out / "open_clip_quick", sizes, quick=True, custom=False, bias=True, seed=2)
     open_clip_case(out / "open_clip_custom", sizes, quick=True, custom=True, bias=False, seed=3)
+    special = {"act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-2}}
+    averaged = special | {"pool_type": "avg", "final_ln_after_pool": True}
+    open_clip_case(out / "open_clip_special", sizes, False, True, False, 10, averaged, special)
     open_clip_bert_case(out / "open_clip_bert_mlp", sizes, "cls_last_hidden_state_pooler", "mlp", seed=4)
     open_clip_bert_case(out / "open_clip_bert_linear", sizes, "mean_pooler", "linear", seed=5)
     transformers_clip_case(out / "transformers_clip", sizes, "quick_gelu", seed=6)
@@ -235,6 +243,8 @@ def main():
     bert_case(out / "bert", sizes, with_heads=False, seed=8)
     bert_case(out / "bert_with_heads", sizes, with_heads=True, seed=9)
     if not arguments.golden:
+        image = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224}
+        open_clip_bert_case(out / "biomed_clip_like", sizes, "cls_last_hidden_state_pooler", "mlp", 11, image)
         mini_lm_case(out / "all_minilm_l6_v2")
 
 

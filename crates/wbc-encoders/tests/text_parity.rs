@@ -15,8 +15,6 @@ use wbc_encoders::{
 
 /// Largest difference of an answer: backends and PyTorch sum in different orders.
 const TOLERANCE: f32 = 1e-4;
-/// The same for logits, which are cosines times the logit scale of the tests, about 10.
-const LOGIT_TOLERANCE: f32 = 1e-3;
 /// Number that pads token lists where the reference padded with whatever its layout does: it must not matter.
 const PAD: u32 = 0;
 
@@ -93,7 +91,7 @@ fn check(folder: &Path) {
             let of_logits = largest_difference(ours, logits);
             println!("{name} on {backend}: image {of_images:.1e}, logits {of_logits:.1e}");
             assert!(of_images <= TOLERANCE, "{name} on {backend}: images differ by {of_images}");
-            assert!(of_logits <= LOGIT_TOLERANCE, "{name} on {backend}: logits differ by {of_logits}");
+            assert!(of_logits <= TOLERANCE, "{name} on {backend}: logits differ by {of_logits}");
         }
     }
     stores_what_it_read(folder, &name);
@@ -120,7 +118,11 @@ fn stores_what_it_read(folder: &Path, name: &str) {
     let start = if file.tensors().contains_key("bert.pooler.dense.bias") { "bert." } else { "" };
     let mut seen = BTreeSet::new();
     for (own, tensor) in &stored {
-        let theirs = format!("{start}{own}");
+        let mut theirs = format!("{start}{own}");
+        if file.tensors().contains_key("bert.embeddings.LayerNorm.gamma") {
+            // read under their old names, written under today's
+            theirs = theirs.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        }
         assert_eq!(&file.read(&theirs).unwrap(), tensor, "{name}: {own}");
         seen.insert(theirs);
     }
@@ -133,7 +135,7 @@ fn stores_what_it_read(folder: &Path, name: &str) {
 #[test]
 fn every_layout_answers_as_its_reference() {
     let cases = cases(&golden());
-    assert_eq!(cases.len(), 9, "{cases:?}");
+    assert_eq!(cases.len(), 10, "{cases:?}");
     cases.iter().for_each(|c| check(c));
 }
 
@@ -234,4 +236,7 @@ fn broken_folders_are_refused() {
     let heads = spoilt("open_clip_custom", "open_clip_config.json", "\"heads\": 2", "\"heads\": 3");
     assert!(matches!(open(heads.path()), EncoderError::Config { .. }), "heads do not divide the width");
     assert!(matches!(open(&golden().join("bert")), EncoderError::Published { .. }), "half a model");
+    let other = spoilt("open_clip_custom", "open_clip_config.json", "{", "{");
+    std::fs::write(other.path().join("config.json"), "{\"architecture\": \"vit\"}").unwrap();
+    assert!(PublishedClip::open(other.path(), &Device::flex()).is_ok(), "what stands there for others is ignored");
 }

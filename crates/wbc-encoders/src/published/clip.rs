@@ -78,8 +78,9 @@ impl PublishedClip {
     /// a tensor that does not fit.
     pub fn open(folder: &Path, device: &Device) -> Result<Self, EncoderError> {
         let file = WeightFile::open(&weights_in(folder)?)?;
-        let configs = configs_in(folder)?;
-        let Some(whole) = configs.iter().find(|c| !c.is_text_only()) else {
+        let (text_layout, mut text) = TextLayout::detect(&file)?;
+        let configs = configs_in(folder, text_layout)?;
+        let Some(whole) = configs.iter().find(|c| c.is_of_a_whole()) else {
             let cause = format!("neither {OPEN_CLIP_CONFIG} nor the {TRANSFORMERS_CONFIG} of a CLIP");
             return Err(EncoderError::Published { cause, path: folder.to_owned() });
         };
@@ -91,7 +92,6 @@ impl PublishedClip {
             pixels.channels("image_mean", &mut image.mean)?;
             pixels.channels("image_std", &mut image.std)?;
         }
-        let (text_layout, mut text) = TextLayout::detect(&file)?;
         for config in &configs {
             config.correct_text(&mut text)?;
         }
@@ -119,7 +119,7 @@ impl PublishedText {
     pub fn open(folder: &Path, device: &Device) -> Result<(TextLayout, Self), EncoderError> {
         let file = WeightFile::open(&weights_in(folder)?)?;
         let (layout, mut config) = TextLayout::detect(&file)?;
-        for known in configs_in(folder)? {
+        for known in configs_in(folder, layout)? {
             known.correct_text(&mut config)?;
         }
         let pooling = folder.join(SENTENCE_POOLING);
@@ -175,8 +175,23 @@ fn weights_in(folder: &Path) -> Result<PathBuf, EncoderError> {
     })
 }
 
-/// All configurations of a folder, that of the whole model first.
-fn configs_in(folder: &Path) -> Result<Vec<PublishedConfig>, EncoderError> {
-    let paths = [OPEN_CLIP_CONFIG, TRANSFORMERS_CONFIG].map(|name| folder.join(name));
-    paths.iter().filter(|path| path.is_file()).map(|path| PublishedConfig::read(path)).collect()
+/// The configurations of a folder that are about weights of that layout, that of the whole model first. Folders often
+/// hold the same model, or its image half, for other libraries, too.
+fn configs_in(folder: &Path, layout: TextLayout) -> Result<Vec<PublishedConfig>, EncoderError> {
+    let (open_clip, transformers) = (folder.join(OPEN_CLIP_CONFIG), folder.join(TRANSFORMERS_CONFIG));
+    let mut found = Vec::new();
+    if matches!(layout, TextLayout::OpenClip | TextLayout::OpenClipCustom | TextLayout::OpenClipBert) {
+        if open_clip.is_file() {
+            found.push(PublishedConfig::read(&open_clip)?);
+        }
+        let of_the_bert = layout == TextLayout::OpenClipBert
+            && transformers.is_file()
+            && Section::read(&transformers)?.text("model_type")? == Some("bert");
+        if of_the_bert {
+            found.push(PublishedConfig::read(&transformers)?);
+        }
+    } else if transformers.is_file() {
+        found.push(PublishedConfig::read(&transformers)?);
+    }
+    Ok(found)
 }

@@ -36,12 +36,14 @@ pub struct PublishedConfig {
 enum Kind {
     OpenClip,
     TransformersClip,
+    TransformersClipText,
+    TransformersClipVision,
     Bert,
 }
 
 impl PublishedConfig {
     /// Reads OpenCLIP's `open_clip_config.json` (or one of its model configurations), or Transformers' `config.json` of a
-    /// `CLIPModel` or `BertModel`; which, its content says.
+    /// `CLIPModel`, one of its halves or a `BertModel`; which, its content says.
     ///
     /// # Errors
     /// [`EncoderError::Io`]; [`EncoderError::Unsupported`] for another kind of model; [`EncoderError::Published`] for a
@@ -56,15 +58,17 @@ impl PublishedConfig {
         }
         let kind = match root.text("model_type")? {
             Some("clip") => Kind::TransformersClip,
+            Some("clip_text_model") => Kind::TransformersClipText,
+            Some("clip_vision_model") => Kind::TransformersClipVision,
             Some("bert") => Kind::Bert,
             _ => return Err(root.unsupported("model_type")),
         };
         Ok(Self { kind, root })
     }
 
-    /// Whether it is about a text encoder only.
-    pub fn is_text_only(&self) -> bool {
-        self.kind == Kind::Bert
+    /// Whether it is about image and text encoder.
+    pub fn is_of_a_whole(&self) -> bool {
+        matches!(self.kind, Kind::OpenClip | Kind::TransformersClip)
     }
 
     /// Corrects what was told from the weights of an image encoder.
@@ -92,8 +96,11 @@ impl PublishedConfig {
                 pixels.channels("mean", &mut config.mean)?;
                 pixels.channels("std", &mut config.std)
             }
-            Kind::TransformersClip => {
-                let vision = self.root.section("vision_config")?;
+            Kind::TransformersClip | Kind::TransformersClipVision => {
+                let vision = match self.kind {
+                    Kind::TransformersClip => self.root.section("vision_config")?,
+                    _ => self.root.clone(),
+                };
                 if vision.is_set("image_size") && vision.count("image_size")? != Some(config.side) {
                     return Err(vision.unsupported("image_size"));
                 }
@@ -104,7 +111,7 @@ impl PublishedConfig {
                 }
                 Ok(())
             }
-            Kind::Bert => Ok(()),
+            Kind::TransformersClipText | Kind::Bert => Err(self.root.unsupported("model_type")),
         }
     }
 
@@ -121,8 +128,11 @@ impl PublishedConfig {
             (Kind::OpenClip, PublishedTextConfig::Bert(bert)) => {
                 open_clip_bert(&self.open_clip_model()?.section("text_cfg")?, bert)
             }
-            (Kind::TransformersClip, PublishedTextConfig::Clip(clip)) => {
-                let text = self.root.section("text_config")?;
+            (Kind::TransformersClip | Kind::TransformersClipText, PublishedTextConfig::Clip(clip)) => {
+                let text = match self.kind {
+                    Kind::TransformersClip => self.root.section("text_config")?,
+                    _ => self.root.clone(),
+                };
                 clip.heads = text.count("num_attention_heads")?.unwrap_or(TRANSFORMERS_HEADS.1);
                 clip.norm_epsilon = text.number("layer_norm_eps")?.unwrap_or(TRANSFORMERS_EPSILON);
                 clip.activation = text.activation("hidden_act", TRANSFORMERS_ACTIVATION)?;
@@ -136,7 +146,7 @@ impl PublishedConfig {
                 bert.activation = self.root.activation("hidden_act", "gelu")?;
                 Ok(())
             }
-            (Kind::TransformersClip | Kind::Bert, _) => Err(self.root.unsupported("model_type")),
+            _ => Err(self.root.unsupported("model_type")),
         }
     }
 

@@ -181,7 +181,12 @@ fn transformers_clip(names: &Names<'_>) -> Result<ClipTextConfig, EncoderError> 
 fn bert_below(names: &Names<'_>, start: &str, projection: BertProjection) -> Result<BertConfig, EncoderError> {
     let [vocab_size, width] = names.shape(&format!("{start}embeddings.word_embeddings.weight"))?;
     let [positions, _] = names.shape(&format!("{start}embeddings.position_embeddings.weight"))?;
-    let [token_types, _] = names.shape(&format!("{start}embeddings.token_type_embeddings.weight"))?;
+    let types = format!("{start}embeddings.token_type_embeddings.weight");
+    let [token_types, _] = names.shape(&types)?;
+    if token_types == 1 {
+        let cause = "has one row: this is a RoBERTa, whose positions are counted otherwise";
+        return Err(names.file.refused(&format!("{}{types}", names.prefix), cause));
+    }
     let [hidden, _] = names.shape(&format!("{start}encoder.layer.0.intermediate.dense.weight"))?;
     Ok(BertConfig {
         vocab_size,
