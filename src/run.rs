@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
 use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample, TYPE_FACT, ViewerSpec, Warnings};
 use wbc_data::{PlainViewer, ViewOptions, ViewSet};
-use wbc_encoders::{ImageTower, Preprocess, TextTransformer, Tokenizer, load_weights};
+use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights};
 use wbc_explain::TrainingReference;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
 
@@ -31,7 +31,7 @@ pub struct Run {
     /// The published encoders in it.
     pub encoders: RunEncoders,
     /// Model with tokenizer, preprocessing and prompts.
-    pub trained: TrainedModel<ImageTower, TextTransformer>,
+    pub trained: TrainedModel<ImageTower, TextTower>,
     /// The viewer that makes its cell views.
     pub viewer: Arc<dyn CellViewer>,
     /// What training cells of each type and value measured; absent for a model without measurements.

@@ -1,7 +1,7 @@
 use crate::{ModelConfig, TrainError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use wbc_encoders::{ImageEncoder, ImageTower, TextEncoder, TextTransformer};
+use wbc_encoders::{ImageEncoder, ImageTower, TextEncoder, TextTower};
 
 /// Largest logit scale, as in CLIP (Radford et al. 2021, section 2.5).
 const MAX_LOGIT_SCALE: f64 = 100.0;
@@ -22,8 +22,8 @@ pub struct DualEncoder<I: ImageEncoder, T: TextEncoder> {
     logit_bias: Param<Tensor<1>>,
 }
 
-/// The built-in pair: cell view tower and text transformer.
-pub type WbcClip = DualEncoder<ImageTower, TextTransformer>;
+/// The built-in pair: cell view tower and text tower.
+pub type WbcClip = DualEncoder<ImageTower, TextTower>;
 
 impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
     /// Joins two encoders, with temperatures 0.07 for captions and 0.1 for contrast sets.
@@ -78,6 +78,6 @@ impl WbcClip {
         config.check()?;
         let image = config.image.init(config.embed_dim, seed, device)?;
         let text = config.text.init(vocab_size, config.embed_dim, seed, device)?;
-        Self::new(image, text, device)
+        Self::new(image, TextTower::Own(text), device)
     }
 }

@@ -19,7 +19,7 @@ use wbc_core::{
 use wbc_data::{Augmentation, ViewSet};
 use wbc_encoders::{
     ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, TextConfig,
-    TextTransformer, Tokenizer, TokenizerConfig,
+    TextTower, Tokenizer, TokenizerConfig,
 };
 
 const N: usize = 48;
@@ -124,8 +124,8 @@ fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
 /// A stand-in for evaluation that still depends on every weight: the mean of all type prompts' first coordinates.
 struct Fingerprint;
 
-impl Validator<ImageTower, TextTransformer> for Fingerprint {
-    fn validate(&mut self, model: &DualEncoder<ImageTower, TextTransformer>) -> Result<Validation, TrainError> {
+impl Validator<ImageTower, TextTower> for Fingerprint {
+    fn validate(&mut self, model: &DualEncoder<ImageTower, TextTower>) -> Result<Validation, TrainError> {
         let scale = f64::from(model.logit_scale().into_scalar::<f32>());
         Ok(Validation { metrics: [("scale".to_owned(), scale)].into(), score: scale })
     }

@@ -45,6 +45,24 @@ pub enum EncoderError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder of a published model that is incomplete or contradicts itself.
+    #[error("published model: {cause}: {path}")]
+    Published {
+        /// Why.
+        cause: String,
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// A published model's configuration asks for what our encoders lack.
+    #[error("`{field}` = {value} is not supported: {path}")]
+    Unsupported {
+        /// The field, with the way to it.
+        field: String,
+        /// Its value, as JSON.
+        value: String,
+        /// The configuration.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("cannot access {path}")]
     Io {

@@ -49,8 +49,14 @@ pub use image::{
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::{Mode, gaussian_pair};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
-pub use published::{FloatTensor, ImageLayout, TensorInfo, WeightFile, write_tensors};
-pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
+pub use published::{
+    ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,
+    write_tensors,
+};
+pub use text::{
+    Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,
+    PublishedTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTower, TextTowerConfig, TextTransformer,
+};
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 pub use weights::{check_finite, load_weights, save_weights};
 

@@ -6,6 +6,10 @@ use crate::EncoderError;
 const MAX_WIDTH: usize = 1 << 16;
 /// Most transformer blocks.
 const MAX_DEPTH: usize = 256;
+/// Longest text, in tokens.
+const MAX_LEN: usize = 8192;
+/// Largest vocabulary; that of a large multilingual model has a quarter of it.
+const MAX_VOCABULARY: usize = 1 << 20;
 
 fn refused(field: &'static str, cause: String) -> Result<(), EncoderError> {
     Err(EncoderError::Config { field, cause })
@@ -21,6 +25,22 @@ pub(crate) fn depth(field: &'static str, value: usize) -> Result<(), EncoderErro
 
 pub(crate) fn dropout(field: &'static str, value: f64) -> Result<(), EncoderError> {
     if (0.0..1.0).contains(&value) { Ok(()) } else { refused(field, format!("{value} is not in 0..1")) }
+}
+
+/// Longest text, in tokens.
+pub(crate) fn length(field: &'static str, value: usize) -> Result<(), EncoderError> {
+    if (2..=MAX_LEN).contains(&value) { Ok(()) } else { refused(field, format!("{value} is not in 2..={MAX_LEN}")) }
+}
+
+/// Number of tokens that an encoder knows.
+pub(crate) fn vocabulary(field: &'static str, value: usize) -> Result<(), EncoderError> {
+    let fits = (1..=MAX_VOCABULARY).contains(&value);
+    if fits { Ok(()) } else { refused(field, format!("{value} is not in 1..={MAX_VOCABULARY}")) }
+}
+
+/// What is added to a variance before it divides.
+pub(crate) fn epsilon(field: &'static str, value: f64) -> Result<(), EncoderError> {
+    if value > 0.0 && value < 1.0 { Ok(()) } else { refused(field, format!("{value} is not in 0..1")) }
 }
 
 /// A width that is shared between attention heads.

@@ -1,4 +1,5 @@
 use crate::EncoderError;
+use crate::published::Path as ParameterPath;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Tensor;
@@ -11,8 +12,11 @@ use std::path::Path;
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderError> {
     // several entries would be written in random order: the same weights shall be the same bytes
     let producer = concat!("wbc-clip ", env!("CARGO_PKG_VERSION"));
-    let mut store =
-        SafetensorsStore::from_bytes(None).skip_enum_variants(true).clear_metadata().metadata("producer", producer);
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("producer", producer)
+        // which variant of an enum a part is, its configuration says
+        .skip_enum_variants(true);
     model.save_into(&mut store).map_err(|e| refused(e, path))?;
     let bytes = store.get_bytes().map_err(|e| refused(e, path))?;
     // not by the store, whose files are for their owner alone
@@ -25,7 +29,7 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
 /// [`EncoderError::Weights`] when the file cannot be read, a tensor is missing, left over, of another shape, or not finite.
 pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, EncoderError> {
     std::fs::metadata(path).map_err(|source| EncoderError::Io { path: path.to_owned(), source })?;
-    let mut store = SafetensorsStore::from_file(path).skip_enum_variants(true).validate(false).allow_partial(true);
+    let mut store = SafetensorsStore::from_file(path).validate(false).allow_partial(true).skip_enum_variants(true);
     let result = model.load_from(&mut store).map_err(|e| refused(e, path))?;
     let cause = if let Some(error) = result.errors.first() {
         format!("tensor does not fit: {error}")
@@ -46,24 +50,24 @@ pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, EncoderEr
 /// The path of the first parameter that is not.
 pub fn check_finite<M: Module>(model: &M) -> Result<(), String> {
     struct Finite {
-        path: Vec<String>,
+        path: ParameterPath,
         bad: Option<String>,
     }
     impl ModuleVisitor for Finite {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.into());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
+            self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let finite = param.val().into_data().try_to_vec::<f32>().is_ok_and(|v| v.iter().all(|x| x.is_finite()));
             if !finite && self.bad.is_none() {
-                self.bad = Some(self.path.join("."));
+                self.bad = Some(self.path.name());
             }
         }
     }
-    let mut visitor = Finite { path: Vec::new(), bad: None };
+    let mut visitor = Finite { path: ParameterPath::default(), bad: None };
     model.visit(&mut visitor);
     visitor.bad.map_or(Ok(()), Err)
 }

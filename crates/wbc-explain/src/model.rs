@@ -11,7 +11,7 @@ use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::{CellMasks, CellView, Embeddings, PromptSet, RgbImage, TYPE_FACT};
 use wbc_encoders::{
     ImageEncoder, ImageInput, ImageOutput, ImageTower, MeasurementInput, MeasurementStatistics, Mode, TextEncoder,
-    TextTransformer,
+    TextTower,
 };
 use wbc_morphology::overlay;
 use wbc_retrieval::ExactIndex;
@@ -80,7 +80,7 @@ struct Fact<'m> {
 }
 
 /// The explainer of a trained model. Texts are embedded once, when it is made.
-pub struct ModelExplainer<'m, I: ImageEncoder = ImageTower, T: TextEncoder = TextTransformer> {
+pub struct ModelExplainer<'m, I: ImageEncoder = ImageTower, T: TextEncoder = TextTower> {
     model: &'m TrainedModel<I, T>,
     options: ExplainOptions,
     grammar: Grammar,

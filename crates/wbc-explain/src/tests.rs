@@ -11,7 +11,7 @@ use wbc_core::{
 };
 use wbc_encoders::{
     ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, Preprocess,
-    TextConfig, TextTransformer, Tokenizer, TokenizerConfig,
+    TextConfig, TextTower, Tokenizer, TokenizerConfig,
 };
 
 const SIDE: u32 = 16;
@@ -23,7 +23,7 @@ const NAMES: [(&str, Unit); 4] = [
     ("cell.constant", Unit::Ratio),
 ];
 
-type Model = TrainedModel<ImageTower, TextTransformer>;
+type Model = TrainedModel<ImageTower, TextTower>;
 
 fn measurements() -> MeasurementSchema {
     let def = |(name, unit): (&str, Unit)| MeasurementDef {

@@ -1,7 +1,7 @@
 use super::backbone::{BackboneOutput, mean_and_spread};
 use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear, linear_unbiased, normal};
 use crate::limits::{depth, heads, width};
-use crate::published::{Form, Layout};
+use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -211,32 +211,6 @@ fn other_half(layout: Layout) -> Layout {
         ["transformer.*", "token_embedding.*", "positional_embedding", "text_projection*", "ln_final.*", "attn_mask"];
     const BOTH: [&str; 5] = ["logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size"];
     TEXT.iter().chain(&BOTH).fold(layout.unused("text.*"), |layout, name| layout.unused(name))
-}
-
-/// A transformer block as OpenAI's CLIP and OpenCLIP name it.
-pub(crate) fn open_clip_block(layout: Layout, ours: &str, theirs: &str) -> Layout {
-    let (ours, theirs) = (|end: &str| format!("{ours}.{end}"), |end: &str| format!("{theirs}.{end}"));
-    layout
-        .norm(&ours("attention_norm"), &theirs("ln_1"))
-        .param(&ours("qkv.weight"), &theirs("attn.in_proj_weight"), Form::Transposed)
-        .param(&ours("qkv.bias"), &theirs("attn.in_proj_bias"), Form::Same)
-        .linear(&ours("out"), &theirs("attn.out_proj"))
-        .norm(&ours("mlp_norm"), &theirs("ln_2"))
-        .linear(&ours("up"), &theirs("mlp.c_fc"))
-        .linear(&ours("down"), &theirs("mlp.c_proj"))
-}
-
-/// A transformer block as Transformers' `CLIPModel` names it.
-pub(crate) fn transformers_block(layout: Layout, ours: &str, theirs: &str) -> Layout {
-    let (ours, theirs) = (|end: &str| format!("{ours}.{end}"), |end: &str| format!("{theirs}.{end}"));
-    let attention = ["q_proj", "k_proj", "v_proj"].map(|part| theirs(&format!("self_attn.{part}")));
-    layout
-        .norm(&ours("attention_norm"), &theirs("layer_norm1"))
-        .linears(&ours("qkv"), &attention.each_ref().map(String::as_str))
-        .linear(&ours("out"), &theirs("self_attn.out_proj"))
-        .norm(&ours("mlp_norm"), &theirs("layer_norm2"))
-        .linear(&ours("up"), &theirs("mlp.fc1"))
-        .linear(&ours("down"), &theirs("mlp.fc2"))
 }
 
 /// The names of OpenAI's CLIP and OpenCLIP.

@@ -5,25 +5,29 @@ use crate::layers::Activation;
 use crate::{ConvNextConfig, EncoderError, ResNetBlock, ResNetConfig, VisionTransformerConfig, VitPooling};
 
 /// Width of an attention head wherever the weights do not say it: all published vision transformers of these layouts.
-const HEAD_WIDTH: usize = 64;
+pub(super) const HEAD_WIDTH: usize = 64;
 
-/// Shapes of a file's tensors.
-pub(super) struct Names<'a>(pub(super) &'a WeightFile);
+/// Shapes of a file's tensors below a prefix.
+pub(super) struct Names<'a> {
+    pub(super) file: &'a WeightFile,
+    pub(super) prefix: &'a str,
+}
 
 impl Names<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.0.tensors().contains_key(name)
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.tensors().contains_key(&format!("{}{name}", self.prefix))
     }
 
     /// The shape of a tensor with that many sides.
-    fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], EncoderError> {
-        let info = self.0.tensors().get(name).ok_or_else(|| self.0.refused(name, "is missing"))?;
+    pub(super) fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N], EncoderError> {
+        let name = format!("{}{name}", self.prefix);
+        let info = self.file.tensors().get(&name).ok_or_else(|| self.file.refused(&name, "is missing"))?;
         let shape = info.shape.as_slice();
-        shape.try_into().map_err(|_| self.0.refused(name, format!("has shape {shape:?} where {N} sides belong")))
+        shape.try_into().map_err(|_| self.file.refused(&name, format!("has shape {shape:?} where {N} sides belong")))
     }
 
     /// How many numbers in a row can be between the two in a name.
-    fn count(&self, start: &str, end: &str) -> usize {
+    pub(super) fn count(&self, start: &str, end: &str) -> usize {
         (0..).take_while(|i| self.has(&format!("{start}{i}{end}"))).count()
     }
 
@@ -31,7 +35,8 @@ impl Names<'_> {
     fn side(&self, position: &str, patches: usize, patch: usize) -> Result<usize, EncoderError> {
         let rows = patches.isqrt();
         if rows * rows != patches {
-            return Err(self.0.refused(position, format!("has {patches} patches, which is no square")));
+            let name = format!("{}{position}", self.prefix);
+            return Err(self.file.refused(&name, format!("has {patches} patches, which is no square")));
         }
         Ok(rows * patch)
     }

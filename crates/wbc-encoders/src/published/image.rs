@@ -103,7 +103,7 @@ impl ImageLayout {
     }
 
     fn config(self, file: &WeightFile) -> Result<BackboneConfig, EncoderError> {
-        let names = &Names(file);
+        let names = &Names { file, prefix: "" };
         let vit = |(config, side), mean, std| BackboneConfig { network: NetworkConfig::Vit(config), side, mean, std };
         let conv = |network, mean, std| BackboneConfig { network, side: IMAGENET_SIDE, mean, std };
         Ok(match self {

@@ -1,13 +1,21 @@
 //! Weights of other programs: read with suspicion, mapped by name, written back under the same names.
 
+mod blocks;
+mod clip;
+mod configs;
 mod detect;
 mod file;
 mod image;
 mod layout;
 mod pickle;
+mod text;
 mod write;
 
+pub(crate) use blocks::{bert_block, open_clip_block, transformers_block};
+pub use clip::{ClipScale, PublishedClip};
+pub use configs::PublishedConfig;
 pub use file::{FloatTensor, TensorInfo, WeightFile};
 pub use image::ImageLayout;
-pub(crate) use layout::{Form, Layout};
+pub(crate) use layout::{Form, Layout, Path};
+pub use text::TextLayout;
 pub use write::write_tensors;

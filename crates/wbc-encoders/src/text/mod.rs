@@ -1,5 +1,11 @@
+pub(crate) mod bert;
+pub(crate) mod clip;
+mod tower;
 mod transformer;
 
+pub use bert::{Bert, BertConfig, BertPooling, BertProjection};
+pub use clip::{ClipText, ClipTextConfig};
+pub use tower::{HeadedText, PublishedText, PublishedTextConfig, TextTower, TextTowerConfig};
 pub use transformer::{TextConfig, TextTransformer};
 
 use crate::Mode;
@@ -77,4 +83,11 @@ pub trait TextEncoder: Module + ModuleDisplay + Sync {
 
     /// Encodes a batch.
     fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput;
+}
+
+/// Mean over what is no padding, `[batch, seq_len, width]` to `[batch, width]`; nothing but padding gives zeros.
+fn mean_of_tokens(x: &Tensor<3>, pad: Tensor<2, Bool>) -> Tensor<2> {
+    let weight = pad.bool_not().float();
+    let count = weight.clone().sum_dim(1).clamp_min(1.0);
+    (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count
 }

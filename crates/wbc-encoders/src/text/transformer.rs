@@ -1,15 +1,12 @@
-use super::{TextEncoder, TextInput, TextOutput};
+use super::{TextEncoder, TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Block, BlockConfig, linear, normal};
-use crate::limits::{depth, dropout, heads};
+use crate::limits::{depth, dropout, heads, length};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
-
-/// Longest text that a configuration may ask for, in tokens.
-const MAX_LEN: usize = 8192;
 
 /// Configuration of a [`TextTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +39,7 @@ impl TextConfig {
     pub fn check(&self) -> Result<(), EncoderError> {
         heads("text.width", self.width, self.heads)?;
         depth("text.depth", self.depth)?;
-        if !(2..=MAX_LEN).contains(&self.max_len) {
-            let cause = format!("{} is not in 2..={MAX_LEN}", self.max_len);
-            return Err(EncoderError::Config { field: "text.max_len", cause });
-        }
+        length("text.max_len", self.max_len)?;
         dropout("text.dropout", self.dropout)
     }
 
@@ -120,9 +114,7 @@ impl TextEncoder for TextTransformer {
             x = block.forward(x, Some(&apart), self.dropout, mode);
         }
         let x = self.norm.forward(x);
-        let weight = pad.bool_not().float();
-        let count = weight.clone().sum_dim(1).clamp_min(1.0);
-        let pooled = (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count;
+        let pooled = mean_of_tokens(&x, pad);
         TextOutput { pooled: self.projection.forward(pooled), tokens: x }
     }
 }

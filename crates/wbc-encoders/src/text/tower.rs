@@ -1,0 +1,244 @@
+//! Text encoders of every origin under one roof.
+
+use super::{
+    Bert, BertConfig, ClipText, ClipTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer,
+};
+use crate::layers::linear;
+use crate::limits::width;
+use crate::{EncoderError, Mode};
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use wbc_core::seeded_rng;
+
+/// Random streams of a published encoder's first weights and of the head behind it.
+const STREAM: u64 = 5;
+const HEAD_STREAM: u64 = 6;
+
+/// Which published text encoder, with its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PublishedTextConfig {
+    /// The text half of CLIP.
+    Clip(ClipTextConfig),
+    /// The BERT family.
+    Bert(BertConfig),
+}
+
+impl PublishedTextConfig {
+    /// Checks every value without building anything.
+    ///
+    /// # Errors
+    /// [`EncoderError::Config`] for impossible values.
+    pub fn check(&self) -> Result<(), EncoderError> {
+        match self {
+            Self::Clip(c) => c.check(),
+            Self::Bert(c) => c.check(),
+        }
+    }
+
+    /// Builds the encoder with random weights, to be filled with published ones.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn init(&self, seed: u64, device: &Device) -> Result<PublishedText, EncoderError> {
+        self.check()?;
+        let rng = &mut seeded_rng(&[seed, STREAM]);
+        Ok(match self {
+            Self::Clip(c) => PublishedText::Clip(c.init(rng, device)),
+            Self::Bert(c) => PublishedText::Bert(c.init(rng, device)),
+        })
+    }
+
+    /// Number of tokens that it knows.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::Clip(c) => c.vocab_size,
+            Self::Bert(c) => c.vocab_size,
+        }
+    }
+
+    /// Width of the pooled answer.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Clip(c) => c.output_width(),
+            Self::Bert(c) => c.output_width(),
+        }
+    }
+}
+
+/// A published text encoder, answering as its reference library does.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them per model")]
+pub enum PublishedText {
+    /// See [`ClipText`].
+    Clip(ClipText),
+    /// See [`Bert`].
+    Bert(Bert),
+}
+
+impl PublishedText {
+    /// What it is made of.
+    pub fn config(&self) -> PublishedTextConfig {
+        match self {
+            Self::Clip(n) => PublishedTextConfig::Clip(n.config().clone()),
+            Self::Bert(n) => PublishedTextConfig::Bert(n.config().clone()),
+        }
+    }
+}
+
+impl TextEncoder for PublishedText {
+    fn embed_dim(&self) -> usize {
+        match self {
+            Self::Clip(n) => n.config().output_width(),
+            Self::Bert(n) => n.config().output_width(),
+        }
+    }
+
+    fn max_len(&self) -> usize {
+        match self {
+            Self::Clip(n) => n.config().max_len,
+            Self::Bert(n) => n.config().max_len,
+        }
+    }
+
+    fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput {
+        match self {
+            Self::Clip(n) => n.forward(input, mode),
+            Self::Bert(n) => n.forward(input, mode),
+        }
+    }
+}
+
+/// Configuration of a [`TextTower`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "origin", rename_all = "kebab-case")]
+pub enum TextTowerConfig {
+    /// The project's own, trained from scratch with a vocabulary of its own.
+    Own(TextConfig),
+    /// A published one.
+    Published(PublishedTextConfig),
+}
+
+impl TextTowerConfig {
+    /// Checks every value without building anything.
+    ///
+    /// # Errors
+    /// [`EncoderError::Config`] for impossible values.
+    pub fn check(&self) -> Result<(), EncoderError> {
+        match self {
+            Self::Own(c) => c.check(),
+            Self::Published(c) => c.check(),
+        }
+    }
+
+    /// Builds the tower for a vocabulary, with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; [`EncoderError::Config`] when the vocabulary has tokens that a published encoder does not know.
+    pub fn init(
+        &self,
+        vocab_size: usize,
+        embed_dim: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<TextTower, EncoderError> {
+        match self {
+            Self::Own(c) => Ok(TextTower::Own(c.init(vocab_size, embed_dim, seed, device)?)),
+            Self::Published(c) => {
+                if vocab_size > c.vocab_size() {
+                    let cause = format!("{vocab_size} tokens for an encoder that knows {}", c.vocab_size());
+                    return Err(EncoderError::Config { field: "text.vocab_size", cause });
+                }
+                TextTower::published(c.init(seed, device)?, embed_dim, seed, device)
+            }
+        }
+    }
+}
+
+/// The text encoder of a model. Parameters have the same names in files whichever it is: variants are no part of them.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them per model")]
+pub enum TextTower {
+    /// The project's own.
+    Own(TextTransformer),
+    /// A published one, brought to the shared width.
+    Published(HeadedText),
+}
+
+impl TextTower {
+    /// A published encoder in a space of `embed_dim`: where its answer has another width, a linear map with weights drawn
+    /// from `seed` follows.
+    ///
+    /// # Errors
+    /// [`EncoderError::Config`] for an impossible width.
+    pub fn published(
+        encoder: PublishedText,
+        embed_dim: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, EncoderError> {
+        width("embed_dim", embed_dim)?;
+        let own = encoder.embed_dim();
+        let head = (own != embed_dim).then(|| linear(own, embed_dim, &mut seeded_rng(&[seed, HEAD_STREAM]), device));
+        Ok(Self::Published(HeadedText { encoder, head, embed_dim }))
+    }
+}
+
+/// A published text encoder with a linear map behind it where the shared space has another width.
+#[derive(Module, Debug)]
+pub struct HeadedText {
+    encoder: PublishedText,
+    head: Option<Linear>,
+    embed_dim: usize,
+}
+
+impl HeadedText {
+    /// The encoder without the map.
+    pub fn encoder(&self) -> &PublishedText {
+        &self.encoder
+    }
+}
+
+impl TextEncoder for HeadedText {
+    fn embed_dim(&self) -> usize {
+        self.embed_dim
+    }
+
+    fn max_len(&self) -> usize {
+        self.encoder.max_len()
+    }
+
+    fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput {
+        let TextOutput { pooled, tokens } = self.encoder.forward(input, mode);
+        let pooled = match &self.head {
+            Some(head) => head.forward(pooled),
+            None => pooled,
+        };
+        TextOutput { pooled, tokens }
+    }
+}
+
+impl TextEncoder for TextTower {
+    fn embed_dim(&self) -> usize {
+        match self {
+            Self::Own(t) => t.embed_dim(),
+            Self::Published(t) => t.embed_dim(),
+        }
+    }
+
+    fn max_len(&self) -> usize {
+        match self {
+            Self::Own(t) => t.max_len(),
+            Self::Published(t) => t.max_len(),
+        }
+    }
+
+    fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput {
+        match self {
+            Self::Own(t) => t.forward(input, mode),
+            Self::Published(t) => t.forward(input, mode),
+        }
+    }
+}
