@@ -19,6 +19,14 @@ pub enum EncoderError {
         /// What the tokenizer library said.
         cause: String,
     },
+    /// A published tokenizer's file that is not what it should be, or a folder without one.
+    #[error("tokenizer: {cause}: {path}")]
+    TokenizerFile {
+        /// What is wrong, or what was looked for.
+        cause: String,
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A weight file that does not fit the model.
     #[error("{cause}: {path}")]
     Weights {

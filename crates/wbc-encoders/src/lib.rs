@@ -19,7 +19,8 @@
 //! # Concepts
 //! - [`ImageEncoder`], [`TextEncoder`]: traits that any burn module can implement to be trained and evaluated.
 //! - [`Mode`]: training with a random stream of its own, or evaluation; no global random state is used.
-//! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded.
+//! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded; also the published ones
+//!   of CLIP and BERT, with the [`TextCleaning`] that open_clip puts before them.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
 //!
@@ -57,7 +58,7 @@ pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,
     PublishedTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTower, TextTowerConfig, TextTransformer,
 };
-pub use tokenizer::{Tokenizer, TokenizerConfig};
+pub use tokenizer::{TextCleaning, Tokenizer, TokenizerConfig, WordPieceOptions};
 pub use weights::{check_finite, load_weights, save_weights};
 
 pub use burn;

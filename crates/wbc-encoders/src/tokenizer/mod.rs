@@ -1,12 +1,21 @@
+mod cleaning;
+mod outline;
+mod published;
+
+pub use cleaning::TextCleaning;
+pub use published::WordPieceOptions;
+
 use crate::{EncoderError, TextInput};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::io::Read;
 use std::path::Path;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, NormalizerWrapper, TokenizerImpl};
+use tokenizers::{AddedToken, NormalizerWrapper, PaddingParams, PostProcessor, TokenizerImpl, TruncationDirection};
 
 const PAD: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
@@ -31,13 +40,24 @@ impl Default for TokenizerConfig {
     }
 }
 
-/// Lower-casing byte-pair encoding, stored as Hugging Face's `tokenizer.json`.
+/// Tokens that end a text, by which one is padded where no padding token is known.
+const ENDS: [&str; 4] = ["<|endoftext|>", "<end_of_text>", "</s>", "[SEP]"];
+/// Largest tokenizer or vocabulary file; the largest published ones have about 33 MB.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Turns texts into token ids: this project's own lower-casing byte-pair encoding, or that of a published model.
+///
+/// All are stored as Hugging Face's `tokenizer.json`. A text of a tokenizer trained here is divided into clauses at
+/// punctuation (see [`TextInput`]); a text of a published one is a single clause whose positions count from 0, as its
+/// model learned it.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     pad_id: u32,
+    /// Empty for published tokenizers, as are `separators`.
     leading: Vec<u32>,
     separators: Vec<u32>,
+    cleaning: TextCleaning,
 }
 
 impl Tokenizer {
@@ -80,19 +100,34 @@ impl Tokenizer {
         Self::from_json(trained.to_string(false).map_err(failed)?.as_bytes())
     }
 
-    /// Reads `tokenizer.json`.
+    /// Reads `tokenizer.json`, this project's or a published one. Truncation and padding that the file asks for are
+    /// left to [`Self::ids`] and [`Self::pad`]; of the padding, its id is kept. Without any, texts are padded with
+    /// `[PAD]` or `<pad>`, else with the token that ends a text, else with 0.
     ///
     /// # Errors
-    /// [`EncoderError::Tokenizer`] when it does not parse or has no padding token.
+    /// [`EncoderError::Tokenizer`] when it does not parse, is larger than 64 MiB or contradicts itself.
     pub fn from_json(bytes: &[u8]) -> Result<Self, EncoderError> {
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
-        let pad_id = [PAD, "<pad>", "<|endoftext|>"]
-            .iter()
-            .find_map(|t| inner.token_to_id(t))
-            .ok_or_else(|| failed("no padding token"))?;
-        let known = |tokens: &[&str]| tokens.iter().filter_map(|t| inner.token_to_id(t)).collect();
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(failed(format!("{} bytes where {MAX_FILE_BYTES} are allowed", bytes.len())));
+        }
+        let (plain, cleaning) = outline::checked(bytes)?;
+        let inner = tokenizers::Tokenizer::from_bytes(plain).map_err(failed)?;
+        Ok(Self::from_inner(inner, cleaning))
+    }
+
+    fn from_inner(mut inner: tokenizers::Tokenizer, cleaning: TextCleaning) -> Self {
+        let own = trained_here(&inner);
+        let of_file = inner.get_padding().map(|p| p.pad_id);
+        let by_name = || [PAD, "<pad>"].iter().chain(&ENDS).find_map(|t| inner.token_to_id(t));
+        let pad_id = of_file.or_else(by_name).unwrap_or(0);
+        let known = |tokens: &[&str]| match own {
+            true => tokens.iter().filter_map(|t| inner.token_to_id(t)).collect(),
+            false => vec![],
+        };
         let (leading, separators) = (known(&[START]), known(&SEPARATORS));
-        Ok(Self { inner, pad_id, leading, separators })
+        inner.with_padding(None);
+        inner.with_truncation(None).expect("no truncation is always possible");
+        Self { inner, pad_id, leading, separators, cleaning }
     }
 
     /// Reads `tokenizer.json` from a file.
@@ -100,15 +135,46 @@ impl Tokenizer {
     /// # Errors
     /// [`EncoderError::Io`], or as [`Self::from_json`].
     pub fn load(path: &Path) -> Result<Self, EncoderError> {
-        Self::from_json(&std::fs::read(path).map_err(|source| EncoderError::Io { path: path.to_owned(), source })?)
+        Self::from_json(&read_limited(path)?)
     }
 
-    /// The content of `tokenizer.json`.
+    /// The same tokenizer with another cleaning before it.
+    pub fn with_cleaning(mut self, cleaning: TextCleaning) -> Self {
+        self.cleaning = cleaning;
+        self
+    }
+
+    /// What is done to texts first.
+    pub fn cleaning(&self) -> TextCleaning {
+        self.cleaning
+    }
+
+    /// Token id that fills up short texts.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
+    }
+
+    /// Id of a token by its name in the vocabulary.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The content of `tokenizer.json`. Other programs read it, too, unless a [cleaning](TextCleaning) is set: that is
+    /// stored under a name of ours, since the format has none for it.
     ///
     /// # Errors
     /// [`EncoderError::Tokenizer`] with what the library said.
     pub fn to_json(&self) -> Result<String, EncoderError> {
-        self.inner.to_string(true).map_err(failed)
+        if !self.leading.is_empty() {
+            return self.inner.to_string(true).map_err(failed);
+        }
+        let mut padded = self.inner.clone();
+        padded.with_padding(Some(PaddingParams {
+            pad_id: self.pad_id,
+            pad_token: self.inner.id_to_token(self.pad_id).unwrap_or_default(),
+            ..PaddingParams::default()
+        }));
+        outline::with_cleaning(padded.to_string(true).map_err(failed)?, self.cleaning)
     }
 
     /// Number of tokens.
@@ -116,18 +182,20 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Token ids per text, start token included, cut to `max_len`.
+    /// Token ids per text, start and end tokens included, cut to `max_len`: words are lost, an end token is not.
     ///
     /// # Errors
     /// [`EncoderError::Tokenizer`] with what the library said.
     pub fn ids(&self, texts: &[&str], max_len: usize) -> Result<Vec<Vec<u32>>, EncoderError> {
-        texts
-            .iter()
-            .map(|t| {
-                let encoding = self.inner.encode_fast(*t, true).map_err(failed)?;
-                Ok(encoding.get_ids().iter().take(max_len).copied().collect())
-            })
-            .collect()
+        let n_added = self.inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
+        let one = |text: &&str| {
+            let text: Cow<'_, str> = self.cleaning.apply(text);
+            let mut encoding = self.inner.encode_fast(text.as_ref(), false).map_err(failed)?;
+            encoding.truncate(max_len.saturating_sub(n_added), 0, TruncationDirection::Right);
+            let whole = self.inner.post_process(encoding, None, true).map_err(failed)?;
+            Ok(whole.get_ids().iter().take(max_len).copied().collect())
+        };
+        texts.iter().map(one).collect()
     }
 
     /// Token lists as a padded batch on a device.
@@ -142,6 +210,29 @@ impl Tokenizer {
     pub fn batch(&self, texts: &[&str], max_len: usize, device: &Device) -> Result<TextInput, EncoderError> {
         Ok(self.pad(&self.ids(texts, max_len)?, device))
     }
+}
+
+/// Whether a tokenizer was trained by [`Tokenizer::train`], whose texts are divided into clauses: a byte-pair encoding
+/// with its three special tokens first and a start but no end.
+fn trained_here(inner: &tokenizers::Tokenizer) -> bool {
+    let first = [PAD, UNKNOWN, START].iter().zip(0..).all(|(token, id)| inner.token_to_id(token) == Some(id));
+    let n_added = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
+    first && n_added == 1 && matches!(inner.get_model(), tokenizers::ModelWrapper::BPE(_))
+}
+
+/// A whole file, unless it is too large to be a vocabulary.
+fn read_limited(path: &Path) -> Result<Vec<u8>, EncoderError> {
+    let io = |source| EncoderError::Io { path: path.to_owned(), source };
+    let mut bytes = vec![];
+    std::fs::File::open(path).map_err(io)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(in_file(path, format!("more than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn in_file(path: &Path, cause: impl std::fmt::Display) -> EncoderError {
+    EncoderError::TokenizerFile { cause: cause.to_string(), path: path.to_owned() }
 }
 
 fn failed(cause: impl std::fmt::Display) -> EncoderError {
