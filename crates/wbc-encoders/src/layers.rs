@@ -1,4 +1,4 @@
-use crate::Mode;
+use crate::{Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::{sigmoid, softmax};
@@ -6,7 +6,11 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
 
 /// Logit of a masked position: far below any real one, finite so that a row without keys stays defined.
-const MASKED: f32 = -1.0e4;
+pub(crate) const MASKED: f32 = -1.0e4;
+/// Added to a squared length, so that a row of zeros does not divide by zero.
+pub(crate) const L2_EPSILON: f64 = 1e-12;
+/// burn's default of layer normalisation, which it does not tell.
+pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// A linear layer with weights `[inputs, outputs]` and bias from `U(-k, k)`, `k = 1 / sqrt(inputs)` (PyTorch's default),
 /// drawn from `rng`.
@@ -42,7 +46,7 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// Rows of `[batch, embed_dim]` scaled to unit length; a row of zeros stays zero.
 pub fn l2_normalised(x: Tensor<2>) -> Tensor<2> {
-    let length = (x.clone() * x.clone()).sum_dim(1).add_scalar(1e-12).sqrt();
+    let length = (x.clone() * x.clone()).sum_dim(1).add_scalar(L2_EPSILON).sqrt();
     x / length
 }
 
@@ -104,6 +108,21 @@ impl Block {
         let x = x + mode.dropout(self.out.forward(mixed), dropout);
         let hidden = quick_gelu(self.up.forward(self.mlp_norm.forward(x.clone())));
         x + mode.dropout(self.down.forward(hidden), dropout)
+    }
+
+    /// [`Self::forward`] in evaluation as ONNX nodes.
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, x: &OnnxValue, mask: Option<&OnnxValue>) -> OnnxValue {
+        let [width, _] = self.qkv.weight.dims();
+        let normed = graph.layer_norm("attention_norm", &self.attention_norm, LAYER_NORM_EPSILON, x);
+        let qkv = graph.linear("qkv", &self.qkv, &normed);
+        let mixed = graph.joint_attention(&qkv, width, self.heads, mask);
+        let mixed = graph.linear("out", &self.out, &mixed);
+        let x = graph.add(x, &mixed);
+        let normed = graph.layer_norm("mlp_norm", &self.mlp_norm, LAYER_NORM_EPSILON, &x);
+        let hidden = graph.linear("up", &self.up, &normed);
+        let hidden = graph.quick_gelu(&hidden);
+        let hidden = graph.linear("down", &self.down, &hidden);
+        graph.add(&x, &hidden)
     }
 }
 

@@ -22,6 +22,8 @@
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
+//! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
+//!   own.
 //!
 //! # What it does not do
 //! It enables no burn backend, trains nothing and computes no views.
@@ -32,6 +34,7 @@ mod image;
 mod layers;
 mod limits;
 mod mode;
+mod onnx;
 mod preprocess;
 mod text;
 mod tokenizer;
@@ -44,6 +47,10 @@ pub use image::{
 };
 pub use layers::{attention, l2_normalised, linear, quick_gelu};
 pub use mode::Mode;
+pub use onnx::{
+    OnnxAffine, OnnxAttribute, OnnxConv2d, OnnxDim, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape,
+    OnnxModel, OnnxPool2d, OnnxTextEncoder, OnnxTextInput, OnnxType, OnnxValue,
+};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerConfig};

@@ -111,6 +111,21 @@ impl Tokenizer {
         self.inner.to_string(true).map_err(failed)
     }
 
+    /// Id that fills short texts of a batch up.
+    pub fn pad_id(&self) -> u32 {
+        self.pad_id
+    }
+
+    /// Ids of tokens that stand before the first clause.
+    pub fn leading(&self) -> &[u32] {
+        &self.leading
+    }
+
+    /// Ids of tokens that end a clause.
+    pub fn separators(&self) -> &[u32] {
+        &self.separators
+    }
+
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

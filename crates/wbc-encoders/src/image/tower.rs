@@ -4,7 +4,7 @@ use super::{
 use crate::layers::l2_normalised;
 use crate::limits::width;
 use crate::mode::plain;
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape, OnnxValue};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,38 @@ impl ImageEncoder for ImageTower {
             (None, None) => panic!("the input holds nothing for any branch of the tower"),
         };
         ImageOutput { pooled, patches }
+    }
+}
+
+impl OnnxImageEncoder for ImageTower {
+    fn onnx_shape(&self) -> OnnxImageShape {
+        OnnxImageShape {
+            side: self.pixels.as_ref().map(PixelBranch::side),
+            n_measurements: self.measurements.as_ref().map(MeasurementBranch::n_measurements),
+        }
+    }
+
+    /// # Panics
+    /// If the input holds nothing for any branch of the tower.
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> OnnxValue {
+        let pixels = self.pixels.as_ref().zip(input.pixels.as_ref());
+        let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels)));
+        let measurements = self
+            .measurements
+            .as_ref()
+            .zip(input.measurements.as_ref())
+            .map(|(branch, (values, mask))| (graph.within("measurements", |g| branch.onnx(g, values, mask)), mask));
+        match (pixels, measurements) {
+            (Some(p), Some((m, mask))) => {
+                let (p, m) = (graph.l2_normalised(&p), graph.l2_normalised(&m));
+                let known = graph.max(mask, 1);
+                let m = graph.mul(&m, &known);
+                graph.add(&p, &m)
+            }
+            (Some(p), None) => p,
+            (None, Some((m, _))) => m,
+            (None, None) => panic!("the input holds nothing for any branch of the tower"),
+        }
     }
 }
 

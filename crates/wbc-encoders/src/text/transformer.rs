@@ -1,7 +1,7 @@
 use super::{TextEncoder, TextInput, TextOutput};
-use crate::layers::{Block, linear, normal};
+use crate::layers::{Block, LAYER_NORM_EPSILON, linear, normal};
 use crate::limits::{depth, dropout, heads};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::Device;
@@ -124,6 +124,24 @@ impl TextEncoder for TextTransformer {
         let count = weight.clone().sum_dim(1).clamp_min(1.0);
         let pooled = (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count;
         TextOutput { pooled: self.projection.forward(pooled), tokens: x }
+    }
+}
+
+impl OnnxTextEncoder for TextTransformer {
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> OnnxValue {
+        let (clauses, positions) = input.clauses_and_positions(graph);
+        let (query, key) = (graph.unsqueeze(&clauses, &[1, 3]), graph.unsqueeze(&clauses, &[1, 2]));
+        let together = graph.node("Equal", &[&query, &key], &[]);
+        let apart = graph.node("Not", &[&together], &[]);
+        let tokens = graph.embedding("token", self.token.weight.val(), &input.ids);
+        let positions = graph.embedding("position", self.position.weight.val(), &positions);
+        let mut x = graph.add(&tokens, &positions);
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&apart)));
+        }
+        let x = graph.layer_norm("norm", &self.norm, LAYER_NORM_EPSILON, &x);
+        let pooled = graph.mean_of_real(&x, &input.real);
+        graph.linear("projection", &self.projection, &pooled)
     }
 }
 
