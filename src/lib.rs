@@ -59,6 +59,7 @@ mod evaluation;
 mod explanation;
 mod export;
 mod files;
+mod model_card;
 mod report;
 mod run;
 mod search;
