@@ -303,6 +303,27 @@ impl OnnxGraph {
         self.div(&total, &count)
     }
 
+    /// `[1, n, width]`, such as a class token, once for each item of the batch of `like`: `[batch, n, width]`.
+    pub fn repeated(&mut self, x: &OnnxValue, like: &OnnxValue) -> OnnxValue {
+        let shape = self.node("Shape", &[like], &[]);
+        let batch = self.slice(&shape, 0, 0, 1);
+        let rest = self.ints(&[1, 1]);
+        let shape = self.concat(&[&batch, &rest], 0);
+        self.node("Expand", &[x, &shape], &[])
+    }
+
+    /// The first token of each item: `[batch, seq_len, width]` to `[batch, width]`.
+    pub fn first_token(&mut self, tokens: &OnnxValue) -> OnnxValue {
+        let zero = self.int(0);
+        self.gather(tokens, &zero, 1)
+    }
+
+    /// A mask that ignores what is not real: Bool `[batch, seq_len]` to `[batch, 1, 1, seq_len]`.
+    pub fn padding_mask(&mut self, real: &OnnxValue) -> OnnxValue {
+        let pad = self.node("Not", &[real], &[]);
+        self.unsqueeze(&pad, &[1, 2])
+    }
+
     /// One token of each text: `[batch, seq_len, width]` and an Int `[batch]` to `[batch, width]`.
     pub fn token_at(&mut self, tokens: &OnnxValue, index: &OnnxValue) -> OnnxValue {
         let index = self.unsqueeze(index, &[1]);

@@ -13,7 +13,7 @@ mod reference;
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use parts::{Causal, Convolutions};
+use parts::{Causal, ClassToken, Convolutions};
 use prost::Message;
 use proto::{ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 use reference::{Reference, image_case, text_case};
@@ -84,7 +84,9 @@ fn image_input(n: usize, side: Option<usize>, measured: bool, device: &Device) -
         let mask = Tensor::from_data(TensorData::new(known, [n, N_MEASUREMENTS]), device);
         MeasurementInput { values: random(-4.0, 4.0, [n, N_MEASUREMENTS]), mask }
     });
-    let pixels = side.map(|s| random(0.0, 1.0, [n, 3 * s * s]).reshape([n, 3, s, s]));
+    // noise alone would average out in every pooling: each image has tints of its own
+    let tint = || random(0.0, 1.0, [n, 3]).reshape([n, 3, 1, 1]);
+    let pixels = side.map(|s| random(0.0, 1.0, [n, 3 * s * s]).reshape([n, 3, s, s]) * tint());
     ImageInput { pixels, measurements }
 }
 
@@ -140,6 +142,19 @@ fn convolutions_of_an_encoder_of_ones_own() {
         image_case(&mut reference, &encoder, image_input(n, Some(Convolutions::SIDE), false, &device));
     }
     reference.save("convolutions", &model);
+}
+
+#[test]
+fn a_class_token_of_an_encoder_of_ones_own() {
+    let device = Device::flex();
+    let encoder = ClassToken::init(EMBED_DIM, 3, &device);
+    let model = OnnxModel::image(&encoder).unwrap();
+    check_structure(&model, encoder.num_params());
+    let mut reference = Reference::default();
+    for n in BATCHES {
+        image_case(&mut reference, &encoder, image_input(n, Some(ClassToken::SIDE), false, &device));
+    }
+    reference.save("class-token", &model);
 }
 
 const TEXTS: [&str; 12] = [

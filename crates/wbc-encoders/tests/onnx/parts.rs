@@ -1,5 +1,5 @@
-//! Encoders of one's own, which use what the built-in ones do not: convolutions, pooling, other activations, attention
-//! over separate queries, keys and values that never looks ahead.
+//! Encoders of one's own, which use what the built-in ones do not: convolutions, pooling, other activations, a class
+//! token, attention over separate queries, keys and values that never looks ahead.
 
 use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -120,6 +120,75 @@ impl OnnxImageEncoder for Convolutions {
     }
 }
 
+/// A class token before patches that a convolution cuts, and one layer of attention.
+#[derive(Module, Debug)]
+pub(crate) struct ClassToken {
+    patches: Conv2d,
+    class: Param<Tensor<3>>,
+    qkv: Linear,
+    projection: Linear,
+}
+
+impl ClassToken {
+    pub(crate) const SIDE: usize = 32;
+    const PATCH: usize = 8;
+    const WIDTH: usize = 12;
+    const HEADS: usize = 3;
+
+    pub(crate) fn init(embed_dim: usize, seed: u64, device: &Device) -> Self {
+        device.seed(seed);
+        let patch = [Self::PATCH; 2];
+        let layer = |n| linear(Self::WIDTH, n, &mut seeded_rng(&[seed, n as u64]), device);
+        let module = Self {
+            patches: Conv2dConfig::new([3, Self::WIDTH], patch).with_stride(patch).with_bias(false).init(device),
+            class: Param::from_tensor(Tensor::random([1, 1, Self::WIDTH], Distribution::Default, device)),
+            qkv: layer(3 * Self::WIDTH),
+            projection: layer(embed_dim),
+        };
+        module.materialize()
+    }
+}
+
+impl ImageEncoder for ClassToken {
+    fn embed_dim(&self) -> usize {
+        self.projection.weight.dims()[1]
+    }
+
+    fn forward(&self, input: ImageInput, _: &mut Mode<'_>) -> ImageOutput {
+        let patches = self.patches.forward(input.pixels.expect("pixels")).flatten::<3>(2, 3).swap_dims(1, 2);
+        let [batch, n, width] = patches.dims();
+        let x = Tensor::cat(vec![self.class.val().expand([batch, 1, width]), patches], 1);
+        let qkv = self.qkv.forward(x.clone());
+        let heads = |i: usize| {
+            let shape = [batch, n + 1, Self::HEADS, width / Self::HEADS];
+            qkv.clone().narrow(2, i * width, width).reshape(shape).swap_dims(1, 2)
+        };
+        let mixed = attention(heads(0), heads(1), heads(2), None).swap_dims(1, 2).reshape([batch, n + 1, width]);
+        let first = (x + mixed).narrow(1, 0, 1).squeeze_dim::<2>(1);
+        ImageOutput { pooled: self.projection.forward(first), patches: None }
+    }
+}
+
+impl OnnxImageEncoder for ClassToken {
+    fn onnx_shape(&self) -> OnnxImageShape {
+        OnnxImageShape { side: Some(Self::SIDE), n_measurements: None }
+    }
+
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> OnnxValue {
+        let x = graph.conv2d("patches", exported(&self.patches, [0; 4]), input.pixels.as_ref().expect("pixels"));
+        let x = graph.reshape(&x, &[0, Self::WIDTH as i64, -1]);
+        let x = graph.transpose(&x, &[0, 2, 1]);
+        let class = graph.parameter("class", self.class.val());
+        let class = graph.repeated(&class, &x);
+        let x = graph.concat(&[&class, &x], 1);
+        let qkv = graph.linear("qkv", &self.qkv, &x);
+        let mixed = graph.joint_attention(&qkv, Self::WIDTH, Self::HEADS, None);
+        let x = graph.add(&x, &mixed);
+        let x = graph.first_token(&x);
+        graph.linear("projection", &self.projection, &x)
+    }
+}
+
 /// One layer of causal attention, pooled at the largest token id, as CLIP's text transformer is.
 #[derive(Module, Debug)]
 pub(crate) struct Causal {
@@ -170,8 +239,9 @@ impl TextEncoder for Causal {
             l.forward(x.clone()).reshape(shape).swap_dims(1, 2)
         };
         let later: Tensor<2, Bool> = Tensor::<2>::ones([n, n], &x.device()).triu(1).greater_elem(0.5);
-        let later = later.reshape([1, 1, n, n]);
-        let mixed = attention(heads(&self.query), heads(&self.key), heads(&self.value), Some(later));
+        let pad = input.pad.narrow(1, 0, n).reshape([batch, 1, 1, n]).expand([batch, 1, n, n]);
+        let hidden = later.reshape([1, 1, n, n]).expand([batch, 1, n, n]).bool_or(pad);
+        let mixed = attention(heads(&self.query), heads(&self.key), heads(&self.value), Some(hidden));
         let mixed = mixed.swap_dims(1, 2).reshape([batch, n, Self::WIDTH]);
         let x = self.norm.forward(gelu_approximate(x + mixed));
         let last = ids.argmax(1).reshape([batch, 1, 1]).expand([batch, 1, Self::WIDTH]);
@@ -185,8 +255,9 @@ impl OnnxTextEncoder for Causal {
         let x = graph.embedding("token", self.token.weight.val(), &input.ids);
         let layers = [("query", &self.query), ("key", &self.key), ("value", &self.value)];
         let [q, k, v] = layers.map(|(name, layer)| graph.linear(name, layer, &x));
-        let later = graph.later(&input.ids);
-        let mixed = graph.attention([&q, &k, &v], Self::WIDTH, Self::HEADS, Some(&later));
+        let (later, pad) = (graph.later(&input.ids), graph.padding_mask(&input.real));
+        let hidden = graph.node("Or", &[&later, &pad], &[]);
+        let mixed = graph.attention([&q, &k, &v], Self::WIDTH, Self::HEADS, Some(&hidden));
         let x = graph.add(&x, &mixed);
         let x = graph.gelu_tanh(&x);
         let x = graph.layer_norm("norm", &self.norm, Self::EPSILON, &x);
