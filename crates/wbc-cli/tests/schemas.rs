@@ -85,6 +85,7 @@ fn every_document_validates() {
     check("devices", &run(&["devices", "--probe", "0.02"]));
     check("devices", &run(&["devices", "--probe", "0"]));
     check("export", &run(&["export", "run", "--format", "safetensors", "--out", "weights"]));
+    check("export", &run(&["export", "run", "--format", "onnx", "--out", "onnx"]));
     for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {
         check("caption-record", &serde_json::from_str(record).unwrap());
     }
