@@ -64,7 +64,7 @@ def check_card(folder):
         os.chdir(before)
     cells = load_file(folder / "image.safetensors")
     texts = load_file(folder / "text.safetensors")
-    whole = load_file(folder / "whole.tensors")
+    whole = load_file(folder / "whole.safetensors")
     difference = lambda a, b: float(numpy.abs(a - b).max())
     worst = {}
     said = json.loads((folder / "texts.json").read_text(encoding="utf-8"))

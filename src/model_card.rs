@@ -71,6 +71,7 @@ fn data(run: &Run) -> String {
         format!("## Data\n\nTrained on `{}`, validated on `{}`.", source(&config.train), source(&config.validation));
     text += &match config.view.shifted_copies {
         0 => " Every cell was seen as it is.".to_owned(),
+        1 => " Every training cell was seen as it is and in one simulated other hospital.".to_owned(),
         n => format!(" Every training cell was seen as it is and in {n} simulated other hospitals."),
     };
     text += &match config.captions.as_str() {
