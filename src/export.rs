@@ -1,36 +1,84 @@
-use crate::files::make_dir;
+use crate::files::{make_dir, write_atomic};
+use crate::model_card::model_card;
 use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
 use std::path::{Path, PathBuf};
+use wbc_encoders::OnnxModel;
+
+/// The model card of an export.
+pub(crate) const CARD: &str = "README.md";
+/// The image encoder of an ONNX export.
+pub(crate) const IMAGE_ONNX: &str = "image.onnx";
+/// The text encoder of an ONNX export.
+pub(crate) const TEXT_ONNX: &str = "text.onnx";
 
 /// Layout of exported weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// safetensors with this project's tensor names, beside everything needed to use them.
+    /// safetensors with this project's tensor names, beside everything needed to open the copy as a run. Linear weights
+    /// are `[inputs, outputs]`.
     Safetensors,
+    /// Both encoders as ONNX models, beside what turns cells and texts into their inputs.
+    Onnx,
 }
 
-/// Copies all that is needed to open a run again, without its logs and checkpoints, into a folder for use elsewhere.
-/// Linear weights are `[inputs, outputs]`.
+/// Writes all that is needed to use a run elsewhere into a folder, without its logs and checkpoints: the weights in the
+/// given layout, what belongs to them, and a model card (`README.md`).
 ///
 /// # Errors
-/// [`Error::Data`] when a file is in the way (nothing is copied then), [`Error::Io`].
+/// [`Error::Data`] when a file is in the way and [`Error::Encoder`] for a model that the layout cannot hold (nothing is
+/// written then), [`Error::Io`].
 pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf>, Error> {
-    match format {
+    let copied: Vec<&str> = match format {
         ExportFormat::Safetensors => {
-            make_dir(out)?;
             let reference = run.reference.as_ref().map(|_| REFERENCE);
             let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
             let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
-            let names = names.into_iter().chain(reference).chain(encoders);
-            let files: Vec<(PathBuf, PathBuf)> = names.map(|name| (run.folder.join(name), out.join(name))).collect();
-            if let Some((_, target)) = files.iter().find(|(_, target)| target.exists()) {
-                return Err(Error::Data(format!("not overwritten: {}", target.display())));
-            }
-            for (source, target) in &files {
-                std::fs::copy(source, target).map_err(Error::io(target))?;
-            }
-            Ok(files.into_iter().map(|(_, target)| target).collect())
+            names.into_iter().chain(reference).chain(encoders).collect()
         }
+        ExportFormat::Onnx => vec![TOKENIZER, PREPROCESS, PROMPTS, SCHEMA],
+    };
+    let models = match format {
+        ExportFormat::Safetensors => Vec::new(),
+        ExportFormat::Onnx => onnx_models(run)?,
+    };
+    let names: Vec<&str> = copied.iter().copied().chain(models.iter().map(|(name, _)| *name)).chain([CARD]).collect();
+    let card = model_card(run, format, &names)?;
+    let files: Vec<PathBuf> = names.iter().map(|name| out.join(name)).collect();
+    if let Some(target) = files.iter().find(|target| target.exists()) {
+        return Err(Error::Data(format!("not overwritten: {}", target.display())));
     }
+    make_dir(out)?;
+    for name in copied {
+        let target = out.join(name);
+        std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
+    }
+    for (name, model) in models {
+        model.save(&out.join(name))?;
+    }
+    write_atomic(&out.join(CARD), card)?;
+    Ok(files)
+}
+
+/// Both encoders, with what their outputs need beside them in the metadata.
+fn onnx_models(run: &Run) -> Result<Vec<(&'static str, OnnxModel)>, Error> {
+    let trained = &run.trained;
+    let fingerprint = run.fingerprint()?;
+    let scalar = |tensor: burn::tensor::Tensor<1>| tensor.into_scalar::<f32>();
+    let model = &trained.model;
+    let [logit_scale, contrast_scale, logit_bias] =
+        [model.logit_scale(), model.contrast_scale(), model.logit_bias()].map(scalar);
+    let described = |onnx: OnnxModel| {
+        onnx.with_metadata("logit_scale", logit_scale)
+            .with_metadata("contrast_scale", contrast_scale)
+            .with_metadata("logit_bias", logit_bias)
+            .with_metadata("weights", &fingerprint)
+    };
+    let mut image = described(OnnxModel::image(&model.image)?);
+    if let Some(statistics) = &trained.preprocess.statistics {
+        let names: Vec<&str> = statistics.schema.names().collect();
+        image = image.with_metadata("measurements", names.join(","));
+    }
+    let text = described(OnnxModel::text(&model.text, &trained.tokenizer)?);
+    Ok(vec![(IMAGE_ONNX, image), (TEXT_ONNX, text)])
 }

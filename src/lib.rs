@@ -60,6 +60,7 @@ mod explanation;
 mod export;
 mod features;
 mod files;
+mod model_card;
 mod published;
 mod report;
 mod run;

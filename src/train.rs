@@ -218,7 +218,7 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
 }
 
 /// The validations that a run's log holds with their steps; none where it has no log.
-fn logged_validations(folder: &Path) -> Vec<(usize, Validation)> {
+pub(crate) fn logged_validations(folder: &Path) -> Vec<(usize, Validation)> {
     #[derive(Deserialize)]
     struct Line {
         step: usize,

@@ -294,6 +294,8 @@ pub(crate) enum DataCommand {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
-    /// One safetensors file with this project's tensor names
+    /// One safetensors file with this project's tensor names; `eval` and the others open it as a run
     Safetensors,
+    /// Both encoders as ONNX models, for onnxruntime
+    Onnx,
 }

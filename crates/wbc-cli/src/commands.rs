@@ -123,6 +123,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let run = Run::open(run, &device)?;
             let format = match format {
                 Format::Safetensors => ExportFormat::Safetensors,
+                Format::Onnx => ExportFormat::Onnx,
             };
             let files = wbc_clip::export(&run, format, out)?;
             let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();

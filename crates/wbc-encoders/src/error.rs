@@ -86,6 +86,20 @@ pub enum EncoderError {
         /// Why.
         cause: String,
     },
+    /// A parameter that could not be written as ONNX.
+    #[error("onnx: {cause}")]
+    Onnx {
+        /// Which one, and why.
+        cause: String,
+    },
+    /// A model that protobuf's readers would refuse; ONNX keeps the weights inside the message.
+    #[error("{bytes} bytes where an ONNX file may have {limit}")]
+    OnnxTooLarge {
+        /// Size of the file.
+        bytes: u64,
+        /// What it may have.
+        limit: u64,
+    },
     /// Shared vocabulary.
     #[error(transparent)]
     Core(#[from] CoreError),

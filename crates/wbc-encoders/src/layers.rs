@@ -1,4 +1,4 @@
-use crate::Mode;
+use crate::{Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
@@ -7,7 +7,9 @@ use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 /// Logit of a masked position: far below any real one, finite so that a row without keys stays defined.
-const MASKED: f32 = -1.0e4;
+pub(crate) const MASKED: f32 = -1.0e4;
+/// Added to a squared length, so that a row of zeros does not divide by zero.
+pub(crate) const L2_EPSILON: f64 = 1e-12;
 /// Epsilon of layer normalisation unless a published encoder has another.
 pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
@@ -50,7 +52,7 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// Rows of `[batch, embed_dim]` scaled to unit length; a row of zeros stays zero.
 pub fn l2_normalised(x: Tensor<2>) -> Tensor<2> {
-    let length = (x.clone() * x.clone()).sum_dim(1).add_scalar(1e-12).sqrt();
+    let length = (x.clone() * x.clone()).sum_dim(1).add_scalar(L2_EPSILON).sqrt();
     x / length
 }
 
@@ -97,6 +99,16 @@ impl Activation {
             Self::Relu => relu(x),
         }
     }
+
+    /// [`Self::forward`] as ONNX nodes.
+    pub(crate) fn onnx(self, graph: &mut OnnxGraph, x: &OnnxValue) -> OnnxValue {
+        match self {
+            Self::QuickGelu => graph.quick_gelu(x),
+            Self::Gelu => graph.gelu(x),
+            Self::GeluTanh => graph.gelu_tanh(x),
+            Self::Relu => graph.node("Relu", &[x], &[]),
+        }
+    }
 }
 
 /// What a transformer block is made of.
@@ -139,6 +151,7 @@ impl BlockConfig {
             down: linear(self.hidden, self.width, rng, device),
             heads: self.heads,
             activation: self.activation,
+            norm_epsilon: self.norm_epsilon,
             post_norm: self.post_norm,
         }
     }
@@ -161,6 +174,7 @@ pub(crate) struct Block {
     heads: usize,
     #[module(skip)]
     activation: Activation,
+    norm_epsilon: f64,
     post_norm: bool,
 }
 
@@ -195,6 +209,40 @@ impl Block {
 
     fn perceptron(&self, x: Tensor<3>) -> Tensor<3> {
         self.down.forward(self.activation.forward(self.up.forward(x)))
+    }
+
+    /// [`Self::forward`] in evaluation as ONNX nodes.
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, x: &OnnxValue, mask: Option<&OnnxValue>) -> OnnxValue {
+        let norm = |graph: &mut OnnxGraph, name, norm: &LayerNorm, x: &OnnxValue| {
+            graph.layer_norm(name, norm, self.norm_epsilon, x)
+        };
+        if self.post_norm {
+            let mixed = self.onnx_mixed(graph, x, mask);
+            let x = graph.add(x, &mixed);
+            let x = norm(graph, "attention_norm", &self.attention_norm, &x);
+            let hidden = self.onnx_perceptron(graph, &x);
+            let x = graph.add(&x, &hidden);
+            return norm(graph, "mlp_norm", &self.mlp_norm, &x);
+        }
+        let normed = norm(graph, "attention_norm", &self.attention_norm, x);
+        let mixed = self.onnx_mixed(graph, &normed, mask);
+        let x = graph.add(x, &mixed);
+        let normed = norm(graph, "mlp_norm", &self.mlp_norm, &x);
+        let hidden = self.onnx_perceptron(graph, &normed);
+        graph.add(&x, &hidden)
+    }
+
+    fn onnx_mixed(&self, graph: &mut OnnxGraph, x: &OnnxValue, mask: Option<&OnnxValue>) -> OnnxValue {
+        let [width, _] = self.qkv.weight.dims();
+        let qkv = graph.linear("qkv", &self.qkv, x);
+        let mixed = graph.joint_attention(&qkv, width, self.heads, mask);
+        graph.linear("out", &self.out, &mixed)
+    }
+
+    fn onnx_perceptron(&self, graph: &mut OnnxGraph, x: &OnnxValue) -> OnnxValue {
+        let hidden = graph.linear("up", &self.up, x);
+        let hidden = self.activation.onnx(graph, &hidden);
+        graph.linear("down", &self.down, &hidden)
     }
 }
 

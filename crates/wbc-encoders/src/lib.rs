@@ -23,6 +23,8 @@
 //!   of CLIP and BERT, with the [`TextCleaning`] that open_clip puts before them.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
+//! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
+//!   own.
 //!
 //! # What it does not do
 //! It enables no burn backend, trains nothing and computes no views.
@@ -33,6 +35,7 @@ mod image;
 mod layers;
 mod limits;
 mod mode;
+mod onnx;
 mod preprocess;
 mod published;
 mod text;
@@ -49,6 +52,10 @@ pub use image::{
 };
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
 pub use mode::{Mode, gaussian_pair};
+pub use onnx::{
+    OnnxAffine, OnnxAttribute, OnnxConv2d, OnnxDim, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape,
+    OnnxModel, OnnxPool2d, OnnxTextEncoder, OnnxTextInput, OnnxType, OnnxValue,
+};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use published::{
     ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,

@@ -180,6 +180,21 @@ fn an_export_is_a_run_and_replaces_nothing() {
     assert!(explained["measured_type"].is_object(), "the reference is part of the export");
 }
 
+#[test]
+fn an_export_as_onnx_lists_its_files_and_replaces_nothing() {
+    let (folder, run_folder) = copied();
+    let (name, out) = (run_folder.display().to_string(), folder.path().join("onnx"));
+    let to = out.display().to_string();
+    let args = ["export", &name, "--format", "onnx", "--out", &to];
+    let files = run(trained(), &args).json()["files"].as_array().unwrap().len();
+    assert_eq!(files, std::fs::read_dir(&out).unwrap().count());
+    let model = std::fs::read(out.join("image.onnx")).unwrap();
+    run(trained(), &args).refused(1, &["not overwritten"]);
+    std::fs::remove_dir_all(&out).unwrap();
+    assert_eq!(run(trained(), &args).code, Some(0));
+    assert_eq!(std::fs::read(out.join("image.onnx")).unwrap(), model, "the same run is the same bytes");
+}
+
 #[cfg(unix)]
 #[test]
 fn weights_are_for_those_who_may_read_the_rest_of_the_run() {

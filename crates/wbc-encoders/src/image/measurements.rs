@@ -1,6 +1,6 @@
 use crate::layers::{linear, quick_gelu};
 use crate::limits::{dropout, width};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -88,5 +88,20 @@ impl MeasurementBranch {
         let x = mode.dropout(quick_gelu(self.first.forward(input.values * input.mask)), self.dropout);
         let x = mode.dropout(quick_gelu(self.second.forward(x)), self.dropout);
         self.projection.forward(x)
+    }
+
+    /// Number of measurements.
+    pub fn n_measurements(&self) -> usize {
+        self.first.weight.dims()[0]
+    }
+
+    /// [`Self::forward`] in evaluation as ONNX nodes.
+    pub fn onnx(&self, graph: &mut OnnxGraph, values: &OnnxValue, mask: &OnnxValue) -> OnnxValue {
+        let x = graph.mul(values, mask);
+        let x = graph.linear("first", &self.first, &x);
+        let x = graph.quick_gelu(&x);
+        let x = graph.linear("second", &self.second, &x);
+        let x = graph.quick_gelu(&x);
+        graph.linear("projection", &self.projection, &x)
     }
 }

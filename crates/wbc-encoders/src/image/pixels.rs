@@ -1,6 +1,6 @@
-use crate::layers::{Block, BlockConfig, linear, normal};
+use crate::layers::{Block, BlockConfig, NORM_EPSILON, linear, normal};
 use crate::limits::{depth, dropout, heads};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
@@ -93,6 +93,30 @@ impl PixelBranch {
     /// `[batch, 3, side, side]` in `0..=1` to `[batch, embed_dim]`.
     pub fn forward(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
         self.projection.forward(self.tokens(pixels, mode).mean_dim(1).squeeze_dim::<2>(1))
+    }
+
+    /// Side of the square view, in pixels.
+    pub fn side(&self) -> usize {
+        self.position.val().dims()[1].isqrt() * self.patch
+    }
+
+    /// [`Self::forward`] in evaluation as ONNX nodes.
+    pub fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
+        let (grid, patch) = ((self.side() / self.patch) as i64, self.patch as i64);
+        let x = graph.mul_scalar(pixels, 2.0);
+        let x = graph.add_scalar(&x, -1.0);
+        let x = graph.reshape(&x, &[0, 3, grid, patch, grid, patch]);
+        let x = graph.transpose(&x, &[0, 2, 4, 1, 3, 5]);
+        let x = graph.reshape(&x, &[0, grid * grid, 3 * patch * patch]);
+        let x = graph.linear("embedding", &self.embedding, &x);
+        let position = graph.parameter("position", self.position.val());
+        let mut x = graph.add(&x, &position);
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, None));
+        }
+        let x = graph.layer_norm("norm", &self.norm, NORM_EPSILON, &x);
+        let x = graph.mean(&x, 1);
+        graph.linear("projection", &self.projection, &x)
     }
 
     fn tokens(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<3> {

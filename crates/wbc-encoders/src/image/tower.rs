@@ -5,7 +5,7 @@ use super::{
 use crate::layers::l2_normalised;
 use crate::limits::width;
 use crate::mode::plain;
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape, OnnxValue};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngCore;
@@ -53,6 +53,23 @@ enum PixelEncoder {
 }
 
 impl PixelEncoder {
+    fn side(&self) -> usize {
+        match self {
+            Self::Patches(branch) => branch.side(),
+            Self::Published(branch) => branch.config().backbone.side,
+        }
+    }
+
+    fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> Result<OnnxValue, EncoderError> {
+        match self {
+            Self::Patches(branch) => Ok(branch.onnx(graph, pixels)),
+            Self::Published(_) => Err(EncoderError::Config {
+                field: "onnx",
+                cause: "published image encoders are not written as ONNX".into(),
+            }),
+        }
+    }
+
     fn forward(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> (Tensor<2>, Option<Tensor<3>>) {
         match (self, &mode) {
             (Self::Patches(branch), Mode::Train(_)) => (branch.forward(pixels, mode), None),
@@ -237,6 +254,38 @@ impl ImageEncoder for ImageTower {
             (None, None) => panic!("the input holds nothing for any branch of the tower"),
         };
         ImageOutput { pooled, patches }
+    }
+}
+
+impl OnnxImageEncoder for ImageTower {
+    fn onnx_shape(&self) -> OnnxImageShape {
+        OnnxImageShape {
+            side: self.pixels.as_ref().map(PixelEncoder::side),
+            n_measurements: self.measurements.as_ref().map(MeasurementBranch::n_measurements),
+        }
+    }
+
+    /// # Panics
+    /// If the input holds nothing for any branch of the tower.
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> Result<OnnxValue, EncoderError> {
+        let pixels = self.pixels.as_ref().zip(input.pixels.as_ref());
+        let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels))).transpose()?;
+        let measurements = self
+            .measurements
+            .as_ref()
+            .zip(input.measurements.as_ref())
+            .map(|(branch, (values, mask))| (graph.within("measurements", |g| branch.onnx(g, values, mask)), mask));
+        Ok(match (pixels, measurements) {
+            (Some(p), Some((m, mask))) => {
+                let (p, m) = (graph.l2_normalised(&p), graph.l2_normalised(&m));
+                let known = graph.max(mask, 1);
+                let m = graph.mul(&m, &known);
+                graph.add(&p, &m)
+            }
+            (Some(p), None) => p,
+            (None, Some((m, _))) => m,
+            (None, None) => panic!("the input holds nothing for any branch of the tower"),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::layers::linear;
 use crate::limits::width;
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Device;
@@ -239,6 +239,18 @@ impl TextEncoder for TextTower {
         match self {
             Self::Own(t) => t.forward(input, mode),
             Self::Published(t) => t.forward(input, mode),
+        }
+    }
+}
+
+impl OnnxTextEncoder for TextTower {
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
+        match self {
+            Self::Own(t) => t.onnx(graph, input),
+            Self::Published(_) => Err(EncoderError::Config {
+                field: "onnx",
+                cause: "published text encoders are not written as ONNX".into(),
+            }),
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::{TextEncoder, TextInput, TextOutput, mean_of_tokens};
-use crate::layers::{Block, BlockConfig, linear, normal};
+use crate::layers::{Block, BlockConfig, NORM_EPSILON, linear, normal};
 use crate::limits::{depth, dropout, heads, length};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::Device;
@@ -116,6 +116,24 @@ impl TextEncoder for TextTransformer {
         let x = self.norm.forward(x);
         let pooled = mean_of_tokens(&x, pad);
         TextOutput { pooled: self.projection.forward(pooled), tokens: x }
+    }
+}
+
+impl OnnxTextEncoder for TextTransformer {
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
+        let (clauses, positions) = input.clauses_and_positions(graph);
+        let (query, key) = (graph.unsqueeze(&clauses, &[1, 3]), graph.unsqueeze(&clauses, &[1, 2]));
+        let together = graph.node("Equal", &[&query, &key], &[]);
+        let apart = graph.node("Not", &[&together], &[]);
+        let tokens = graph.embedding("token", self.token.weight.val(), &input.ids);
+        let positions = graph.embedding("position", self.position.weight.val(), &positions);
+        let mut x = graph.add(&tokens, &positions);
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&apart)));
+        }
+        let x = graph.layer_norm("norm", &self.norm, NORM_EPSILON, &x);
+        let pooled = graph.mean_of_real(&x, &input.real);
+        Ok(graph.linear("projection", &self.projection, &pooled))
     }
 }
 

@@ -177,6 +177,16 @@ impl Tokenizer {
         outline::with_cleaning(padded.to_string(true).map_err(failed)?, self.cleaning)
     }
 
+    /// Ids of tokens that stand before the first clause.
+    pub fn leading(&self) -> &[u32] {
+        &self.leading
+    }
+
+    /// Ids of tokens that end a clause.
+    pub fn separators(&self) -> &[u32] {
+        &self.separators
+    }
+
     /// Number of tokens.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

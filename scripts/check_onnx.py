@@ -1,0 +1,108 @@
+"""Compares ONNX models in onnxruntime with what the Rust side answers.
+
+usage: python3 scripts/check_onnx.py FOLDER...
+needs: onnx 1.23.2, onnxruntime 1.32.0, safetensors 0.8.0, numpy (versions that the figures were made with)
+
+A FOLDER holds NAME.onnx with NAME.safetensors beside it: inputs and outputs of some batches, named BATCH/TENSOR. They are
+written by
+
+    WBC_CLIP_REFERENCE_OUT=FOLDER cargo test --workspace --test onnx --test export
+
+of which the second writes whole exports, FOLDER/run-*. There the Python code of the model card is run, too: it must make
+the same token ids, measurements and zero-shot probabilities. Every model must pass onnx.checker, and every output must be
+within TOLERANCE. Exits with 1 where one is not."""
+import collections
+import json
+import os
+import pathlib
+import re
+import sys
+
+import numpy
+import onnx
+import onnxruntime
+from safetensors.numpy import load_file
+
+# float32 sums in another order: about 1e-6 per layer for values near 1
+TOLERANCE = 1e-4
+
+
+def session(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def check(path):
+    """Largest difference per output over all batches."""
+    onnx.checker.check_model(str(path), full_check=True)
+    model = session(path)
+    batches = collections.defaultdict(dict)
+    for name, tensor in load_file(path.with_suffix(".safetensors")).items():
+        batch, tensor_name = name.split("/")
+        batches[batch][tensor_name] = tensor
+    worst = collections.defaultdict(float)
+    for tensors in batches.values():
+        inputs = {i.name: tensors.pop(i.name) for i in model.get_inputs()}
+        names = [o.name for o in model.get_outputs()]
+        assert sorted(names) == sorted(tensors), (names, sorted(tensors))
+        for name, answer in zip(names, model.run(names, inputs)):
+            assert answer.shape == tensors[name].shape, (name, answer.shape, tensors[name].shape)
+            worst[name] = max(worst[name], float(numpy.abs(answer - tensors[name]).max()))
+    return len(batches), worst
+
+
+def check_card(folder):
+    """Largest difference per answer of the model card's own code."""
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
+    card, before = {}, os.getcwd()
+    os.chdir(folder)
+    try:
+        exec(compile(code, str(folder / "README.md"), "exec"), card)
+    finally:
+        os.chdir(before)
+    cells = load_file(folder / "image.safetensors")
+    texts = load_file(folder / "text.safetensors")
+    whole = load_file(folder / "whole.safetensors")
+    difference = lambda a, b: float(numpy.abs(a - b).max())
+    worst = {}
+    said = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
+    tokens = card["tokenizer"].encode_batch(said)
+    worst["token ids"] = difference(numpy.array([t.ids for t in tokens]), texts["0/input_ids"])
+    worst["texts"] = difference(card["embed_texts"](said), texts["0/text_embedding"])
+    inputs = {}
+    if "0/pixels" in cells:
+        inputs["pixels"] = cells["0/pixels"]
+    if "raw" in whole:
+        normalised = card["normalise"](whole["raw"], whole["length_scale"])
+        for name, value in normalised.items():
+            worst[name] = difference(value, cells[f"0/{name}"])
+        inputs |= normalised
+    embedded = card["embed_cells"](inputs)
+    for name in (s["name"] for s in card["prompts"]["sets"]):
+        _, probabilities = card["zero_shot"](embedded, name)
+        expected = whole[f"zero_shot/{name}"]
+        worst["zero-shot"] = max(worst.get("zero-shot", 0.0), difference(probabilities, expected))
+        assert (probabilities.argmax(axis=1) == expected.argmax(axis=1)).all(), name
+    return worst
+
+
+def main():
+    paths = [p for folder in sys.argv[1:] for p in sorted(pathlib.Path(folder).rglob("*.onnx"))]
+    if not paths:
+        sys.exit(__doc__)
+    failed = False
+    for path in paths:
+        n, worst = check(path)
+        print(f"{path}: {n} batches, " + ", ".join(f"{name} {value:.1e}" for name, value in worst.items()))
+        failed |= not all(value <= TOLERANCE for value in worst.values())
+    for folder in sorted({p.parent for p in paths if (p.parent / "README.md").is_file()}):
+        worst = check_card(folder)
+        print(f"{folder}/README.md: " + ", ".join(f"{name} {value:.1e}" for name, value in worst.items()))
+        failed |= not all(value <= TOLERANCE for value in worst.values())
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
