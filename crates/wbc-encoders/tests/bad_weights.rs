@@ -1,6 +1,7 @@
 //! Weight files that are broken or hostile are refused with an error that names file and tensor: nothing is run, nothing
 //! panics, and little memory is taken.
 #![recursion_limit = "256"]
+#![allow(clippy::print_stderr)] // figures for who asks with --nocapture
 
 use burn::tensor::Device;
 use rand::{Rng, RngCore};
@@ -152,6 +153,11 @@ fn what_is_no_file_or_an_empty_one_is_refused() {
     for bytes in [&b""[..], b"PK", b"PK\x03\x04", b"hello, world", b"\x80\x02}.", b"\x80"] {
         assert!(matches!(refused(&folder.file(bytes)), EncoderError::Weights { .. }), "{bytes:?}");
     }
+    // a proper pickle to its first byte, a tar archive to the reader
+    let mut tar = vec![0; 512];
+    tar[..2].copy_from_slice(b"N.");
+    tar[257..262].copy_from_slice(b"ustar");
+    assert!(refused(&folder.file(&tar)).to_string().starts_with("a tar archive"));
     assert!(matches!(refused(&folder.0.path().join("absent")), EncoderError::Io { .. }));
 }
 

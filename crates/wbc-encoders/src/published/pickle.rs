@@ -152,8 +152,9 @@ fn check_zip(file: BufReader<File>, bytes: u64) -> Result<(), Fault> {
         if entry.size() > MAX_PICKLE_BYTES {
             return Err(Fault::Damaged(format!("`{name}` has {} bytes", entry.size())));
         }
-        let mut pickle = Vec::new();
-        entry.by_ref().take(MAX_PICKLE_BYTES).read_to_end(&mut pickle)?;
+        // no further than it claims, whatever the compressed bytes hold
+        let (claimed, mut pickle) = (entry.size(), Vec::new());
+        entry.by_ref().take(claimed).read_to_end(&mut pickle)?;
         Scan::default().run(&mut Cursor::new(pickle))?;
     }
     Ok(())
