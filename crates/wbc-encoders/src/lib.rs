@@ -21,6 +21,8 @@
 //! - [`Mode`]: training with a random stream of its own, or evaluation; no global random state is used.
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
+//! - [`WeightFile`]: weights of other programs, safetensors or PyTorch, read with suspicion. [`ImageLayout`]: which
+//!   published image encoder they are, and its weights in and out under its own names; [`Backbone`]: that encoder.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
 //!
 //! # What it does not do
