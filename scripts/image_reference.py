@@ -11,9 +11,11 @@ Every case is `NAME.safetensors` or `NAME.pth` (weights) and `NAME.expected.safe
 `pooled`, perhaps `map` `[batch, positions, channels]` and `middle`, and as metadata what weights cannot say.
 """
 import argparse
+import json
 import os
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+import numpy as np
 import open_clip.model
 import timm
 import timm.models.convnext
@@ -27,6 +29,7 @@ HALF = ([.5] * 3, [.5] * 3)
 CLIP = ([.48145466, .4578275, .40821073], [.26862954, .26130258, .27577711])
 IMAGENET = ([.485, .456, .406], [.229, .224, .225])
 LITE = ([127 / 255] * 3, [128 / 255] * 3)
+TOKENS = ('cls_token', 'class_embedding', 'pos_embed', 'position')
 
 
 def lively(net):
@@ -41,7 +44,7 @@ def lively(net):
                 p.copy_(.2 * noise)
             elif end in ('gamma', 'layer_scale'):
                 p.copy_(.5 + .2 * noise)
-            elif any(t in name for t in ('cls_token', 'class_embedding', 'pos_embed', 'position')) and p.is_floating_point():
+            elif any(t in name for t in TOKENS) and p.is_floating_point():
                 p.copy_(.3 * noise)
             elif p.dim() == 1 and end == 'weight':
                 p.copy_(.8 + .2 * noise)
@@ -90,8 +93,9 @@ def case(out, name, weights, pixels, answer, **said):
     if weights is not None:
         save_file({k: v.contiguous().clone() for k, v in weights.items()}, f'{out}/{name}.safetensors')
     tensors = {'input': pixels, **answer}
+    # one entry: safetensors writes several in random order
     save_file({k: v.contiguous() for k, v in tensors.items()}, f'{out}/{name}.expected.safetensors',
-              metadata={k: str(v) for k, v in said.items()})
+              metadata={'case': json.dumps(said)})
     print(f'{name}: {tuple(answer["pooled"].shape)}, at most {answer["pooled"].abs().max():.3f}')
 
 
@@ -117,8 +121,8 @@ def timm_vit(out, name, net, side, heads, n=2):
 
     pixels = pictures(n, side)
     hooked = [net.blocks[i] for i in quarters(len(net.blocks))]
-    case(out, name, net.state_dict(), pixels, run(forward, hooked, pixels, HALF, tokens), layout='timm-vit', heads=heads,
-         activation='gelu')
+    answer = run(forward, hooked, pixels, HALF, tokens)
+    case(out, name, net.state_dict(), pixels, answer, layout='timm-vit', heads=heads, activation='gelu')
 
 
 def open_clip_vit(out, name, vision, text, width, quick, heads, n=2, separate=False):
@@ -193,7 +197,7 @@ def resnet(out, name, net, side, n=2):
         net.forward_features = features
     pixels = pictures(n, side)
     answer = run(pooled_map(net, lambda f: f.mean((2, 3))), [net.layer1, net.layer2, net.layer3], pixels, IMAGENET)
-    case(out, name, net.state_dict(), pixels, answer, layout='res-net')
+    case(out, name, net.state_dict(), pixels, answer, layout='resnet')
 
 
 def convnext(out, name, net, side, n=2):
@@ -201,11 +205,11 @@ def convnext(out, name, net, side, n=2):
     pixels = pictures(n, side)
     if hasattr(net, 'stages'):
         forward = pooled_map(net, lambda f: net.forward_head(f, pre_logits=True))
-        hooked, layout = list(net.stages)[:3], 'timm-conv-next'
+        hooked, layout = list(net.stages)[:3], 'timm-convnext'
     else:  # torchvision: stages are every other entry
         net.forward_features = lambda x: net.features(x)  # a bare module would become a second copy of the weights
         forward = pooled_map(net, lambda f: net.classifier[:2](f.mean((2, 3), keepdim=True)))
-        hooked, layout = [net.features[i] for i in (1, 3, 5)], 'torchvision-conv-next'
+        hooked, layout = [net.features[i] for i in (1, 3, 5)], 'torchvision-convnext'
     case(out, name, net.state_dict(), pixels, run(forward, hooked, pixels, IMAGENET), layout=layout)
 
 
@@ -240,7 +244,9 @@ def formats(out, net, side):
     state = net.state_dict()
     torch.save(state, f'{out}/format-zip.pth')
     torch.save(state, f'{out}/format-legacy.pth', _use_new_zipfile_serialization=False)
-    torch.save({'epoch': 3, 'state_dict': state, 'lr': 1e-3}, f'{out}/format-nested.pth')
+    beside = {'epoch': 3, 'best': np.float64(.5), 'device': torch.device('cpu'), 'size': torch.Size([2]), 'seen': {1, 2}}
+    torch.save({**beside, 'state_dict': state}, f'{out}/format-nested.pth')
+    torch.save({**beside, 'state_dict': {f'module.{k}': v for k, v in state.items()}}, f'{out}/format-parallel.pth')
     torch.save({'epoch': 3, 'model': state}, f'{out}/format-nested-legacy.bin', _use_new_zipfile_serialization=False)
     torch.save({k: torch.nn.Parameter(v) for k, v in state.items()}, f'{out}/format-protocol4.pt', pickle_protocol=4)
     for name, dtype in (('f16', torch.float16), ('bf16', torch.bfloat16)):
@@ -273,7 +279,8 @@ def tiny(out):
     transformers_clip(out, 'transformers-clip', theirs, words, 12, 2)
     transformers_clip(out, 'transformers-clip-vision', {**theirs, 'hidden_act': 'gelu'}, words, 12, 2, whole=False)
     layers = timm.models.resnet
-    for name, block, depths in (('basic', layers.BasicBlock, (1, 2, 1, 1)), ('bottleneck', layers.Bottleneck, (2, 1, 1, 1))):
+    blocks = ('basic', layers.BasicBlock, (1, 2, 1, 1)), ('bottleneck', layers.Bottleneck, (2, 1, 1, 1))
+    for name, block, depths in blocks:
         net = layers.ResNet(block, depths, num_classes=3, stem_width=8, channels=(4, 8, 16, 32))
         resnet(out, f'resnet-{name}', net, 32)
     timm_next = timm.models.convnext.ConvNeXt(num_classes=3, depths=(1, 1, 2, 1), dims=(8, 12, 16, 24))

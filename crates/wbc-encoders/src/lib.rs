@@ -22,6 +22,8 @@
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded; also the published ones
 //!   of CLIP and BERT, with the [`TextCleaning`] that open_clip puts before them.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
+//! - [`WeightFile`]: weights of other programs, safetensors or PyTorch, read with suspicion. [`ImageLayout`]: which
+//!   published image encoder they are, and its weights in and out under its own names; [`Backbone`]: that encoder.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
 //!   own.

@@ -34,8 +34,10 @@ pub enum NetworkConfig {
     /// EfficientNet-Lite.
     EfficientNetLite(EfficientNetLiteConfig),
     /// ResNet.
+    #[serde(rename = "resnet")]
     ResNet(ResNetConfig),
     /// ConvNeXt.
+    #[serde(rename = "convnext")]
     ConvNext(ConvNextConfig),
 }
 

@@ -23,7 +23,7 @@ const STEM: usize = 32;
 const HEAD: usize = 1280;
 /// Epsilon of its batch normalisation, TensorFlow's.
 const EPSILON: f64 = 1e-3;
-/// Blocks whose mean and spread are the layers on the way: the ends of the second, third and fifth stage but one.
+/// Blocks whose mean and spread are the layers on the way: the ends of the second, third and fifth stage.
 const MIDDLE: [usize; 3] = [2, 4, 10];
 
 /// EfficientNet-Lite0: the only Lite network whose published weights could be checked, so it has no sizes to choose.

@@ -149,6 +149,7 @@ pub struct ResNet {
 
 impl ResNet {
     pub(crate) fn forward(&self, pixels: Tensor<4>, middle: bool) -> BackboneOutput {
+        // ReLU leaves nothing below zero, so it does not matter what a backend pads with
         let pool = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
         let mut x = max_pool2d(relu(self.stem.forward(pixels)), pool);
         let mut on_the_way = Vec::new();

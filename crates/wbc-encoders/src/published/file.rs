@@ -18,6 +18,8 @@ const MAX_ELEMENTS: usize = 1 << 30;
 const MAX_EXPANSION: u64 = 8;
 /// Keys under which training programs nest the weights of a checkpoint.
 const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+/// What PyTorch's parallel training puts before every name.
+const PARALLEL: &str = "module.";
 
 /// What is known of a tensor before it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,18 +41,16 @@ pub struct FloatTensor {
 
 enum Source {
     /// The file, what its header says, and where its numbers start.
-    Safetensors {
-        bytes: Vec<u8>,
-        header: Metadata,
-        start: usize,
-    },
-    PyTorch(PytorchReader),
+    Safetensors { bytes: Vec<u8>, header: Metadata, start: usize },
+    /// A checkpoint, and what it has before all our names.
+    PyTorch { reader: PytorchReader, prefix: &'static str },
 }
 
 /// Published weights: safetensors, or a checkpoint of PyTorch (`.pth`, `.pt`, `.bin`; zipped as since 1.6, or older).
 ///
 /// A checkpoint's pickle is parsed, never run, and one that names a class or function which is no part of a tensor is
-/// refused. Weights may stand under `state_dict`, `model_state_dict` or `model` beside other things.
+/// refused. Weights may stand under `state_dict`, `model_state_dict` or `model` beside other things, and all their names
+/// may begin with `module.`, as parallel training leaves them; names here are without either.
 ///
 /// The format is told by content, not by name. Nothing is believed: sizes, types, offsets and finiteness are checked
 /// before memory is taken, which stays within a small multiple of the file. Numbers of other widths become 32-bit floats.
@@ -131,17 +131,19 @@ impl WeightFile {
             let cause = format!("claims {} bytes in a file of {file_bytes}", t.byte_len());
             return Err(EncoderError::Tensor { tensor: name.clone(), cause, path: path.to_owned() });
         }
+        let parallel = !reader.is_empty() && reader.tensors().keys().all(|name| name.starts_with(PARALLEL));
+        let prefix = if parallel { PARALLEL } else { "" };
         let tensors = reader
             .tensors()
             .iter()
             .map(|(name, t)| {
                 (
-                    name.clone(),
+                    name[prefix.len()..].to_owned(),
                     TensorInfo { dtype: format!("{:?}", t.dtype()).to_uppercase(), shape: t.shape().to_vec() },
                 )
             })
             .collect();
-        Self { path: path.to_owned(), source: Source::PyTorch(reader), tensors }.checked()
+        Self { path: path.to_owned(), source: Source::PyTorch { reader, prefix }, tensors }.checked()
     }
 
     fn checked(self) -> Result<Self, EncoderError> {
@@ -186,8 +188,8 @@ impl WeightFile {
                 let own = bytes.get(start + from..start + to);
                 own.ok_or_else(|| self.refused(name, "is cut off"))?.to_vec()
             }
-            Source::PyTorch(reader) => {
-                let tensor = reader.get(name).ok_or_else(|| self.refused(name, "is missing"))?;
+            Source::PyTorch { reader, prefix } => {
+                let tensor = reader.get(&format!("{prefix}{name}")).ok_or_else(|| self.refused(name, "is missing"))?;
                 tensor.read().map_err(|e| self.refused(name, format!("cannot be read: {e}")))?
             }
         };

@@ -53,10 +53,13 @@ pub enum ImageLayout {
     /// timm's `tf_efficientnet_lite0`.
     TimmEfficientNetLite,
     /// torchvision's and timm's ResNet.
+    #[serde(rename = "resnet")]
     ResNet,
     /// timm's `ConvNeXt`.
+    #[serde(rename = "timm-convnext")]
     TimmConvNext,
     /// torchvision's `ConvNeXt`.
+    #[serde(rename = "torchvision-convnext")]
     TorchvisionConvNext,
 }
 
@@ -85,8 +88,8 @@ impl ImageLayout {
     }
 
     /// Tells the layout and the network's sizes from a file. What weights cannot say is assumed: heads of width 64, the
-    /// exact GELU in OpenCLIP's layout and the quick one in Transformers', the class token as answer where there is one;
-    /// a configuration beside the file may know better.
+    /// exact GELU in OpenCLIP's layout and the quick one in Transformers', the class token as answer where there is one,
+    /// mean and deviation of the pixels as the library has them; a configuration beside the file may know better.
     ///
     /// # Errors
     /// [`EncoderError::Weights`] when no layout fits; [`EncoderError::Tensor`] when sizes contradict each other.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
-use zip::ZipArchive;
+use zip::{ZipArchive, ZipReadOptions};
 
 /// Largest pickle; it holds names and sizes, the numbers are elsewhere.
 const MAX_PICKLE_BYTES: u64 = 64 << 20;
@@ -141,7 +141,10 @@ fn check_zip(file: BufReader<File>, bytes: u64) -> Result<(), Fault> {
         return Err(Fault::Damaged(format!("{bytes} bytes would unpack to {unpacked}")));
     }
     for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).map_err(unreadable)?;
+        // PyTorch writes a checksum of 0 when it is told to compute none
+        let unchecked = archive.by_index_raw(i).map_err(unreadable)?.crc32() == 0;
+        let options = ZipReadOptions::new().ignore_crc32(unchecked);
+        let mut entry = archive.by_index_with_options(i, options).map_err(unreadable)?;
         let name = entry.name().map_err(unreadable)?.into_owned();
         if !name.ends_with(".pkl") {
             continue;
@@ -149,8 +152,9 @@ fn check_zip(file: BufReader<File>, bytes: u64) -> Result<(), Fault> {
         if entry.size() > MAX_PICKLE_BYTES {
             return Err(Fault::Damaged(format!("`{name}` has {} bytes", entry.size())));
         }
-        let mut pickle = Vec::new();
-        entry.by_ref().take(MAX_PICKLE_BYTES).read_to_end(&mut pickle)?;
+        // no further than it claims, whatever the compressed bytes hold
+        let (claimed, mut pickle) = (entry.size(), Vec::new());
+        entry.by_ref().take(claimed).read_to_end(&mut pickle)?;
         Scan::default().run(&mut Cursor::new(pickle))?;
     }
     Ok(())
