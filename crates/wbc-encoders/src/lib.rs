@@ -1,8 +1,8 @@
 //! Image and text encoders, tokenizers, and pretrained weights in and out.
 //!
 //! An [`ImageTower`] sees a cell view: pixels through a small vision transformer and named measurements through a
-//! multilayer perceptron, each branch put on the unit sphere and added late. A [`TextTransformer`] reads captions.
-//! Both answer with vectors of the same width.
+//! multilayer perceptron, each branch put on the unit sphere and added late. A [`TextTower`] reads captions: with a
+//! [`TextTransformer`] of our own, or with a published encoder. Both answer with vectors of the same width.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -24,6 +24,7 @@
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`WeightFile`]: weights of other programs, safetensors or PyTorch, read with suspicion. [`ImageLayout`]: which
 //!   published image encoder they are, and its weights in and out under its own names; [`Backbone`]: that encoder.
+//! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
 //!   own.

@@ -3,6 +3,7 @@
 //! Tiny models are checked in; `scripts/text_reference.py` wrote them, and writes larger ones into a folder that
 //! `WBC_CLIP_REFERENCE` names.
 #![recursion_limit = "256"]
+#![expect(clippy::print_stdout, reason = "`--nocapture` shows the differences and what was skipped")]
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
@@ -222,6 +223,28 @@ fn what_is_not_supported_is_named() {
     let t = "transformers_clip";
     refused(t, "config.json", "\"quick_gelu\"", "\"silu\"", "text_config.hidden_act", "\"silu\"");
     refused(t, "config.json", "\"model_type\": \"clip\"", "\"model_type\": \"siglip\"", "model_type", "\"siglip\"");
+}
+
+#[test]
+fn what_a_configuration_says_decides_the_answer() {
+    let device = Device::flex();
+    let changes = [
+        ("open_clip_quick", "open_clip_config.json", "\"quick_gelu\": true", "\"quick_gelu\": false"),
+        ("open_clip_special", "open_clip_config.json", "\"heads\": 2", "\"heads\": 1"),
+        ("open_clip_bert_mlp", "open_clip_config.json", "cls_last_hidden_state_pooler", "mean_pooler"),
+        ("transformers_clip", "config.json", "\"quick_gelu\"", "\"gelu\""),
+        ("bert", "config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\""),
+        ("bert", "config.json", "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-2"),
+    ];
+    for (case, file, from, to) in changes {
+        let folder = spoilt(case, file, from, to);
+        // in Transformers' file the first such field is that of the text encoder
+        let (_, text) = PublishedText::open(folder.path(), &device).unwrap();
+        let reference = Reference::read(folder.path());
+        let input = TextInput::from_ids(&reference.ids, PAD, &[], &[], &device);
+        let difference = largest_difference(text.forward(input, &mut Mode::Eval).pooled, &reference.pooled);
+        assert!(difference > 10.0 * TOLERANCE, "{case}: {from} as {to} shows by {difference} only");
+    }
 }
 
 #[test]
