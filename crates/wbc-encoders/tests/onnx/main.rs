@@ -87,18 +87,14 @@ fn image_input(n: usize, side: Option<usize>, measured: bool, device: &Device) -
     // noise alone would average out in every pooling: each image has tints of its own
     let tint = || random(0.0, 1.0, [n, 3]).reshape([n, 3, 1, 1]);
     let pixels = side.map(|s| random(0.0, 1.0, [n, 3 * s * s]).reshape([n, 3, s, s]) * tint());
-    ImageInput { pixels, measurements }
+    ImageInput { pixels, measurements, ..ImageInput::default() }
 }
 
 fn tower(pixels: bool, measurements: bool) -> ImageTowerConfig {
     ImageTowerConfig {
-        pixels: pixels.then(|| PixelBranchConfig {
-            side: 48,
-            patch: 16,
-            width: 32,
-            depth: 2,
-            heads: 4,
-            ..PixelBranchConfig::default()
+        pixels: pixels.then(|| {
+            PixelBranchConfig { side: 48, patch: 16, width: 32, depth: 2, heads: 4, ..PixelBranchConfig::default() }
+                .into()
         }),
         measurements: measurements.then(|| MeasurementBranchConfig::new(N_MEASUREMENTS)),
         branch_dropout: 0.25,
