@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
 use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample, TYPE_FACT, ViewerSpec, Warnings};
-use wbc_data::{PlainViewer, ViewOptions, ViewSet};
+use wbc_data::{PlainViewer, PublishedViewer, ViewOptions, ViewSet};
 use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights};
 use wbc_explain::TrainingReference;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
@@ -166,6 +166,9 @@ fn viewer_from_spec(spec: &ViewerSpec) -> Result<Arc<dyn CellViewer>, Error> {
     if spec.name == CanonicalViewer::NAME {
         return Ok(Arc::new(CanonicalViewer::from_spec(spec)?));
     }
+    if spec.name == PublishedViewer::NAME {
+        return Ok(Arc::new(PublishedViewer::from_spec(spec)?));
+    }
     let plain = PlainViewer::new(spec.side)?;
     if plain.spec() == spec {
         return Ok(Arc::new(plain));
@@ -202,4 +205,21 @@ pub(crate) fn write_preamble(folder: &Path, preamble: &Preamble<'_>) -> Result<(
         write_atomic(&folder.join(ENCODERS), serde_json::to_string_pretty(encoders).map_err(json)?)?;
     }
     write_atomic(&folder.join(CONFIG), config.to_toml()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbc_data::PixelTransform;
+
+    #[test]
+    fn every_viewer_is_built_again_from_what_is_stored_of_it() {
+        let published = PublishedViewer::new(PixelTransform::efficientnet_lite0()).unwrap();
+        let plain = PlainViewer::new(32).unwrap();
+        for spec in [published.spec(), plain.spec()] {
+            let stored: ViewerSpec = serde_json::from_str(&serde_json::to_string(spec).unwrap()).unwrap();
+            assert_eq!(viewer_from_spec(&stored).unwrap().spec(), spec);
+            assert!(viewer_from_spec(&ViewerSpec { version: 99, ..stored }).is_err());
+        }
+    }
 }

@@ -157,6 +157,14 @@ pub enum DataError {
         /// What was found and what is expected.
         cause: String,
     },
+    /// A published model's preprocessing that cannot be read or followed.
+    #[error("preprocessing: {cause}: {path}")]
+    Transform {
+        /// What is wrong, or what was looked for.
+        cause: String,
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A viewer that does not do what its specification says.
     #[error("{cause}: viewer `{viewer}`")]
     Viewer {

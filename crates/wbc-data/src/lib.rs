@@ -19,6 +19,7 @@
 //! - [`HospitalShift`]: another hospital, simulated before anything is measured; [`build_views`] makes a [`ViewSet`]
 //!   of all cells and their shifted copies, kept by a [`ViewCache`].
 //! - [`BatchPlan`] and [`BatchLoader`]: which rows a step sees, and their augmented pixels, resumable anywhere.
+//! - [`PlainViewer`] and [`PublishedViewer`]: the whole frame, or by a [`PixelTransform`] as a published encoder wants it.
 //! - [`synthetic_samples`]: cartoon cells with true masks and attributes.
 //!
 //! Nothing here downloads, segments, measures or trains; the viewer that makes cell views is injected.
@@ -36,6 +37,7 @@ mod manifest;
 mod masks;
 mod noise;
 mod plain;
+mod published;
 mod registry;
 mod romanowsky;
 mod shift;
@@ -55,6 +57,7 @@ pub use export::{ExportReport, export};
 pub use input::resolve_input;
 pub use masks::load_masks;
 pub use plain::PlainViewer;
+pub use published::{Centring, Interpolation, PixelTransform, PublishedViewer, ResizeMode};
 pub use registry::{Adapter, DatasetEntry, FileEntry, Registry};
 pub use shift::HospitalShift;
 pub use stats::{DatasetStats, SizeRange, stats};
