@@ -77,6 +77,9 @@ pub struct OptimiserConfig {
     pub epochs: usize,
     /// Cells per step.
     pub batch_size: usize,
+    /// Cells and captions that are encoded at once, below `batch_size`: memory is that of so many, gradients are those
+    /// of the whole batch, at the cost of a second forward pass (GradCache, Gao et al. 2021). 0 encodes all at once.
+    pub micro_batch: usize,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// Steps of linear warm-up; at most a tenth of all steps is used.
@@ -112,6 +115,7 @@ impl Default for OptimiserConfig {
         Self {
             epochs: 15,
             batch_size: 128,
+            micro_batch: 0,
             learning_rate: 1e-3,
             warmup_steps: 200,
             final_learning_rate_ratio: 0.01,
@@ -142,6 +146,7 @@ impl OptimiserConfig {
         let problems = [
             ("epochs", (1..=MAX_EPOCHS).contains(&self.epochs), "1 to 1,000,000"),
             ("batch_size", self.batch_size > 1, "at least 2"),
+            ("micro_batch", self.micro_batch < self.batch_size, "0, or below batch_size"),
             ("learning_rate", positive(self.learning_rate), "above 0"),
             ("final_learning_rate_ratio", share(self.final_learning_rate_ratio), "in 0..=1"),
             ("weight_decay", weight(self.weight_decay), "0 or above"),

@@ -1,129 +1,20 @@
 //! Training on toy cells: it learns, resumes bit for bit, and survives damaged checkpoints.
 #![recursion_limit = "256"]
 
+mod common;
+
 use burn::tensor::Device;
-use ndarray::Array2;
-use rand::Rng;
+use common::{config, model};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wbc_contrastive::burn;
 use wbc_contrastive::{
-    CaptionSource, DualEncoder, FactSpace, LossKind, ModelConfig, OptimiserConfig, TrainError, TrainOutcome, Trainer,
-    TrainingData, Validation, Validator, WbcClip,
+    DualEncoder, LossKind, OptimiserConfig, TrainError, TrainOutcome, Trainer, Validation, Validator,
 };
-use wbc_core::{
-    Annotation, AttributeSchema, CancelToken, Caption, CellType, MeasurementDef, MeasurementSchema, NoProgress,
-    Progress, PromptSet, PromptSets, Provenance, QualityFlags, SampleId, Unit, seeded_rng,
-};
-use wbc_data::{Augmentation, ViewSet};
-use wbc_encoders::{
-    ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, TextConfig,
-    TextTransformer, Tokenizer, TokenizerConfig,
-};
+use wbc_core::{CancelToken, NoProgress, Progress};
+use wbc_encoders::{ImageTower, TextTransformer};
 
 const N: usize = 48;
-const SIDE: usize = 16;
-const N_MEASUREMENTS: usize = 6;
-
-struct Phrases {
-    schema: AttributeSchema,
-    annotations: Vec<Annotation>,
-}
-
-impl CaptionSource for Phrases {
-    fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
-        let facts = self.annotations[sample].facts(&self.schema);
-        let text = facts.iter().map(|f| format!("{} {f:?}", f.name())).collect::<Vec<_>>().join(", ");
-        Ok(Caption { text, facts, provenance: Provenance::new("test@1", "list", seed) })
-    }
-}
-
-/// Cells of three types that differ in colour and in their measurements.
-fn data(pixels: bool) -> TrainingData {
-    let schema = AttributeSchema::wbcatt();
-    let types: Vec<CellType> = ["basophil", "lymphocyte", "monocyte"].map(CellType::new).into();
-    let mut rng = seeded_rng(&[1]);
-    let annotations: Vec<Annotation> = (0..N)
-        .map(|i| {
-            let mut a = Annotation::unknown(&schema);
-            a.cell_type = Some(types[i % 3].clone());
-            a.set(&schema, "cell_size", if i % 2 == 0 { "big" } else { "small" }).unwrap();
-            a
-        })
-        .collect();
-    let measurements = Array2::from_shape_fn((N, N_MEASUREMENTS), |(i, j)| {
-        f32::from(u8::from(j == i % 3 || j == 3 + i % 2)) + rng.random::<f32>() * 0.3
-    });
-    let colours: Vec<u8> =
-        (0..N).flat_map(|i| (0..SIDE * SIDE * 3).map(move |p| if p % 3 == i % 3 { 200 } else { 40 })).collect();
-    let definition = |i: usize| MeasurementDef {
-        name: format!("cell.m{i}"),
-        unit: if i == 0 { Unit::Px } else { Unit::Ratio },
-        definition: "toy".into(),
-        source: "toy".into(),
-    };
-    let toy = MeasurementSchema {
-        name: "toy".into(),
-        version: 1,
-        measurements: (0..N_MEASUREMENTS).map(definition).collect(),
-    };
-    let raw: Vec<f32> = measurements.iter().copied().collect();
-    let set = |name: &str, values: Vec<String>| PromptSet {
-        name: name.into(),
-        prompts: values.iter().map(|v| vec![format!("{name} {v}")]).collect(),
-        values,
-    };
-    let mut sets = vec![set("type", types.iter().map(ToString::to_string).collect())];
-    sets.extend(schema.attributes.iter().map(|a| set(&a.name, a.values.iter().map(|v| v.name.clone()).collect())));
-    let prompts = PromptSets::new(sets).unwrap();
-    let captions = Phrases { schema: schema.clone(), annotations: annotations.clone() };
-    let texts: Vec<String> = (0..N).map(|i| captions.caption(i, 0).unwrap().text).collect();
-    TrainingData {
-        views: Arc::new(ViewSet {
-            samples: (0..N).collect(),
-            copies: vec![0; N],
-            side: SIDE,
-            pixels: pixels.then_some(colours),
-            measurements: Some(measurements),
-            flags: vec![QualityFlags::NONE; N],
-        }),
-        ids: (0..N).map(|i| SampleId(format!("cell-{i}"))).collect(),
-        annotations,
-        space: FactSpace::new(types, schema),
-        captions: Arc::new(captions),
-        prompts,
-        tokenizer: Tokenizer::train(texts.iter().map(String::as_str), &TokenizerConfig { vocab_size: 300 }).unwrap(),
-        statistics: Some(MeasurementStatistics::compute(&toy, &raw).unwrap()),
-        length_scale: vec![Some(1.0); N],
-        augmentation: Augmentation::default(),
-    }
-}
-
-fn config() -> OptimiserConfig {
-    OptimiserConfig { epochs: 4, batch_size: 16, checkpoint_steps: 5, validations: 3, ..OptimiserConfig::default() }
-}
-
-fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
-    let config = ModelConfig {
-        embed_dim: 16,
-        image: ImageTowerConfig {
-            pixels: pixels.then_some(PixelBranchConfig {
-                side: SIDE,
-                patch: 8,
-                width: 16,
-                depth: 1,
-                heads: 2,
-                dropout: 0.1,
-            }),
-            measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
-            branch_dropout: 0.25,
-        },
-        text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1 },
-        tokenizer: TokenizerConfig::default(),
-    };
-    WbcClip::init(&config, data.tokenizer.vocab_size(), 5, &device.clone().autodiff()).unwrap()
-}
 
 /// A stand-in for evaluation that still depends on every weight: the mean of all type prompts' first coordinates.
 struct Fingerprint;
@@ -155,7 +46,7 @@ fn train(
     stop_after: Option<u64>,
     config: &OptimiserConfig,
 ) -> Result<TrainOutcome, TrainError> {
-    let (device, data, cancel) = (Device::flex(), data(pixels), CancelToken::default());
+    let (device, data, cancel) = (Device::flex(), common::data(N, pixels), CancelToken::default());
     let stop = StopAfter { left: AtomicU64::new(stop_after.unwrap_or(0)), cancel: cancel.clone() };
     let silent = NoProgress;
     let progress: &dyn Progress = if stop_after.is_some() { &stop } else { &silent };

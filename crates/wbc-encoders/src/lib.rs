@@ -18,7 +18,8 @@
 //!
 //! # Concepts
 //! - [`ImageEncoder`], [`TextEncoder`]: traits that any burn module can implement to be trained and evaluated.
-//! - [`Mode`]: training with a random stream of its own, or evaluation; no global random state is used.
+//! - [`Mode`]: training with a random stream of its own (a generator, or [`RowStreams`]), or evaluation; no global
+//!   random state is used.
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
@@ -43,7 +44,7 @@ pub use image::{
     MeasurementInput, PixelBranch, PixelBranchConfig,
 };
 pub use layers::{attention, l2_normalised, linear, quick_gelu};
-pub use mode::Mode;
+pub use mode::{Mode, Noise, RowStreams};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerConfig};

@@ -6,6 +6,7 @@ use crate::Mode;
 use crate::mode::plain;
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use std::ops::Range;
 
 /// Tokenised texts, padded to the longest of the batch.
 #[derive(Clone, Debug)]
@@ -54,6 +55,30 @@ impl TextInput {
             pad: Tensor::from_data(TensorData::new(pad, [ids.len(), n]), &device),
             clauses: ints(clauses),
             positions: ints(positions),
+        }
+    }
+
+    /// Number of texts.
+    pub fn len(&self) -> usize {
+        self.tokens.dims()[0]
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of the texts, padded as they are.
+    ///
+    /// # Panics
+    /// If the range reaches beyond the last text.
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let (start, n) = (rows.start, rows.len());
+        Self {
+            tokens: self.tokens.clone().narrow(0, start, n),
+            pad: self.pad.clone().narrow(0, start, n),
+            clauses: self.clauses.clone().narrow(0, start, n),
+            positions: self.positions.clone().narrow(0, start, n),
         }
     }
 }
