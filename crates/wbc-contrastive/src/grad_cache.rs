@@ -18,6 +18,9 @@ pub(crate) trait Part<M> {
     /// All rows in order, in chunks of at most `micro_batch`; as few as the encoder takes at once where it is 0.
     fn chunks(&self, micro_batch: usize) -> Vec<Range<usize>>;
 
+    /// Whether the encoder has parameters with gradients.
+    fn trains(&self, model: &M) -> bool;
+
     /// `[rows, embed_dim]`, of unit length; the same each time.
     fn encode(&self, model: &M, rows: Range<usize>) -> Tensor<2>;
 }
@@ -52,7 +55,8 @@ pub(crate) fn gradients<M: Module>(
     // what the loss itself learns: temperatures and bias
     let mut sum = GradientsAccumulator::new();
     sum.accumulate(model, GradientsParams::from_module(&mut taped, model));
-    for (part, leaf) in parts.iter().zip(&leaves) {
+    // an encoder that stands still has nothing to propagate to
+    for (part, leaf) in parts.iter().zip(&leaves).filter(|(part, _)| part.trains(model)) {
         let Some(cached) = leaf.grad(&taped) else { continue };
         for rows in part.chunks(micro_batch) {
             let own = cached.clone().narrow(0, rows.start, rows.len());

@@ -29,6 +29,7 @@
 //! It reads no images and writes no captions.
 #![recursion_limit = "256"]
 
+mod average;
 mod batch;
 mod checkpoint;
 mod clip;
@@ -36,16 +37,19 @@ mod config;
 mod dual;
 mod error;
 mod grad_cache;
+mod layers;
 mod logs;
+mod lora;
 mod loss;
 mod optimiser;
+mod parameters;
 mod step;
 mod targets;
 mod trained;
 mod trainer;
 
-pub use checkpoint::{CheckpointStore, TrainState};
-pub use config::{Keep, LossKind, ModelConfig, OptimiserConfig};
+pub use checkpoint::{Checkpoint, CheckpointStore, TrainState};
+pub use config::{Keep, LoraConfig, LossKind, ModelConfig, OptimiserConfig};
 pub use dual::{DualEncoder, WbcClip};
 pub use error::TrainError;
 pub use loss::{ContrastiveLoss, InfoNce, SigmoidLoss, contrast_set_loss};

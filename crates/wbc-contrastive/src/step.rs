@@ -1,5 +1,6 @@
 use crate::batch::NormalisedMeasurements;
 use crate::grad_cache::{self, Part};
+use crate::parameters::trains;
 use crate::{
     ContrastiveLoss, DualEncoder, InfoNce, LossKind, MeasuredFact, OptimiserConfig, PairTargets, SigmoidLoss,
     TrainError, TrainingData, contrast_set_loss,
@@ -77,6 +78,10 @@ impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Images<'_> {
         grad_cache::chunks(0..self.n, micro_batch)
     }
 
+    fn trains(&self, model: &DualEncoder<I, T>) -> bool {
+        trains(&model.image)
+    }
+
     fn encode(&self, model: &DualEncoder<I, T>, rows: Range<usize>) -> Tensor<2> {
         let (start, n) = (rows.start, rows.len());
         let area = 3 * self.side * self.side;
@@ -104,6 +109,10 @@ impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Texts {
             start += group.len();
         }
         all
+    }
+
+    fn trains(&self, model: &DualEncoder<I, T>) -> bool {
+        trains(&model.text)
     }
 
     fn encode(&self, model: &DualEncoder<I, T>, rows: Range<usize>) -> Tensor<2> {
@@ -202,6 +211,12 @@ impl<'a> StepContext<'a> {
         let mut parts: Vec<&dyn Part<DualEncoder<I, T>>> = vec![&images];
         parts.extend(captions.as_ref().map(|(texts, _)| texts as &dyn Part<_>));
         parts.extend(prompts.as_ref().map(|texts| texts as &dyn Part<_>));
+        if !parts.iter().any(|part| part.trains(model))
+            && !model.temperatures_train(captions.is_some(), prompts.is_some())
+        {
+            let cause = "nothing is left that could learn from the losses".into();
+            return Err(TrainError::Config { field: "freeze", cause });
+        }
         let targets = captions.as_ref().map(|(_, targets)| targets);
         grad_cache::gradients(model, &parts, config.micro_batch, |embeddings| {
             self.losses(model, embeddings, targets, prompts.is_some().then_some(&codes))

@@ -1,10 +1,16 @@
+use crate::average::{blended, decay_at};
 use crate::clip::clip_global_norm;
+use crate::layers::LearningRates;
 use crate::logs::JsonLines;
+use crate::lora::with_factors;
 use crate::optimiser::optimiser;
+use crate::parameters::{frozen, parameter_paths};
 use crate::step::StepContext;
-use crate::{CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, StepLosses, TrainError, TrainState};
+use crate::{
+    Checkpoint, CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, StepLosses, TrainError, TrainState,
+};
 use burn::module::Module;
-use burn::optim::GradientsParams;
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -153,19 +159,20 @@ impl Trainer<'_> {
         if total == 0 {
             return Err(TrainError::Data { cause: "there are no training cells".into() });
         }
-        let fingerprint = self.fingerprint(data)?;
-        let fresh = TrainState {
+        let model = self.prepared(model)?;
+        let rates = LearningRates::new(self.config, &parameter_paths(&model));
+        let state = TrainState {
             version: TrainState::VERSION,
-            fingerprint: fingerprint.clone(),
+            fingerprint: self.fingerprint(data)?,
             next_step: 0,
             best_score: None,
             best_step: None,
             metrics_len: 0,
         };
-        let fresh_optimiser = optimiser(self.config);
-        let (mut model, mut optimiser, mut state) = store
-            .load_newest(&model, &fresh_optimiser, &fingerprint)?
-            .unwrap_or((model, fresh_optimiser.clone(), fresh));
+        let average = (self.config.ema_decay > 0.0).then(|| model.valid());
+        let fresh = Checkpoint { model, average, optimiser: optimiser(self.config), state };
+        let Checkpoint { mut model, mut average, mut optimiser, mut state } =
+            store.load_newest(&fresh)?.unwrap_or(fresh);
         let mut metrics = JsonLines::open(&self.folder.join("metrics.jsonl"), state.metrics_len)?;
         if metrics.len() < state.metrics_len {
             return Err(TrainError::Resume {
@@ -189,13 +196,22 @@ impl Trainer<'_> {
         self.progress.advance(state.next_step as u64);
         let (mut last_validation, mut saved) = (None, state.next_step);
         let (mut waited, mut worked) = (Duration::ZERO, Duration::ZERO);
+        let save = |model: &DualEncoder<I, T>, average: &Option<_>, optimiser: &ModuleOptimizer, state: &TrainState| {
+            // tensors are shared, not copied
+            let (model, average) = (model.clone(), average.clone());
+            store.save(&Checkpoint { model, average, optimiser: optimiser.clone(), state: state.clone() })
+        };
+        // what is judged and kept: the average where there is one, factors added to their weights
+        let plain = |model: &DualEncoder<I, T>, average: &Option<DualEncoder<I, T>>| {
+            average.clone().unwrap_or_else(|| model.valid()).materialize()
+        };
         while state.next_step < total {
             let step = state.next_step;
             if self.cancel.is_cancelled() {
                 state.metrics_len = metrics.len();
                 if saved != step || step == 0 {
                     metrics.sync()?;
-                    store.save(&model, &optimiser, &state)?;
+                    save(&model, &average, &optimiser, &state)?;
                 }
                 return Err(TrainError::Cancelled { step, total });
             }
@@ -213,7 +229,8 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { step, loss: losses.total });
             }
             let logit_scale = f64::from(model.logit_scale().into_scalar::<f32>());
-            model = optimiser.step(learning_rate, model, grads);
+            model = optimiser.step(rates.at(learning_rate), model, grads);
+            average = average.map(|a| blended(&a, model.valid(), decay_at(self.config.ema_decay, step)));
             state.next_step += 1;
             let epoch = step / per_epoch;
             metrics.append(&StepRecord {
@@ -227,11 +244,11 @@ impl Trainer<'_> {
                 gradient_norm,
             })?;
             if self.config.validates_after(step, total) {
-                let plain = model.valid();
-                let found = validator.validate(&plain)?;
+                let judged = plain(&model, &average);
+                let found = validator.validate(&judged)?;
                 metrics.append(&ValidationRecord { step, epoch, validation: &found.metrics })?;
                 if state.best_score.is_none_or(|best| found.score > best) {
-                    store.save_best(&plain)?;
+                    store.save_best(&judged)?;
                     (state.best_score, state.best_step) = (Some(found.score), Some(step));
                 }
                 last_validation = Some(found);
@@ -239,7 +256,7 @@ impl Trainer<'_> {
             state.metrics_len = metrics.len();
             if state.next_step.is_multiple_of(self.config.checkpoint_steps) || state.next_step == total {
                 metrics.sync()?;
-                store.save(&model, &optimiser, &state)?;
+                save(&model, &average, &optimiser, &state)?;
                 saved = state.next_step;
             }
             let spent = began.elapsed();
@@ -255,9 +272,10 @@ impl Trainer<'_> {
             self.progress.message(&message(losses.total, last_validation.as_ref(), images_per_second));
         }
         self.progress.finish();
+        let last = plain(&model, &average);
         let (kept, kept_step) = match (self.config.keep, state.best_step) {
-            (Keep::Best, Some(best)) => (store.load_best(model.valid())?, best),
-            _ => (model.valid(), total - 1),
+            (Keep::Best, Some(best)) => (store.load_best(last)?, best),
+            _ => (last, total - 1),
         };
         save_weights(&kept, &self.folder.join("weights.safetensors"))?;
         let wait_share = if worked.is_zero() { 0.0 } else { waited.as_secs_f64() / worked.as_secs_f64() };
@@ -269,8 +287,22 @@ impl Trainer<'_> {
         self.folder.join("weights.safetensors")
     }
 
+    /// A model as [`Self::run`] trains it: frozen where the configuration says so, with low-rank factors where it asks
+    /// for them. Answers are those of the model.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for names that the model does not have.
+    pub fn prepared<M: Module>(&self, model: M) -> Result<M, TrainError> {
+        let model = frozen(model, self.config)?;
+        match &self.config.lora {
+            Some(lora) => with_factors(model, lora, self.seed),
+            None => Ok(model),
+        }
+    }
+
     /// Losses and gradients of one step on some rows of the views, as [`Self::run`] computes them, without augmentation
-    /// and without changing anything: for a training loop of one's own, and to check an encoder.
+    /// and without changing anything: for a training loop of one's own, and to check an encoder. What is frozen is the
+    /// model's own matter here, see [`Self::prepared`].
     ///
     /// # Errors
     /// As [`Self::run`].

@@ -3,60 +3,9 @@
 
 mod common;
 
-use burn::tensor::Device;
-use common::{config, model};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use wbc_contrastive::burn;
-use wbc_contrastive::{
-    DualEncoder, LossKind, OptimiserConfig, TrainError, TrainOutcome, Trainer, Validation, Validator,
-};
-use wbc_core::{CancelToken, NoProgress, Progress};
-use wbc_encoders::{ImageTower, TextTransformer};
-
-const N: usize = 48;
-
-/// A stand-in for evaluation that still depends on every weight: the mean of all type prompts' first coordinates.
-struct Fingerprint;
-
-impl Validator<ImageTower, TextTransformer> for Fingerprint {
-    fn validate(&mut self, model: &DualEncoder<ImageTower, TextTransformer>) -> Result<Validation, TrainError> {
-        let scale = f64::from(model.logit_scale().into_scalar::<f32>());
-        Ok(Validation { metrics: [("scale".to_owned(), scale)].into(), score: scale })
-    }
-}
-
-/// Cancels after some steps.
-struct StopAfter {
-    left: AtomicU64,
-    cancel: CancelToken,
-}
-
-impl Progress for StopAfter {
-    fn message(&self, _: &str) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.cancel.cancel();
-        }
-    }
-}
-
-fn train(
-    folder: &Path,
-    pixels: bool,
-    stop_after: Option<u64>,
-    config: &OptimiserConfig,
-) -> Result<TrainOutcome, TrainError> {
-    let (device, data, cancel) = (Device::flex(), common::data(N, pixels), CancelToken::default());
-    let stop = StopAfter { left: AtomicU64::new(stop_after.unwrap_or(0)), cancel: cancel.clone() };
-    let silent = NoProgress;
-    let progress: &dyn Progress = if stop_after.is_some() { &stop } else { &silent };
-    let trainer = Trainer { config, seed: 3, folder, device: device.clone(), progress, cancel: &cancel };
-    trainer.run(model(&data, pixels, &device), &data, &mut Fingerprint)
-}
-
-fn outputs(folder: &Path) -> (Vec<u8>, Vec<u8>) {
-    (std::fs::read(folder.join("weights.safetensors")).unwrap(), std::fs::read(folder.join("metrics.jsonl")).unwrap())
-}
+use common::config;
+use common::run::{outputs, train};
+use wbc_contrastive::{LoraConfig, LossKind, OptimiserConfig, TrainError};
 
 #[test]
 fn resume_equals_uninterrupted_run() {
@@ -72,6 +21,32 @@ fn resume_equals_uninterrupted_run() {
         let again = train(parts.path(), pixels, None, &config()).unwrap();
         assert_eq!(again.validation, None, "a finished run has nothing left to do");
         assert!(outputs(whole.path()) == outputs(parts.path()));
+    }
+}
+
+/// Every way of training that a checkpoint must carry something for.
+fn ways() -> Vec<(&'static str, OptimiserConfig)> {
+    let lora = LoraConfig { rank: 2, alpha: 4.0, targets: vec!["text.blocks".into(), "image.pixels".into()] };
+    vec![
+        ("micro batches", OptimiserConfig { micro_batch: 5, ..config() }),
+        ("moving average", OptimiserConfig { ema_decay: 0.9, ..config() }),
+        ("locked text, layers", OptimiserConfig { freeze: vec!["text".into()], layer_decay: 0.5, ..config() }),
+        ("low rank", OptimiserConfig { lora: Some(lora.clone()), ..config() }),
+        ("all", OptimiserConfig { micro_batch: 6, ema_decay: 0.9, layer_decay: 0.7, lora: Some(lora), ..config() }),
+    ]
+}
+
+#[test]
+fn every_way_of_fine_tuning_resumes_bit_for_bit() {
+    for (name, config) in ways() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        train(whole.path(), true, None, &config).unwrap();
+        for steps in [1, 4] {
+            let stopped = train(parts.path(), true, Some(steps), &config);
+            assert!(matches!(stopped, Err(TrainError::Cancelled { .. })), "{name}: {stopped:?}");
+        }
+        train(parts.path(), true, None, &config).unwrap();
+        assert!(outputs(whole.path()) == outputs(parts.path()), "{name}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test uses its own part")]
 
 pub(crate) mod gradients;
+pub(crate) mod run;
 
 use burn::tensor::Device;
 use ndarray::Array2;
