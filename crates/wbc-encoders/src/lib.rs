@@ -22,12 +22,14 @@
 //!   random state is used.
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
-//! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
+//! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness;
+//!   [`average_weights`] mixes several.
 //!
 //! # What it does not do
 //! It enables no burn backend, trains nothing and computes no views.
 #![recursion_limit = "256"]
 
+mod average;
 mod error;
 mod image;
 mod layers;
@@ -38,6 +40,7 @@ mod text;
 mod tokenizer;
 mod weights;
 
+pub use average::average_weights;
 pub use error::EncoderError;
 pub use image::{
     ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
