@@ -38,7 +38,8 @@ impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let before = self.before.remove::<D>(param.id);
         param.map(|newest| match before {
-            Some(before) => before * self.decay + newest * (1.0 - self.decay),
+            // in this form what does not change stays bit for bit
+            Some(before) => before.clone() + (newest - before) * (1.0 - self.decay),
             None => newest,
         })
     }

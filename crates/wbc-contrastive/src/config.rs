@@ -71,6 +71,16 @@ pub enum Keep {
     Last,
 }
 
+/// What encoders calculate with in training; weights, losses, gradients and the optimiser are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// IEEE single precision.
+    F32,
+    /// Its upper half, eight bits of fraction, where the device has it.
+    Bf16,
+}
+
 /// Low-rank adaptation of a pretrained model (Hu et al. 2022).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +153,8 @@ pub struct OptimiserConfig {
     pub checkpoint_steps: usize,
     /// Which weights the run ends with.
     pub keep: Keep,
+    /// What encoders calculate with.
+    pub precision: Precision,
     /// Adapts a pretrained model by factors of low rank; they are added to its weights at the end.
     pub lora: Option<LoraConfig>,
 }
@@ -170,6 +182,7 @@ impl Default for OptimiserConfig {
             validations: 5,
             checkpoint_steps: 200,
             keep: Keep::Best,
+            precision: Precision::F32,
             lora: None,
         }
     }

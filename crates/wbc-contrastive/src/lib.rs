@@ -43,13 +43,14 @@ mod lora;
 mod loss;
 mod optimiser;
 mod parameters;
+mod precision;
 mod step;
 mod targets;
 mod trained;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, TrainState};
-pub use config::{Keep, LoraConfig, LossKind, ModelConfig, OptimiserConfig};
+pub use config::{Keep, LoraConfig, LossKind, ModelConfig, OptimiserConfig, Precision};
 pub use dual::{DualEncoder, WbcClip};
 pub use error::TrainError;
 pub use loss::{ContrastiveLoss, InfoNce, SigmoidLoss, contrast_set_loss};

@@ -1,12 +1,13 @@
 use crate::batch::NormalisedMeasurements;
 use crate::grad_cache::{self, Part};
 use crate::parameters::trains;
+use crate::precision::{check_device, in_bf16};
 use crate::{
-    ContrastiveLoss, DualEncoder, InfoNce, LossKind, MeasuredFact, OptimiserConfig, PairTargets, SigmoidLoss,
-    TrainError, TrainingData, contrast_set_loss,
+    ContrastiveLoss, DualEncoder, InfoNce, LossKind, MeasuredFact, OptimiserConfig, PairTargets, Precision,
+    SigmoidLoss, TrainError, TrainingData, contrast_set_loss,
 };
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use std::ops::Range;
@@ -64,6 +65,7 @@ struct Images<'s> {
     pixels: Option<&'s [f32]>,
     measurements: Option<MeasurementInput>,
     noise: [u64; 4],
+    precision: Precision,
     device: &'s Device,
 }
 
@@ -71,6 +73,7 @@ struct Images<'s> {
 struct Texts {
     groups: Vec<TextInput>,
     noise: [u64; 4],
+    precision: Precision,
 }
 
 impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Images<'_> {
@@ -85,18 +88,26 @@ impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Images<'_> {
     fn encode(&self, model: &DualEncoder<I, T>, rows: Range<usize>) -> Tensor<2> {
         let (start, n) = (rows.start, rows.len());
         let area = 3 * self.side * self.side;
+        let dtype = match self.precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::Bf16 => FloatDType::BF16,
+        };
         let input = ImageInput {
             pixels: self.pixels.map(|all| {
                 let own = all[start * area..(start + n) * area].to_vec();
-                Tensor::from_data(TensorData::new(own, [n, 3, self.side, self.side]), self.device)
+                Tensor::<4>::from_data(TensorData::new(own, [n, 3, self.side, self.side]), self.device).cast(dtype)
             }),
             measurements: self.measurements.as_ref().map(|m| MeasurementInput {
-                values: m.values.clone().narrow(0, start, n),
-                mask: m.mask.clone().narrow(0, start, n),
+                values: m.values.clone().narrow(0, start, n).cast(dtype),
+                mask: m.mask.clone().narrow(0, start, n).cast(dtype),
             }),
         };
         let mut noise = RowStreams::new(&self.noise, rows);
-        l2_normalised(model.image.forward(input, &mut Mode::Train(&mut noise)).pooled)
+        let mode = &mut Mode::Train(&mut noise);
+        l2_normalised(match self.precision {
+            Precision::F32 => model.image.forward(input, mode).pooled,
+            Precision::Bf16 => in_bf16(&model.image).forward(input, mode).pooled.cast(FloatDType::F32),
+        })
     }
 }
 
@@ -125,7 +136,11 @@ impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Texts {
         let first = start - group.len();
         let input = group.rows(rows.start - first..rows.end - first);
         let mut noise = RowStreams::new(&self.noise, rows);
-        l2_normalised(model.text.forward(input, &mut Mode::Train(&mut noise)).pooled)
+        let mode = &mut Mode::Train(&mut noise);
+        l2_normalised(match self.precision {
+            Precision::F32 => model.text.forward(input, mode).pooled,
+            Precision::Bf16 => in_bf16(&model.text).forward(input, mode).pooled.cast(FloatDType::F32),
+        })
     }
 }
 
@@ -136,6 +151,7 @@ impl<'a> StepContext<'a> {
         device: &'a Device,
         data: &'a TrainingData,
     ) -> Result<Self, TrainError> {
+        check_device(config.precision, device)?;
         // what is measured in pixels on a shifted copy means nothing: the simulation changed the frame
         let scales: Vec<Option<f64>> = (data.views.samples.iter().zip(&data.views.copies))
             .map(|(sample, copy)| if *copy == 0 { data.length_scale[*sample] } else { None })
@@ -185,6 +201,7 @@ impl<'a> StepContext<'a> {
                 .as_ref()
                 .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, self.device)),
             noise: noise(PART_IMAGES),
+            precision: config.precision,
             device: self.device,
         };
         let captions = (config.caption_weight > 0.0)
@@ -192,7 +209,10 @@ impl<'a> StepContext<'a> {
                 let (ids, targets) = self.captions(rows, &samples, step, model.text.max_len())?;
                 let groups = ids.chunks(ids.len().div_ceil(LENGTH_GROUPS));
                 let groups = groups.map(|ids| self.data.tokenizer.pad(ids, self.device)).collect();
-                Ok::<_, TrainError>((Texts { groups, noise: noise(PART_CAPTIONS) }, targets))
+                Ok::<_, TrainError>((
+                    Texts { groups, noise: noise(PART_CAPTIONS), precision: config.precision },
+                    targets,
+                ))
             })
             .transpose()?;
         let prompts = (config.contrast_weight > 0.0)
@@ -203,7 +223,7 @@ impl<'a> StepContext<'a> {
                     .collect();
                 let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
                 let groups = vec![self.data.tokenizer.pad(&ids, self.device)];
-                Ok::<_, TrainError>(Texts { groups, noise: noise(PART_PROMPTS) })
+                Ok::<_, TrainError>(Texts { groups, noise: noise(PART_PROMPTS), precision: config.precision })
             })
             .transpose()?;
         let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();

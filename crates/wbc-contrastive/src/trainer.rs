@@ -5,6 +5,7 @@ use crate::logs::JsonLines;
 use crate::lora::with_factors;
 use crate::optimiser::optimiser;
 use crate::parameters::{frozen, parameter_paths};
+use crate::precision::check_model;
 use crate::step::StepContext;
 use crate::{
     Checkpoint, CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, StepLosses, TrainError, TrainState,
@@ -291,8 +292,9 @@ impl Trainer<'_> {
     /// for them. Answers are those of the model.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for names that the model does not have.
+    /// [`TrainError::Config`] for names that the model does not have, and for a precision that it cannot run at.
     pub fn prepared<M: Module>(&self, model: M) -> Result<M, TrainError> {
+        check_model(self.config.precision, &model)?;
         let model = frozen(model, self.config)?;
         match &self.config.lora {
             Some(lora) => with_factors(model, lora, self.seed),

@@ -11,7 +11,7 @@ use common::{config, data, model};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wbc_contrastive::burn;
-use wbc_contrastive::{Keep, LoraConfig, OptimiserConfig, StepLosses, TrainError, Trainer};
+use wbc_contrastive::{Keep, LoraConfig, OptimiserConfig, Precision, StepLosses, TrainError, Trainer};
 use wbc_core::{CancelToken, NoProgress};
 use wbc_encoders::load_weights;
 
@@ -73,8 +73,8 @@ fn frozen_parameters_have_no_gradients_and_stay_bit_for_bit() {
     let freeze = names(&["text", "image.pixels.blocks.0", "log_scale"]);
     let frozen =
         |path: &str| path.starts_with("text.") || path.starts_with("image.pixels.blocks.0.") || path == "log_scale";
-    for micro_batch in [0, 7] {
-        let config = OptimiserConfig { freeze: freeze.clone(), micro_batch, ..config() };
+    for (micro_batch, ema_decay) in [(0, 0.0), (7, 0.9)] {
+        let config = OptimiserConfig { freeze: freeze.clone(), micro_batch, ema_decay, ..config() };
         let (_, grads) = gradients(&config).unwrap();
         assert!(grads.keys().all(|path| !frozen(path)), "{:?}", grads.keys());
         assert!(grads.contains_key("image.pixels.embedding.weight"), "what lies below a frozen block still learns");
@@ -175,4 +175,38 @@ fn low_rank_factors_begin_silent_train_alone_and_end_in_ordinary_weights() {
         };
         assert_eq!(before != &end[path], expected, "{path}");
     }
+}
+
+/// One in 128 is the resolution of bf16; errors of a few layers add up.
+const BF16_TOLERANCE: f64 = 0.02;
+
+#[test]
+fn bf16_is_close_to_f32_and_leaves_weights_and_gradients_in_f32() {
+    for micro_batch in [0, 13] {
+        let (exact, grads) = gradients(&OptimiserConfig { micro_batch, ..config() }).unwrap();
+        let config = OptimiserConfig { micro_batch, precision: Precision::Bf16, ..config() };
+        let (coarse, coarse_grads) = gradients(&config).unwrap();
+        let apart = (exact.total - coarse.total).abs() / exact.total;
+        assert!(apart > 0.0 && apart < BF16_TOLERANCE, "{exact:?} {coarse:?}");
+        let dot = |a: &ByPath, b: &ByPath| -> f64 {
+            a.iter().flat_map(|(path, a)| a.iter().zip(&b[path])).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let cosine = dot(&grads, &coarse_grads) / (dot(&grads, &grads) * dot(&coarse_grads, &coarse_grads)).sqrt();
+        assert!(cosine > 0.99, "{cosine}");
+    }
+    let (start, end) = trained(&OptimiserConfig { precision: Precision::Bf16, ema_decay: 0.9, ..config() });
+    assert_ne!(start["text.token.weight"], end["text.token.weight"]);
+}
+
+#[test]
+#[expect(deprecated, reason = "deprecated upstream; our users ask for it")]
+fn bf16_is_refused_where_the_device_has_none() {
+    let (data, device) = (data(N, false), Device::ndarray());
+    let config = OptimiserConfig { precision: Precision::Bf16, ..config() };
+    let cancel = CancelToken::default();
+    let trainer =
+        Trainer { config: &config, seed: 3, folder: Path::new("."), device, progress: &NoProgress, cancel: &cancel };
+    let model = model(&data, false, &trainer.device);
+    let refused = trainer.gradients(&model, &data, 0, &[0, 1]).unwrap_err().to_string();
+    assert!(refused.contains("precision") && refused.contains("bf16"), "{refused}");
 }

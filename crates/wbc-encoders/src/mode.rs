@@ -1,4 +1,4 @@
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::RngCore;
 use std::ops::Range;
 use wbc_core::seeded_rng;
@@ -69,7 +69,8 @@ impl Mode<'_> {
         let bits = noise.bits(shape[0], shape[1..].iter().product());
         let mask: Vec<f32> = bits.into_iter().map(|bits| if bits < threshold { 0.0 } else { keep }).collect();
         let mask = Tensor::<D>::from_data(TensorData::new(mask, shape), &plain(&x.device()));
-        x * mask
+        let dtype: FloatDType = x.dtype().into();
+        x * mask.cast(dtype)
     }
 
     /// In training, one uniform number in `[0, 1)` per row; `None` in evaluation.

@@ -4,7 +4,7 @@ use crate::limits::{depth, dropout, heads};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
 
@@ -120,7 +120,8 @@ impl TextEncoder for TextTransformer {
             x = block.forward(x, Some(&apart), self.dropout, mode);
         }
         let x = self.norm.forward(x);
-        let weight = pad.bool_not().float();
+        let dtype: FloatDType = x.dtype().into();
+        let weight = pad.bool_not().float().cast(dtype);
         let count = weight.clone().sum_dim(1).clamp_min(1.0);
         let pooled = (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count;
         TextOutput { pooled: self.projection.forward(pooled), tokens: x }
