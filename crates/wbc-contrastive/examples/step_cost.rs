@@ -2,6 +2,7 @@
 //! system keeps the peak of a process only. `MICRO_BATCH` 0 encodes the whole batch at once, anything else is GradCache;
 //! `FROZEN` is a name of parameters that do not train, `image` for example.
 #![recursion_limit = "256"]
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

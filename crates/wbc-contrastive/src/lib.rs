@@ -21,7 +21,8 @@
 //! - [`DualEncoder`]: an image and a text encoder with their temperatures; [`WbcClip`] is the built-in pair.
 //! - [`ContrastiveLoss`]: [`InfoNce`] (CLIP) and [`SigmoidLoss`] (SigLIP); [`contrast_set_loss`].
 //! - [`FactSpace`], [`PairTargets`]: who goes with whom, from annotations.
-//! - [`Trainer`]: AdamW, warm-up and cosine, clipping, checkpoints; resumes bit for bit.
+//! - [`Trainer`]: AdamW, warm-up and cosine, clipping, checkpoints; batches beyond memory (GradCache), frozen parts,
+//!   rates by layer, moving average, low-rank factors, bf16; resumes bit for bit.
 //! - [`Validator`], [`CaptionSource`]: what validation means and where captions come from is handed in.
 //! - [`TrainedModel`]: a model with all it needs to embed cells and texts.
 //!

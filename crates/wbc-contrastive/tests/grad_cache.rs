@@ -18,7 +18,6 @@ fn eight_chunks_of_32_have_the_gradients_of_a_batch_of_256() {
     for (name, device) in devices() {
         for loss in [LossKind::InfoNce, LossKind::Sigmoid] {
             let (worst, path) = difference(&device, loss, 32);
-            println!("{name} {loss:?}: {worst:.1e} at {path}");
             assert!(worst < TOLERANCE, "{name} {loss:?}: {worst:.1e} at {path}");
         }
     }
