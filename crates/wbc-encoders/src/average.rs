@@ -116,8 +116,11 @@ mod tests {
         sorted.values().flat_map(|t| t.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()))).collect()
     }
 
-    fn write(path: &Path, tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) {
-        let view = |(n, d, s, b): &(&str, Dtype, Vec<usize>, Vec<u8>)| {
+    /// Name, type, shape, bytes.
+    type Raw<'r> = (&'r str, Dtype, Vec<usize>, Vec<u8>);
+
+    fn write(path: &Path, tensors: &[Raw<'_>]) {
+        let view = |(n, d, s, b): &Raw<'_>| {
             (n.to_string(), TensorView::new(*d, s.clone(), Box::leak(b.clone().into_boxed_slice())).unwrap())
         };
         std::fs::write(path, serialize(tensors.iter().map(view), None).unwrap()).unwrap();
@@ -146,7 +149,7 @@ mod tests {
         let f32s = |v: &[f32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
         let (one, two) = (f32s(&[1.0]), f32s(&[1.0, 2.0]));
         write(&at("base"), &[("x", Dtype::F32, vec![2], two.clone()), ("y", Dtype::F32, vec![1], one.clone())]);
-        let others: [(&str, &str, Vec<(&str, Dtype, Vec<usize>, Vec<u8>)>); 5] = [
+        let others: [(&str, &str, Vec<Raw<'_>>); 5] = [
             ("missing", "`y` is missing", vec![("x", Dtype::F32, vec![2], two.clone())]),
             (
                 "more",
