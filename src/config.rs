@@ -466,4 +466,15 @@ mod tests {
             assert!(error.is_usage(), "{change}");
         }
     }
+
+    #[test]
+    fn fine_tuning_survives_the_configuration_file() {
+        let text = format!(
+            "{MINIMAL}\n[optimiser]\nfreeze = ['image']\nlayer_decay = 0.75\nlora = {{ targets = ['text.blocks'] }}"
+        );
+        let config = RunConfig::parse(&text, &["optimiser.ema_decay=0.999".into()], "test").unwrap();
+        assert_eq!(config.optimiser.lora.as_ref().map(|l| (l.rank, l.alpha)), Some((8, 16.0)));
+        assert_eq!(RunConfig::parse(&config.to_toml().unwrap(), &[], "again").unwrap(), config);
+        assert!(RunConfig::parse(&text, &["optimiser.lora.rank=0".into()], "test").is_err());
+    }
 }

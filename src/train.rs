@@ -122,6 +122,13 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
     }
+    config.optimiser.check_names(&model)?;
+    make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
+    // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
+    if !folder.join(CONFIG).is_file() {
+        write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
+    }
+
     let mut validation_scales = row_scales(&validation_views, &validation.samples, &optics);
     validation_scales[validation_views.n_unshifted()..].fill(None);
     let mut validator = ZeroShotValidator::new(

@@ -3,11 +3,15 @@
 
 mod support;
 
+#[path = "../crates/wbc-contrastive/tests/common/mod.rs"]
+mod common;
+
 use support::cells;
+use wbc_clip::contrastive::LossKind;
 use wbc_clip::core::image::Rgb;
 use wbc_clip::core::{RgbImage, SampleId};
 use wbc_clip::encoders::Branches;
-use wbc_clip::{Run, RunConfig, Session, compiled_devices, train};
+use wbc_clip::{Run, RunConfig, Session, compiled_devices, device, train};
 
 /// Losses of different backends after a few steps. Matrix products are summed in another order on each, which changes
 /// float32 results by about 1e-6 per operation and grows with every step; ndarray is known to be about 2e-4 off in
@@ -51,6 +55,14 @@ fn all_backends_learn_the_same() {
         for i in 0..embedded.len() {
             assert!(1.0 - cosines[[i, i]] < COSINE_TOLERANCE, "{name}: cell {i}, {}", cosines[[i, i]]);
         }
+    }
+}
+
+#[test]
+fn chunks_have_the_gradients_of_the_whole_batch_on_every_backend() {
+    for name in compiled_devices().into_iter().filter(|n| ["flex", "ndarray", "libtorch"].contains(n)) {
+        let (worst, path) = common::gradients::difference(&device(name).unwrap(), LossKind::InfoNce, 32);
+        assert!(worst < common::gradients::TOLERANCE, "{name}: {worst:.1e} at {path}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 const STATE: &str = "state.json";
 const MODEL: &str = "model.bpk";
+const AVERAGE: &str = "average.bpk";
 const OPTIMISER: &str = "optimiser.bpk";
 const BEST: &str = "best.bpk";
 
@@ -35,6 +36,19 @@ impl TrainState {
     pub const VERSION: u32 = 1;
 }
 
+/// All that a training run continues from.
+#[derive(Clone)]
+pub struct Checkpoint<M: Module> {
+    /// The weights that train.
+    pub model: M,
+    /// Their moving average, without gradient tracking, where one is kept.
+    pub average: Option<M>,
+    /// The optimiser's state.
+    pub optimiser: ModuleOptimizer,
+    /// Where the run stands.
+    pub state: TrainState,
+}
+
 /// The folder of checkpoints of a run: `step-<n>/` each with weights and optimiser in burn's own format, the only one
 /// that keeps parameter identities and so resumes exactly.
 #[derive(Clone, Debug)]
@@ -52,14 +66,9 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`] with what the system said, a full disk for example.
-    pub fn save<M: Module>(
-        &self,
-        model: &M,
-        optimiser: &ModuleOptimizer,
-        state: &TrainState,
-    ) -> Result<(), TrainError> {
+    pub fn save<M: Module>(&self, checkpoint: &Checkpoint<M>) -> Result<(), TrainError> {
         let scratch = self.root.join("writing");
-        self.write(&scratch, model, optimiser, state).map_err(|cause| {
+        self.write(&scratch, checkpoint).map_err(|cause| {
             // what was half written only takes space that the user now lacks
             let _ = fs::remove_dir_all(&scratch);
             TrainError::Checkpoint { cause, path: self.root.clone() }
@@ -73,22 +82,21 @@ impl CheckpointStore {
         Ok(())
     }
 
-    fn write<M: Module>(
-        &self,
-        scratch: &Path,
-        model: &M,
-        optimiser: &ModuleOptimizer,
-        state: &TrainState,
-    ) -> Result<(), String> {
+    fn write<M: Module>(&self, scratch: &Path, checkpoint: &Checkpoint<M>) -> Result<(), String> {
+        let Checkpoint { model, average, optimiser, state } = checkpoint;
         let text = |e: std::io::Error| e.to_string();
         if scratch.exists() {
             fs::remove_dir_all(scratch).map_err(text)?;
         }
         fs::create_dir_all(scratch).map_err(text)?;
         model.clone().save_file(scratch.join(MODEL)).map_err(|e| e.to_string())?;
+        if let Some(average) = average {
+            average.clone().save_file(scratch.join(AVERAGE)).map_err(|e| e.to_string())?;
+        }
         optimiser.save(scratch.join(OPTIMISER)).map_err(|e| e.to_string())?;
         fs::write(scratch.join(STATE), serde_json::to_vec_pretty(state).map_err(|e| e.to_string())?).map_err(text)?;
-        for file in [MODEL, OPTIMISER, STATE] {
+        let averaged = average.as_ref().map(|_| AVERAGE);
+        for file in [MODEL, OPTIMISER, STATE].into_iter().chain(averaged) {
             fs::File::open(scratch.join(file)).and_then(|f| f.sync_all()).map_err(text)?;
         }
         let target = self.root.join(format!("step-{:08}", state.next_step));
@@ -126,20 +134,15 @@ impl CheckpointStore {
         model.try_load_file(&path).map_err(|e| TrainError::Resume { cause: e.to_string(), path })
     }
 
-    /// The newest checkpoint that can be read, or `None` when there is none at all. A damaged one is passed over with a
-    /// warning in favour of the one before.
+    /// The newest checkpoint of the run that `fresh` begins, or `None` when there is none at all. A damaged one is passed
+    /// over with a warning in favour of the one before.
     ///
     /// # Errors
     /// [`TrainError::Resume`] when checkpoints exist but none belongs to this run or can be read.
-    pub fn load_newest<M: Module>(
-        &self,
-        model: &M,
-        optimiser: &ModuleOptimizer,
-        fingerprint: &str,
-    ) -> Result<Option<(M, ModuleOptimizer, TrainState)>, TrainError> {
+    pub fn load_newest<M: Module>(&self, fresh: &Checkpoint<M>) -> Result<Option<Checkpoint<M>>, TrainError> {
         let mut last = None;
         for (_, path) in self.all().into_iter().rev() {
-            match self.load(&path, model, optimiser, fingerprint) {
+            match load(&path, fresh) {
                 Ok(found) => return Ok(Some(found)),
                 Err(cause) => {
                     tracing::warn!("checkpoint passed over ({cause}): {}", path.display());
@@ -155,22 +158,6 @@ impl CheckpointStore {
         self.all().into_iter().rev().find_map(|(_, path)| read_state(&path).ok())
     }
 
-    fn load<M: Module>(
-        &self,
-        path: &Path,
-        model: &M,
-        optimiser: &ModuleOptimizer,
-        fingerprint: &str,
-    ) -> Result<(M, ModuleOptimizer, TrainState), String> {
-        let state = read_state(path)?;
-        if state.fingerprint != fingerprint {
-            return Err("made with another configuration or other data".into());
-        }
-        let model = model.clone().try_load_file(path.join(MODEL)).map_err(|e| e.to_string())?;
-        let optimiser = optimiser.clone().load(path.join(OPTIMISER)).map_err(|e| e.to_string())?;
-        Ok((model, optimiser, state))
-    }
-
     /// All complete checkpoints, oldest first.
     fn all(&self) -> Vec<(usize, PathBuf)> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
@@ -183,6 +170,21 @@ impl CheckpointStore {
         found.sort();
         found
     }
+}
+
+fn load<M: Module>(path: &Path, fresh: &Checkpoint<M>) -> Result<Checkpoint<M>, String> {
+    let state = read_state(path)?;
+    if state.fingerprint != fresh.state.fingerprint {
+        return Err("made with another configuration or other data".into());
+    }
+    let weights =
+        |into: &M, file: &str| into.clone().try_load_file(path.join(file)).map_err(|e| format!("{file}: {e}"));
+    Ok(Checkpoint {
+        model: weights(&fresh.model, MODEL)?,
+        average: fresh.average.as_ref().map(|average| weights(average, AVERAGE)).transpose()?,
+        optimiser: fresh.optimiser.clone().load(path.join(OPTIMISER)).map_err(|e| format!("{OPTIMISER}: {e}"))?,
+        state,
+    })
 }
 
 fn read_state(checkpoint: &Path) -> Result<TrainState, String> {

@@ -6,6 +6,8 @@ use wbc_encoders::{ImageTowerConfig, TextConfig, TokenizerConfig};
 const MAX_EMBED_DIM: usize = 1 << 14;
 /// Smallest vocabulary that is worth the name: the alphabet alone has about 70 tokens.
 const MIN_VOCAB_SIZE: usize = 80;
+/// Largest rank of low-rank factors; beyond it they are no smaller than what they adapt.
+const MAX_LORA_RANK: usize = 1024;
 /// Most passes over the data; a larger number is a slip of the keyboard.
 const MAX_EPOCHS: usize = 1_000_000;
 
@@ -69,6 +71,39 @@ pub enum Keep {
     Last,
 }
 
+/// What encoders calculate with in training; weights, losses, gradients and the optimiser are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// IEEE single precision.
+    F32,
+    /// Its upper half, eight bits of fraction, where the device has it.
+    Bf16,
+}
+
+/// Low-rank adaptation of a pretrained model (Hu et al. 2022).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Inner width of the factors.
+    #[serde(default = "default_lora_rank")]
+    pub rank: usize,
+    /// The factors' product is multiplied by `alpha / rank`.
+    #[serde(default = "default_lora_alpha")]
+    pub alpha: f64,
+    /// Names of what is adapted, as in [`OptimiserConfig::freeze`]: below them every matrix has factors, and nothing else
+    /// trains.
+    pub targets: Vec<String>,
+}
+
+fn default_lora_rank() -> usize {
+    8
+}
+
+fn default_lora_alpha() -> f64 {
+    16.0
+}
+
 /// How the model is trained. Defaults are those of the measured recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,6 +112,9 @@ pub struct OptimiserConfig {
     pub epochs: usize,
     /// Cells per step.
     pub batch_size: usize,
+    /// Cells and captions that are encoded at once, below `batch_size`: memory is that of so many, gradients are those
+    /// of the whole batch, at the cost of a second forward pass (GradCache, Gao et al. 2021). 0 encodes all at once.
+    pub micro_batch: usize,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// Steps of linear warm-up; at most a tenth of all steps is used.
@@ -85,6 +123,16 @@ pub struct OptimiserConfig {
     pub final_learning_rate_ratio: f64,
     /// Decoupled weight decay of matrices; biases, norms, positions and temperatures have none.
     pub weight_decay: f64,
+    /// Share of the learning rate from one block of a tower to the block below; 1 for the same rate everywhere. Block `i`
+    /// of `n` (from 0) has `layer_decay^(n - i)`, embeddings and stem `layer_decay^(n + 1)`, what lies behind the blocks
+    /// or in no tower the full rate.
+    pub layer_decay: f64,
+    /// Share of the weights' moving average that is kept in a step, 0.999 for example; the average is validated and kept
+    /// instead of the weights. 0 keeps no average.
+    pub ema_decay: f64,
+    /// Parameters that do not train, by name: `image` or `text` for a locked tower (Zhai et al. 2022, LiT),
+    /// `text.blocks.0` for a part of one.
+    pub freeze: Vec<String>,
     /// Largest L2 norm of the whole gradient.
     pub clip_norm: f64,
     /// Loss on whole captions.
@@ -105,6 +153,10 @@ pub struct OptimiserConfig {
     pub checkpoint_steps: usize,
     /// Which weights the run ends with.
     pub keep: Keep,
+    /// What encoders calculate with.
+    pub precision: Precision,
+    /// Adapts a pretrained model by factors of low rank; they are added to its weights at the end.
+    pub lora: Option<LoraConfig>,
 }
 
 impl Default for OptimiserConfig {
@@ -112,10 +164,14 @@ impl Default for OptimiserConfig {
         Self {
             epochs: 15,
             batch_size: 128,
+            micro_batch: 0,
             learning_rate: 1e-3,
             warmup_steps: 200,
             final_learning_rate_ratio: 0.01,
             weight_decay: 0.05,
+            layer_decay: 1.0,
+            ema_decay: 0.0,
+            freeze: Vec::new(),
             clip_norm: 1.0,
             loss: LossKind::InfoNce,
             caption_weight: 1.0,
@@ -126,6 +182,8 @@ impl Default for OptimiserConfig {
             validations: 5,
             checkpoint_steps: 200,
             keep: Keep::Best,
+            precision: Precision::F32,
+            lora: None,
         }
     }
 }
@@ -139,12 +197,18 @@ impl OptimiserConfig {
         let positive = |v: f64| v.is_finite() && v > 0.0;
         let weight = |v: f64| v.is_finite() && v >= 0.0;
         let share = |v: f64| (0.0..=1.0).contains(&v);
+        let named = |names: &[String]| names.iter().all(|name| !name.is_empty());
+        let lora = |fine: &dyn Fn(&LoraConfig) -> bool| self.lora.as_ref().is_none_or(fine);
         let problems = [
             ("epochs", (1..=MAX_EPOCHS).contains(&self.epochs), "1 to 1,000,000"),
             ("batch_size", self.batch_size > 1, "at least 2"),
+            ("micro_batch", self.micro_batch < self.batch_size, "0, or below batch_size"),
             ("learning_rate", positive(self.learning_rate), "above 0"),
             ("final_learning_rate_ratio", share(self.final_learning_rate_ratio), "in 0..=1"),
             ("weight_decay", weight(self.weight_decay), "0 or above"),
+            ("layer_decay", positive(self.layer_decay) && self.layer_decay <= 1.0, "above 0, at most 1"),
+            ("ema_decay", (0.0..1.0).contains(&self.ema_decay), "in 0..1"),
+            ("freeze", named(&self.freeze), "names"),
             ("clip_norm", positive(self.clip_norm), "above 0"),
             ("caption_weight", weight(self.caption_weight), "0 or above"),
             ("contrast_weight", weight(self.contrast_weight), "0 or above"),
@@ -153,6 +217,9 @@ impl OptimiserConfig {
             ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),
             ("workers", (1..=64).contains(&self.workers), "in 1..=64"),
             ("checkpoint_steps", self.checkpoint_steps > 0, "at least 1"),
+            ("lora.rank", lora(&|l| (1..=MAX_LORA_RANK).contains(&l.rank)), "in 1..=1024"),
+            ("lora.alpha", lora(&|l| positive(l.alpha)), "above 0"),
+            ("lora.targets", lora(&|l| !l.targets.is_empty() && named(&l.targets)), "at least one name"),
         ];
         match problems.into_iter().find(|(_, fine, _)| !fine) {
             Some((field, _, expected)) => Err(TrainError::Config { field, cause: format!("expected {expected}") }),
@@ -188,6 +255,28 @@ mod tests {
         let nothing = OptimiserConfig { caption_weight: 0.0, contrast_weight: 0.0, ..Default::default() };
         assert!(nothing.check().is_err());
         assert!(OptimiserConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn every_way_of_fine_tuning_is_checked_by_name() {
+        let good = OptimiserConfig::default;
+        let lora = |rank, alpha, target: &str| Some(LoraConfig { rank, alpha, targets: vec![target.into()] });
+        let refused = [
+            ("micro_batch", OptimiserConfig { micro_batch: 128, ..good() }),
+            ("layer_decay", OptimiserConfig { layer_decay: 0.0, ..good() }),
+            ("layer_decay", OptimiserConfig { layer_decay: f64::NAN, ..good() }),
+            ("ema_decay", OptimiserConfig { ema_decay: 1.0, ..good() }),
+            ("freeze", OptimiserConfig { freeze: vec![String::new()], ..good() }),
+            ("lora.rank", OptimiserConfig { lora: lora(0, 16.0, "text"), ..good() }),
+            ("lora.alpha", OptimiserConfig { lora: lora(8, f64::INFINITY, "text"), ..good() }),
+            ("lora.targets", OptimiserConfig { lora: lora(8, 16.0, ""), ..good() }),
+        ];
+        for (field, config) in refused {
+            let said = config.check().unwrap_err().to_string();
+            assert!(said.contains(field), "{field}: {said}");
+        }
+        let all = OptimiserConfig { micro_batch: 32, layer_decay: 0.75, ema_decay: 0.999, ..good() };
+        assert!(OptimiserConfig { lora: lora(4, 8.0, "text"), freeze: vec!["image".into()], ..all }.check().is_ok());
     }
 
     #[test]

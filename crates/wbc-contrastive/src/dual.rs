@@ -63,6 +63,11 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
         self.log_contrast_scale.val().exp().clamp_max(MAX_CONTRAST_SCALE)
     }
 
+    /// Whether a temperature learns from the losses that are used.
+    pub(crate) fn temperatures_train(&self, captions: bool, contrast: bool) -> bool {
+        (captions && self.log_scale.is_require_grad()) || (contrast && self.log_contrast_scale.is_require_grad())
+    }
+
     /// Bias of the sigmoid loss, `[1]`.
     pub fn logit_bias(&self) -> Tensor<1> {
         self.logit_bias.val()

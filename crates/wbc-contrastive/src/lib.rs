@@ -21,7 +21,8 @@
 //! - [`DualEncoder`]: an image and a text encoder with their temperatures; [`WbcClip`] is the built-in pair.
 //! - [`ContrastiveLoss`]: [`InfoNce`] (CLIP) and [`SigmoidLoss`] (SigLIP); [`contrast_set_loss`].
 //! - [`FactSpace`], [`PairTargets`]: who goes with whom, from annotations.
-//! - [`Trainer`]: AdamW, warm-up and cosine, clipping, checkpoints; resumes bit for bit.
+//! - [`Trainer`]: AdamW, warm-up and cosine, clipping, checkpoints; batches beyond memory (GradCache), frozen parts,
+//!   rates by layer, moving average, low-rank factors, bf16; resumes bit for bit.
 //! - [`Validator`], [`CaptionSource`]: what validation means and where captions come from is handed in.
 //! - [`TrainedModel`]: a model with all it needs to embed cells and texts.
 //!
@@ -29,23 +30,32 @@
 //! It reads no images and writes no captions.
 #![recursion_limit = "256"]
 
+mod average;
 mod batch;
 mod checkpoint;
 mod clip;
 mod config;
 mod dual;
 mod error;
+mod grad_cache;
+mod layers;
 mod logs;
+mod lora;
 mod loss;
+mod optimiser;
+mod parameters;
+mod precision;
+mod step;
 mod targets;
 mod trained;
 mod trainer;
 
-pub use checkpoint::{CheckpointStore, TrainState};
-pub use config::{Keep, LossKind, ModelConfig, OptimiserConfig};
+pub use checkpoint::{Checkpoint, CheckpointStore, TrainState};
+pub use config::{Keep, LoraConfig, LossKind, ModelConfig, OptimiserConfig, Precision};
 pub use dual::{DualEncoder, WbcClip};
 pub use error::TrainError;
 pub use loss::{ContrastiveLoss, InfoNce, SigmoidLoss, contrast_set_loss};
+pub use step::StepLosses;
 pub use targets::{FactSpace, MeasuredFact, PairTargets};
 pub use trained::TrainedModel;
 pub use trainer::{CaptionSource, TrainOutcome, Trainer, TrainingData, Validation, Validator};

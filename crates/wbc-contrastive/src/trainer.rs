@@ -1,33 +1,26 @@
-use crate::batch::NormalisedMeasurements;
+use crate::average::{blended, decay_at};
 use crate::clip::clip_global_norm;
+use crate::layers::LearningRates;
 use crate::logs::JsonLines;
+use crate::lora::with_factors;
+use crate::optimiser::optimiser;
+use crate::parameters::{frozen, parameter_paths};
+use crate::precision::check_model;
+use crate::step::StepContext;
 use crate::{
-    CheckpointStore, ContrastiveLoss, DualEncoder, FactSpace, InfoNce, Keep, LossKind, MeasuredFact, OptimiserConfig,
-    PairTargets, SigmoidLoss, TrainError, TrainState, contrast_set_loss,
+    Checkpoint, CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, StepLosses, TrainError, TrainState,
 };
-use burn::module::{Module, ParamGroup};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
-use rand::seq::IndexedRandom;
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wbc_core::{Annotation, CancelToken, Caption, Fact, Progress, PromptSets, SampleId, Warning, seeded_rng};
-use wbc_data::{Augmentation, BatchLoader, BatchPlan, LoaderOptions, PixelBatch, ViewSet};
-use wbc_encoders::{
-    ImageEncoder, ImageInput, MeasurementStatistics, Mode, TextEncoder, Tokenizer, l2_normalised, save_weights,
-};
-
-/// Random streams of a run; each purpose has its own.
-const STREAM_CAPTION: u64 = 11;
-const STREAM_STEP: u64 = 12;
-/// Captions of a batch are padded in this many groups of like length: padding costs as much as words.
-const LENGTH_GROUPS: usize = 4;
-/// The type counts twice among the contrast sets.
-const TYPE_WEIGHT: f64 = 2.0;
+use wbc_core::{Annotation, CancelToken, Caption, Progress, PromptSets, SampleId, Warning};
+use wbc_data::{Augmentation, BatchLoader, BatchPlan, LoaderOptions, PixelBatch, ViewSet, pixels_as_f32};
+use wbc_encoders::{ImageEncoder, MeasurementStatistics, TextEncoder, Tokenizer, save_weights};
 
 /// Where the captions of training cells come from.
 pub trait CaptionSource: Send + Sync {
@@ -159,7 +152,7 @@ impl Trainer<'_> {
         T: TextEncoder,
     {
         self.config.check()?;
-        let context = Context::new(self, data)?;
+        let context = StepContext::new(self.config, self.seed, &self.device, data)?;
         let store = CheckpointStore::new(self.folder.join("checkpoints"));
         let plan = BatchPlan::new(data.views.len(), self.config.batch_size, self.seed)?;
         let per_epoch = plan.steps_per_epoch();
@@ -167,17 +160,20 @@ impl Trainer<'_> {
         if total == 0 {
             return Err(TrainError::Data { cause: "there are no training cells".into() });
         }
-        let fingerprint = self.fingerprint(data)?;
-        let fresh = TrainState {
+        let model = self.prepared(model)?;
+        let rates = LearningRates::new(self.config, &parameter_paths(&model));
+        let state = TrainState {
             version: TrainState::VERSION,
-            fingerprint: fingerprint.clone(),
+            fingerprint: self.fingerprint(data)?,
             next_step: 0,
             best_score: None,
             best_step: None,
             metrics_len: 0,
         };
-        let (mut model, mut optimiser, mut state) =
-            store.load_newest(&model, &self.optimiser(), &fingerprint)?.unwrap_or((model, self.optimiser(), fresh));
+        let average = (self.config.ema_decay > 0.0).then(|| model.valid());
+        let fresh = Checkpoint { model, average, optimiser: optimiser(self.config), state };
+        let Checkpoint { mut model, mut average, mut optimiser, mut state } =
+            store.load_newest(&fresh)?.unwrap_or(fresh);
         let mut metrics = JsonLines::open(&self.folder.join("metrics.jsonl"), state.metrics_len)?;
         if metrics.len() < state.metrics_len {
             return Err(TrainError::Resume {
@@ -201,13 +197,22 @@ impl Trainer<'_> {
         self.progress.advance(state.next_step as u64);
         let (mut last_validation, mut saved) = (None, state.next_step);
         let (mut waited, mut worked) = (Duration::ZERO, Duration::ZERO);
+        let save = |model: &DualEncoder<I, T>, average: &Option<_>, optimiser: &ModuleOptimizer, state: &TrainState| {
+            // tensors are shared, not copied
+            let (model, average) = (model.clone(), average.clone());
+            store.save(&Checkpoint { model, average, optimiser: optimiser.clone(), state: state.clone() })
+        };
+        // what is judged and kept: the average where there is one, factors added to their weights
+        let plain = |model: &DualEncoder<I, T>, average: &Option<DualEncoder<I, T>>| {
+            average.clone().unwrap_or_else(|| model.valid()).materialize()
+        };
         while state.next_step < total {
             let step = state.next_step;
             if self.cancel.is_cancelled() {
                 state.metrics_len = metrics.len();
                 if saved != step || step == 0 {
                     metrics.sync()?;
-                    store.save(&model, &optimiser, &state)?;
+                    save(&model, &average, &optimiser, &state)?;
                 }
                 return Err(TrainError::Cancelled { step, total });
             }
@@ -216,7 +221,7 @@ impl Trainer<'_> {
                 loader.next().ok_or_else(|| TrainError::Data { cause: "the batch loader ended early".into() })?;
             let wait = began.elapsed();
             let learning_rate = self.config.learning_rate_at(step, total);
-            let (losses, mut grads) = context.losses(&model, step, &batch)?;
+            let (losses, mut grads) = context.gradients(&model, step, &batch)?;
             if !losses.total.is_finite() {
                 return Err(TrainError::Diverged { step, loss: losses.total });
             }
@@ -225,7 +230,8 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { step, loss: losses.total });
             }
             let logit_scale = f64::from(model.logit_scale().into_scalar::<f32>());
-            model = optimiser.step(learning_rate, model, grads);
+            model = optimiser.step(rates.at(learning_rate), model, grads);
+            average = average.map(|a| blended(&a, model.valid(), decay_at(self.config.ema_decay, step)));
             state.next_step += 1;
             let epoch = step / per_epoch;
             metrics.append(&StepRecord {
@@ -239,11 +245,11 @@ impl Trainer<'_> {
                 gradient_norm,
             })?;
             if self.config.validates_after(step, total) {
-                let plain = model.valid();
-                let found = validator.validate(&plain)?;
+                let judged = plain(&model, &average);
+                let found = validator.validate(&judged)?;
                 metrics.append(&ValidationRecord { step, epoch, validation: &found.metrics })?;
                 if state.best_score.is_none_or(|best| found.score > best) {
-                    store.save_best(&plain)?;
+                    store.save_best(&judged)?;
                     (state.best_score, state.best_step) = (Some(found.score), Some(step));
                 }
                 last_validation = Some(found);
@@ -251,7 +257,7 @@ impl Trainer<'_> {
             state.metrics_len = metrics.len();
             if state.next_step.is_multiple_of(self.config.checkpoint_steps) || state.next_step == total {
                 metrics.sync()?;
-                store.save(&model, &optimiser, &state)?;
+                save(&model, &average, &optimiser, &state)?;
                 saved = state.next_step;
             }
             let spent = began.elapsed();
@@ -267,9 +273,10 @@ impl Trainer<'_> {
             self.progress.message(&message(losses.total, last_validation.as_ref(), images_per_second));
         }
         self.progress.finish();
+        let last = plain(&model, &average);
         let (kept, kept_step) = match (self.config.keep, state.best_step) {
-            (Keep::Best, Some(best)) => (store.load_best(model.valid())?, best),
-            _ => (model.valid(), total - 1),
+            (Keep::Best, Some(best)) => (store.load_best(last)?, best),
+            _ => (last, total - 1),
         };
         save_weights(&kept, &self.folder.join("weights.safetensors"))?;
         let wait_share = if worked.is_zero() { 0.0 } else { waited.as_secs_f64() / worked.as_secs_f64() };
@@ -281,14 +288,41 @@ impl Trainer<'_> {
         self.folder.join("weights.safetensors")
     }
 
-    fn optimiser(&self) -> ModuleOptimizer {
-        let adamw = |decay: f64| {
-            AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.98).with_epsilon(1e-6).with_weight_decay(decay as f32)
-        };
-        let undecayed =
-            ParamGroup::from_regex(r"(bias|gamma|beta|position\.weight|position|log_scale|log_contrast_scale)$")
-                .expect("the pattern is valid");
-        adamw(self.config.weight_decay).init().with_group(undecayed, adamw(0.0).build(), None)
+    /// A model as [`Self::run`] trains it: frozen where the configuration says so, with low-rank factors where it asks
+    /// for them. Answers are those of the model.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for names that the model does not have, and for a precision that it cannot run at.
+    pub fn prepared<M: Module>(&self, model: M) -> Result<M, TrainError> {
+        check_model(self.config.precision, &model)?;
+        let model = frozen(model, self.config)?;
+        match &self.config.lora {
+            Some(lora) => with_factors(model, lora, self.seed),
+            None => Ok(model),
+        }
+    }
+
+    /// Losses and gradients of one step on some rows of the views, as [`Self::run`] computes them, without augmentation
+    /// and without changing anything: for a training loop of one's own, and to check an encoder. What is frozen is the
+    /// model's own matter here, see [`Self::prepared`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn gradients<I, T>(
+        &self,
+        model: &DualEncoder<I, T>,
+        data: &TrainingData,
+        step: usize,
+        rows: &[usize],
+    ) -> Result<(StepLosses, GradientsParams), TrainError>
+    where
+        I: ImageEncoder,
+        T: TextEncoder,
+    {
+        self.config.check()?;
+        let pixels = data.views.pixels.as_ref().map(|_| pixels_as_f32(&data.views, rows));
+        let batch = PixelBatch { rows: rows.to_vec(), pixels };
+        StepContext::new(self.config, self.seed, &self.device, data)?.gradients(model, step, &batch)
     }
 
     /// A hash of all that a step depends on.
@@ -324,166 +358,4 @@ fn message(loss: f64, validation: Option<&Validation>, rate: f64) -> String {
     let accuracy = validation.and_then(|v| v.metrics.get("zero_shot.balanced_accuracy"));
     let accuracy = accuracy.map_or(String::new(), |a| format!(", zero-shot {a:.3}"));
     format!("loss {loss:.3}{accuracy}, {rate:.0} images/s")
-}
-
-struct Losses {
-    total: f64,
-    captions: f64,
-    contrast: f64,
-}
-
-/// What stays the same over all steps.
-struct Context<'a> {
-    trainer: &'a Trainer<'a>,
-    data: &'a TrainingData,
-    measurements: Option<NormalisedMeasurements>,
-    /// Per row of the views, the factor of its lengths; `None` where absolute sizes mean nothing.
-    scales: Vec<Option<f64>>,
-    codes: Vec<Vec<i16>>,
-    prompts: Vec<Vec<&'a [String]>>,
-    sizes: Vec<usize>,
-    weights: Vec<f64>,
-    loss: &'static dyn ContrastiveLoss,
-}
-
-impl<'a> Context<'a> {
-    fn new(trainer: &'a Trainer<'a>, data: &'a TrainingData) -> Result<Self, TrainError> {
-        // what is measured in pixels on a shifted copy means nothing: the simulation changed the frame
-        let scales: Vec<Option<f64>> = (data.views.samples.iter().zip(&data.views.copies))
-            .map(|(sample, copy)| if *copy == 0 { data.length_scale[*sample] } else { None })
-            .collect();
-        let mut measurements =
-            data.statistics.as_ref().map(|s| NormalisedMeasurements::new(&data.views, s, &scales)).transpose()?;
-        if let Some(measurements) = &mut measurements {
-            measurements.copy_absolute_sizes(&data.views);
-        }
-        let weights = (0..data.space.len()).map(|fact| if fact == 0 { TYPE_WEIGHT } else { 1.0 }).collect();
-        Ok(Self {
-            trainer,
-            data,
-            measurements,
-            scales,
-            codes: data.annotations.iter().map(|a| data.space.encode(a)).collect(),
-            prompts: data.space.prompts(&data.prompts)?,
-            sizes: data.space.sizes(),
-            weights,
-            loss: match trainer.config.loss {
-                LossKind::InfoNce => &InfoNce,
-                LossKind::Sigmoid => &SigmoidLoss,
-            },
-        })
-    }
-
-    /// Losses and gradients of one step.
-    fn losses<I: ImageEncoder, T: TextEncoder>(
-        &self,
-        model: &DualEncoder<I, T>,
-        step: usize,
-        batch: &PixelBatch,
-    ) -> Result<(Losses, GradientsParams), TrainError> {
-        let (config, device) = (self.trainer.config, &self.trainer.device);
-        let mut rng = seeded_rng(&[self.trainer.seed, STREAM_STEP, step as u64]);
-        let rows = &batch.rows;
-        let samples: Vec<usize> = rows.iter().map(|r| self.data.views.samples[*r]).collect();
-        let side = self.data.views.side;
-        let input = ImageInput {
-            pixels: batch
-                .pixels
-                .as_ref()
-                .map(|p| Tensor::from_data(TensorData::new(p.clone(), [rows.len(), 3, side, side]), device)),
-            features: crate::batch::features(&self.data.views, rows, device),
-            measurements: self
-                .measurements
-                .as_ref()
-                .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, device)),
-        };
-        let image = l2_normalised(model.image.forward(input, &mut Mode::Train(&mut rng)).pooled);
-        let encode = |ids: &[Vec<u32>], rng: &mut dyn rand::RngCore| {
-            let tokens = self.data.tokenizer.pad(ids, device);
-            l2_normalised(model.text.forward(tokens, &mut Mode::Train(rng)).pooled)
-        };
-        let mut loss: Option<Tensor<1>> = None;
-        let mut add = |part: Tensor<1>, weight: f64| {
-            let part = part * weight;
-            loss = Some(match loss.take() {
-                Some(sum) => sum + part,
-                None => part,
-            });
-        };
-        let (mut captions_value, mut contrast_value) = (0.0, 0.0);
-        if config.caption_weight > 0.0 {
-            let (ids, targets) = self.captions(rows, &samples, step, model.text.max_len())?;
-            let groups = ids.chunks(ids.len().div_ceil(LENGTH_GROUPS));
-            let text = Tensor::cat(groups.map(|group| encode(group, &mut rng)).collect(), 0);
-            let cosine = image.clone().matmul(text.transpose());
-            let part = self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), &targets);
-            captions_value = f64::from(part.clone().into_scalar::<f32>());
-            add(part, config.caption_weight);
-        }
-        if config.contrast_weight > 0.0 {
-            let values = self.prompts.iter().flatten();
-            let texts: Vec<&str> = values
-                .map(|prompts| prompts.choose(&mut rng).map(String::as_str).expect("prompt sets have no empty value"))
-                .collect();
-            let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();
-            let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
-            let cosine = image.matmul(encode(&ids, &mut rng).transpose());
-            let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, &codes, &self.weights);
-            contrast_value = f64::from(part.clone().into_scalar::<f32>());
-            add(part, config.contrast_weight);
-        }
-        let loss = loss.ok_or_else(|| TrainError::Data { cause: "no cell of a batch has a target".into() })?;
-        let total = config.caption_weight * captions_value + config.contrast_weight * contrast_value;
-        let grads = GradientsParams::from_grads(loss.backward(), model);
-        let losses = Losses { total, captions: captions_value, contrast: contrast_value };
-        Ok((losses, grads))
-    }
-
-    /// One caption per cell of the batch as token ids, and which cells each of them fits; the shortest first, so that
-    /// captions of like length can be padded together.
-    fn captions(
-        &self,
-        rows: &[usize],
-        samples: &[usize],
-        step: usize,
-        max_len: usize,
-    ) -> Result<(Vec<Vec<u32>>, PairTargets), TrainError> {
-        let mut rng = seeded_rng(&[self.trainer.seed, STREAM_CAPTION, step as u64]);
-        let mut captions = Vec::with_capacity(samples.len());
-        for sample in samples {
-            let caption = self.data.captions.caption(*sample, rng.random())?;
-            let asserted = (self.data.space.encode_facts(&caption.facts)?, self.measured_facts(&caption.facts));
-            captions.extend(
-                self.data.tokenizer.ids(&[&caption.text], max_len)?.into_iter().map(|ids| (ids, asserted.clone())),
-            );
-        }
-        captions.sort_by_key(|(ids, _)| ids.len());
-        let (ids, asserted): (Vec<_>, Vec<_>) = captions.into_iter().unzip();
-        let codes: Vec<&[i16]> = samples.iter().map(|s| self.codes[*s].as_slice()).collect();
-        let raw = self.data.views.measurements.as_ref();
-        let targets = PairTargets::from_facts(&codes, &asserted, |image, claim| {
-            let scale = match claim.pixel_power {
-                0 => 1.0,
-                power => self.scales[rows[image]]?.powi(power),
-            };
-            let value = scale * f64::from(*raw?.get((rows[image], claim.column))?);
-            value.is_finite().then(|| (value - claim.value).abs() <= claim.tolerance)
-        });
-        Ok((ids, targets))
-    }
-
-    fn measured_facts(&self, facts: &[Fact]) -> Vec<MeasuredFact> {
-        let schema = self.data.statistics.as_ref().map(|s| &s.schema);
-        facts
-            .iter()
-            .filter_map(|f| match f {
-                Fact::Measurement { name, value, tolerance } => {
-                    let column = schema?.index(name)?;
-                    let pixel_power = schema?.measurements[column].unit.pixel_power();
-                    Some(MeasuredFact { column, pixel_power, value: *value, tolerance: *tolerance })
-                }
-                _ => None,
-            })
-            .collect()
-    }
 }

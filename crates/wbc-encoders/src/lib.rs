@@ -18,14 +18,16 @@
 //!
 //! # Concepts
 //! - [`ImageEncoder`], [`TextEncoder`]: traits that any burn module can implement to be trained and evaluated.
-//! - [`Mode`]: training with a random stream of its own, or evaluation; no global random state is used.
+//! - [`Mode`]: training with a random stream of its own (a generator, or [`RowStreams`]), or evaluation; no global
+//!   random state is used.
 //! - [`Tokenizer`]: byte-pair encoding by the `tokenizers` crate, trained on captions or loaded; also the published ones
 //!   of CLIP and BERT, with the [`TextCleaning`] that open_clip puts before them.
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`WeightFile`]: weights of other programs, safetensors or PyTorch, read with suspicion. [`ImageLayout`]: which
 //!   published image encoder they are, and its weights in and out under its own names; [`Backbone`]: that encoder.
 //! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in.
-//! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness.
+//! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness;
+//!   [`average_weights`] mixes several.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
 //!   own.
 //!
@@ -33,6 +35,7 @@
 //! It enables no burn backend, trains nothing and computes no views.
 #![recursion_limit = "256"]
 
+mod average;
 mod error;
 mod image;
 mod layers;
@@ -45,6 +48,7 @@ mod text;
 mod tokenizer;
 mod weights;
 
+pub use average::average_weights;
 pub use error::EncoderError;
 pub use image::{
     Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,
@@ -54,7 +58,7 @@ pub use image::{
     VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
-pub use mode::{Mode, gaussian_pair};
+pub use mode::{Mode, Noise, RowStreams, gaussian_pair};
 pub use onnx::{
     OnnxAffine, OnnxAttribute, OnnxConv2d, OnnxDim, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape,
     OnnxModel, OnnxPool2d, OnnxTextEncoder, OnnxTextInput, OnnxType, OnnxValue,

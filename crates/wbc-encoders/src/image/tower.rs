@@ -7,7 +7,7 @@ use crate::limits::width;
 use crate::mode::plain;
 use crate::{EncoderError, Mode, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape, OnnxValue};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
@@ -244,7 +244,8 @@ impl ImageEncoder for ImageTower {
                         let n = rows.len();
                         Tensor::<2>::from_data(TensorData::new(rows, [n, 1]), &plain(&p.device()))
                     };
-                    let (keep_m, keep_p) = (keep(&|u| u >= rate), keep(&|u| u < 1.0 - rate));
+                    let dtype: FloatDType = p.dtype().into();
+                    let (keep_m, keep_p) = (keep(&|u| u >= rate).cast(dtype), keep(&|u| u < 1.0 - rate).cast(dtype));
                     (p, m) = (p * keep_p, m * keep_m);
                 }
                 p + m

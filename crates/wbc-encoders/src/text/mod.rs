@@ -11,7 +11,8 @@ pub use transformer::{TextConfig, TextTransformer};
 use crate::Mode;
 use crate::mode::plain;
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, FloatDType, Int, Tensor, TensorData};
+use std::ops::Range;
 
 /// Tokenised texts, padded to the longest of the batch.
 #[derive(Clone, Debug)]
@@ -62,6 +63,30 @@ impl TextInput {
             positions: ints(positions),
         }
     }
+
+    /// Number of texts.
+    pub fn len(&self) -> usize {
+        self.tokens.dims()[0]
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of the texts, padded as they are.
+    ///
+    /// # Panics
+    /// If the range reaches beyond the last text.
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let (start, n) = (rows.start, rows.len());
+        Self {
+            tokens: self.tokens.clone().narrow(0, start, n),
+            pad: self.pad.clone().narrow(0, start, n),
+            clauses: self.clauses.clone().narrow(0, start, n),
+            positions: self.positions.clone().narrow(0, start, n),
+        }
+    }
 }
 
 /// What a text encoder answers.
@@ -87,7 +112,8 @@ pub trait TextEncoder: Module + ModuleDisplay + Sync {
 
 /// Mean over what is no padding, `[batch, seq_len, width]` to `[batch, width]`; nothing but padding gives zeros.
 fn mean_of_tokens(x: &Tensor<3>, pad: Tensor<2, Bool>) -> Tensor<2> {
-    let weight = pad.bool_not().float();
+    let dtype: FloatDType = x.dtype().into();
+    let weight = pad.bool_not().float().cast(dtype);
     let count = weight.clone().sum_dim(1).clamp_min(1.0);
     (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count
 }

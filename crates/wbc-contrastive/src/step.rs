@@ -1,0 +1,333 @@
+use crate::batch::{NormalisedMeasurements, features};
+use crate::grad_cache::{self, Part};
+use crate::parameters::trains;
+use crate::precision::{check_device, in_bf16};
+use crate::{
+    ContrastiveLoss, DualEncoder, InfoNce, LossKind, MeasuredFact, OptimiserConfig, PairTargets, Precision,
+    SigmoidLoss, TrainError, TrainingData, contrast_set_loss,
+};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use std::ops::Range;
+use wbc_core::{Fact, seeded_rng};
+use wbc_data::PixelBatch;
+use wbc_encoders::{
+    ImageEncoder, ImageInput, MeasurementInput, Mode, RowStreams, TextEncoder, TextInput, l2_normalised,
+};
+
+/// Random streams of a run; each purpose has its own.
+const STREAM_CAPTION: u64 = 11;
+const STREAM_STEP: u64 = 12;
+/// What is encoded in a step: its rows draw from `[seed, STREAM_STEP, step, part, row]`.
+const PART_IMAGES: u64 = 1;
+const PART_CAPTIONS: u64 = 2;
+const PART_PROMPTS: u64 = 3;
+/// Captions of a batch are padded in this many groups of like length: padding costs as much as words.
+const LENGTH_GROUPS: usize = 4;
+/// The type counts twice among the contrast sets.
+const TYPE_WEIGHT: f64 = 2.0;
+
+/// Losses of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLosses {
+    /// What is minimised: the weighted sum of the others.
+    pub total: f64,
+    /// Loss on whole captions; 0 where its weight is 0.
+    pub captions: f64,
+    /// Loss of contrast sets; 0 where its weight is 0.
+    pub contrast: f64,
+}
+
+/// What stays the same over all steps.
+pub(crate) struct StepContext<'a> {
+    config: &'a OptimiserConfig,
+    seed: u64,
+    /// Without gradient tracking.
+    device: &'a Device,
+    data: &'a TrainingData,
+    measurements: Option<NormalisedMeasurements>,
+    /// Per row of the views, the factor of its lengths; `None` where absolute sizes mean nothing.
+    scales: Vec<Option<f64>>,
+    codes: Vec<Vec<i16>>,
+    prompts: Vec<Vec<&'a [String]>>,
+    sizes: Vec<usize>,
+    weights: Vec<f64>,
+    loss: &'static dyn ContrastiveLoss,
+}
+
+/// The cells of a step.
+struct Images<'s> {
+    n: usize,
+    /// Side of the views, `[batch, 3, side, side]`.
+    side: usize,
+    pixels: Option<&'s [f32]>,
+    features: Option<Tensor<2>>,
+    measurements: Option<MeasurementInput>,
+    noise: [u64; 4],
+    precision: Precision,
+    device: &'s Device,
+}
+
+/// Texts of a step, in groups of like length.
+struct Texts {
+    groups: Vec<TextInput>,
+    noise: [u64; 4],
+    precision: Precision,
+}
+
+impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Images<'_> {
+    fn chunks(&self, micro_batch: usize) -> Vec<Range<usize>> {
+        grad_cache::chunks(0..self.n, micro_batch)
+    }
+
+    fn trains(&self, model: &DualEncoder<I, T>) -> bool {
+        trains(&model.image)
+    }
+
+    fn encode(&self, model: &DualEncoder<I, T>, rows: Range<usize>) -> Tensor<2> {
+        let (start, n) = (rows.start, rows.len());
+        let area = 3 * self.side * self.side;
+        let dtype = match self.precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::Bf16 => FloatDType::BF16,
+        };
+        let input = ImageInput {
+            pixels: self.pixels.map(|all| {
+                let own = all[start * area..(start + n) * area].to_vec();
+                Tensor::<4>::from_data(TensorData::new(own, [n, 3, self.side, self.side]), self.device).cast(dtype)
+            }),
+            features: self.features.as_ref().map(|f| f.clone().narrow(0, start, n).cast(dtype)),
+            measurements: self.measurements.as_ref().map(|m| MeasurementInput {
+                values: m.values.clone().narrow(0, start, n).cast(dtype),
+                mask: m.mask.clone().narrow(0, start, n).cast(dtype),
+            }),
+        };
+        let mut noise = RowStreams::new(&self.noise, rows);
+        let mode = &mut Mode::Train(&mut noise);
+        l2_normalised(match self.precision {
+            Precision::F32 => model.image.forward(input, mode).pooled,
+            Precision::Bf16 => in_bf16(&model.image).forward(input, mode).pooled.cast(FloatDType::F32),
+        })
+    }
+}
+
+impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Texts {
+    fn chunks(&self, micro_batch: usize) -> Vec<Range<usize>> {
+        let mut start = 0;
+        let mut all = Vec::new();
+        for group in &self.groups {
+            all.extend(grad_cache::chunks(start..start + group.len(), micro_batch));
+            start += group.len();
+        }
+        all
+    }
+
+    fn trains(&self, model: &DualEncoder<I, T>) -> bool {
+        trains(&model.text)
+    }
+
+    fn encode(&self, model: &DualEncoder<I, T>, rows: Range<usize>) -> Tensor<2> {
+        let mut start = 0;
+        let group = self.groups.iter().find(|group| {
+            start += group.len();
+            rows.start < start
+        });
+        let group = group.expect("chunks are made of these groups");
+        let first = start - group.len();
+        let input = group.rows(rows.start - first..rows.end - first);
+        let mut noise = RowStreams::new(&self.noise, rows);
+        let mode = &mut Mode::Train(&mut noise);
+        l2_normalised(match self.precision {
+            Precision::F32 => model.text.forward(input, mode).pooled,
+            Precision::Bf16 => in_bf16(&model.text).forward(input, mode).pooled.cast(FloatDType::F32),
+        })
+    }
+}
+
+impl<'a> StepContext<'a> {
+    pub(crate) fn new(
+        config: &'a OptimiserConfig,
+        seed: u64,
+        device: &'a Device,
+        data: &'a TrainingData,
+    ) -> Result<Self, TrainError> {
+        check_device(config.precision, device)?;
+        // what is measured in pixels on a shifted copy means nothing: the simulation changed the frame
+        let scales: Vec<Option<f64>> = (data.views.samples.iter().zip(&data.views.copies))
+            .map(|(sample, copy)| if *copy == 0 { data.length_scale[*sample] } else { None })
+            .collect();
+        let mut measurements =
+            data.statistics.as_ref().map(|s| NormalisedMeasurements::new(&data.views, s, &scales)).transpose()?;
+        if let Some(measurements) = &mut measurements {
+            measurements.copy_absolute_sizes(&data.views);
+        }
+        let weights = (0..data.space.len()).map(|fact| if fact == 0 { TYPE_WEIGHT } else { 1.0 }).collect();
+        Ok(Self {
+            config,
+            seed,
+            device,
+            data,
+            measurements,
+            scales,
+            codes: data.annotations.iter().map(|a| data.space.encode(a)).collect(),
+            prompts: data.space.prompts(&data.prompts)?,
+            sizes: data.space.sizes(),
+            weights,
+            loss: match config.loss {
+                LossKind::InfoNce => &InfoNce,
+                LossKind::Sigmoid => &SigmoidLoss,
+            },
+        })
+    }
+
+    /// Losses and gradients of one step.
+    pub(crate) fn gradients<I: ImageEncoder, T: TextEncoder>(
+        &self,
+        model: &DualEncoder<I, T>,
+        step: usize,
+        batch: &PixelBatch,
+    ) -> Result<(StepLosses, GradientsParams), TrainError> {
+        let config = self.config;
+        let mut rng = seeded_rng(&[self.seed, STREAM_STEP, step as u64]);
+        let noise = |part| [self.seed, STREAM_STEP, step as u64, part];
+        let rows = &batch.rows;
+        let samples: Vec<usize> = rows.iter().map(|r| self.data.views.samples[*r]).collect();
+        let images = Images {
+            n: rows.len(),
+            side: self.data.views.side,
+            pixels: batch.pixels.as_deref(),
+            features: features(&self.data.views, rows, self.device),
+            measurements: self
+                .measurements
+                .as_ref()
+                .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, self.device)),
+            noise: noise(PART_IMAGES),
+            precision: config.precision,
+            device: self.device,
+        };
+        let captions = (config.caption_weight > 0.0)
+            .then(|| {
+                let (ids, targets) = self.captions(rows, &samples, step, model.text.max_len())?;
+                let groups = ids.chunks(ids.len().div_ceil(LENGTH_GROUPS));
+                let groups = groups.map(|ids| self.data.tokenizer.pad(ids, self.device)).collect();
+                Ok::<_, TrainError>((
+                    Texts { groups, noise: noise(PART_CAPTIONS), precision: config.precision },
+                    targets,
+                ))
+            })
+            .transpose()?;
+        let prompts = (config.contrast_weight > 0.0)
+            .then(|| {
+                let values = self.prompts.iter().flatten();
+                let texts: Vec<&str> = values
+                    .map(|set| set.choose(&mut rng).map(String::as_str).expect("prompt sets have no empty value"))
+                    .collect();
+                let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
+                let groups = vec![self.data.tokenizer.pad(&ids, self.device)];
+                Ok::<_, TrainError>(Texts { groups, noise: noise(PART_PROMPTS), precision: config.precision })
+            })
+            .transpose()?;
+        let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();
+
+        let mut parts: Vec<&dyn Part<DualEncoder<I, T>>> = vec![&images];
+        parts.extend(captions.as_ref().map(|(texts, _)| texts as &dyn Part<_>));
+        parts.extend(prompts.as_ref().map(|texts| texts as &dyn Part<_>));
+        if !parts.iter().any(|part| part.trains(model))
+            && !model.temperatures_train(captions.is_some(), prompts.is_some())
+        {
+            let cause = "nothing is left that could learn from the losses".into();
+            return Err(TrainError::Config { field: "freeze", cause });
+        }
+        let targets = captions.as_ref().map(|(_, targets)| targets);
+        grad_cache::gradients(model, &parts, config.micro_batch, |embeddings| {
+            self.losses(model, embeddings, targets, prompts.is_some().then_some(&codes))
+        })
+    }
+
+    /// The loss of a whole batch, `[1]`, from the unit embeddings of its cells, its captions (where there are
+    /// `targets`) and the texts of contrast sets (where there are `codes`).
+    fn losses<I: ImageEncoder, T: TextEncoder>(
+        &self,
+        model: &DualEncoder<I, T>,
+        embeddings: Vec<Tensor<2>>,
+        targets: Option<&PairTargets>,
+        codes: Option<&Vec<Vec<i16>>>,
+    ) -> Result<(Tensor<1>, StepLosses), TrainError> {
+        let mut embeddings = embeddings.into_iter();
+        let nothing = || TrainError::Data { cause: "no cell of a batch has a target".into() };
+        let image = embeddings.next().ok_or_else(nothing)?;
+        let mut losses = StepLosses { total: 0.0, captions: 0.0, contrast: 0.0 };
+        let mut sum: Option<Tensor<1>> = None;
+        let mut add = |part: Tensor<1>, weight: f64| {
+            let value = f64::from(part.clone().into_scalar::<f32>());
+            let part = part * weight;
+            sum = Some(match sum.take() {
+                Some(sum) => sum + part,
+                None => part,
+            });
+            value
+        };
+        if let (Some(targets), Some(text)) = (targets, targets.and_then(|_| embeddings.next())) {
+            let cosine = image.clone().matmul(text.transpose());
+            let part = self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), targets);
+            losses.captions = add(part, self.config.caption_weight);
+        }
+        if let (Some(codes), Some(text)) = (codes, embeddings.next()) {
+            let cosine = image.matmul(text.transpose());
+            let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights);
+            losses.contrast = add(part, self.config.contrast_weight);
+        }
+        losses.total = self.config.caption_weight * losses.captions + self.config.contrast_weight * losses.contrast;
+        Ok((sum.ok_or_else(nothing)?, losses))
+    }
+
+    /// One caption per cell of the batch as token ids, and which cells each of them fits; the shortest first, so that
+    /// captions of like length can be padded together.
+    fn captions(
+        &self,
+        rows: &[usize],
+        samples: &[usize],
+        step: usize,
+        max_len: usize,
+    ) -> Result<(Vec<Vec<u32>>, PairTargets), TrainError> {
+        let mut rng = seeded_rng(&[self.seed, STREAM_CAPTION, step as u64]);
+        let mut captions = Vec::with_capacity(samples.len());
+        for sample in samples {
+            let caption = self.data.captions.caption(*sample, rng.random())?;
+            let asserted = (self.data.space.encode_facts(&caption.facts)?, self.measured_facts(&caption.facts));
+            captions.extend(
+                self.data.tokenizer.ids(&[&caption.text], max_len)?.into_iter().map(|ids| (ids, asserted.clone())),
+            );
+        }
+        captions.sort_by_key(|(ids, _)| ids.len());
+        let (ids, asserted): (Vec<_>, Vec<_>) = captions.into_iter().unzip();
+        let codes: Vec<&[i16]> = samples.iter().map(|s| self.codes[*s].as_slice()).collect();
+        let raw = self.data.views.measurements.as_ref();
+        let targets = PairTargets::from_facts(&codes, &asserted, |image, claim| {
+            let scale = match claim.pixel_power {
+                0 => 1.0,
+                power => self.scales[rows[image]]?.powi(power),
+            };
+            let value = scale * f64::from(*raw?.get((rows[image], claim.column))?);
+            value.is_finite().then(|| (value - claim.value).abs() <= claim.tolerance)
+        });
+        Ok((ids, targets))
+    }
+
+    fn measured_facts(&self, facts: &[Fact]) -> Vec<MeasuredFact> {
+        let schema = self.data.statistics.as_ref().map(|s| &s.schema);
+        facts
+            .iter()
+            .filter_map(|f| match f {
+                Fact::Measurement { name, value, tolerance } => {
+                    let column = schema?.index(name)?;
+                    let pixel_power = schema?.measurements[column].unit.pixel_power();
+                    Some(MeasuredFact { column, pixel_power, value: *value, tolerance: *tolerance })
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
