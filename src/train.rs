@@ -104,6 +104,10 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         let all = [&mut views, &mut validation_views];
         model.image = with_features(model.image, all, image, &untaped, session)?;
     }
+    if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
+        model = model.with_sigmoid_start();
+    }
+    config.optimiser.check_names(&model)?;
     make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
     // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
     if !folder.join(CONFIG).is_file() {
@@ -117,16 +121,6 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
             reference: reference.as_ref(),
         };
         write_preamble(folder, &preamble)?;
-    }
-
-    if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
-        model = model.with_sigmoid_start();
-    }
-    config.optimiser.check_names(&model)?;
-    make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
-    // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
-    if !folder.join(CONFIG).is_file() {
-        write_preamble(folder, config, &tokenizer, &preprocess, &prompts, &schema, reference.as_ref())?;
     }
 
     let mut validation_scales = row_scales(&validation_views, &validation.samples, &optics);

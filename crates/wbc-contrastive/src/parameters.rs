@@ -4,10 +4,16 @@ use crate::{OptimiserConfig, TrainError};
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::tensor::Tensor;
 
+/// The name of a parameter as weight files have it: variants of enums, which begin with a capital, are no part of it.
+fn name_in_files(path: &str) -> String {
+    let fields = path.split('.').filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
+    fields.collect::<Vec<_>>().join(".")
+}
+
 /// Whether a parameter is, or lies below, what a name stands for: `image.pixels` is `image.pixels.norm.beta` and not
 /// `image.pixels2`.
 pub(crate) fn is_below(path: &str, name: &str) -> bool {
-    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    name_in_files(path).strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Names of all parameters of floating point in the order of the module: names of fields, joined by dots.
@@ -75,12 +81,10 @@ pub(crate) fn frozen<M: Module>(model: M, config: &OptimiserConfig) -> Result<M,
     if config.freeze.is_empty() {
         return Ok(model);
     }
-    check_names("freeze", &config.freeze, &parameter_paths(&model))?;
-    // names that stand for parameters hold nothing but letters, digits, underscores and dots
-    let names = config.freeze.join("|").replace('.', r"\.");
-    let group = ParamGroup::from_regex(format!(r"^({names})(\.|$)"));
-    let group = group.map_err(|e| TrainError::Config { field: "freeze", cause: format!("{e:?}") })?;
-    Ok(model.freeze_group(group))
+    let mut paths = parameter_paths(&model);
+    check_names("freeze", &config.freeze, &paths)?;
+    paths.retain(|path| config.freeze.iter().any(|name| is_below(path, name)));
+    Ok(model.freeze_group(ParamGroup::from_paths(paths)))
 }
 
 #[cfg(test)]
@@ -91,6 +95,7 @@ mod tests {
     fn a_name_stands_for_itself_and_what_lies_below() {
         assert!(is_below("image.pixels.norm.beta", "image.pixels"));
         assert!(is_below("log_scale", "log_scale"));
+        assert!(is_below("text.Own.blocks.1.up.bias", "text.blocks.1"), "variants of enums have no names in files");
         assert!(!is_below("text.blocks.10.up.bias", "text.blocks.1"));
         assert!(!is_below("image", "image.pixels"));
     }

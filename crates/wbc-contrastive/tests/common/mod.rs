@@ -107,14 +107,9 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
     ModelConfig {
         embed_dim: 16,
         image: ImageTowerConfig {
-            pixels: pixels.then_some(PixelBranchConfig {
-                side: SIDE,
-                patch: 8,
-                width: 16,
-                depth: 1,
-                heads: 2,
-                dropout: 0.1,
-            }),
+            pixels: pixels.then_some(
+                PixelBranchConfig { side: SIDE, patch: 8, width: 16, depth: 1, heads: 2, dropout: 0.1 }.into(),
+            ),
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
             branch_dropout: 0.25,
         },

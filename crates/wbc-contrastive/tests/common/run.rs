@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wbc_contrastive::burn;
 use wbc_contrastive::{DualEncoder, OptimiserConfig, TrainError, TrainOutcome, Trainer, Validation, Validator};
 use wbc_core::{CancelToken, NoProgress, Progress};
-use wbc_encoders::{ImageTower, TextTransformer};
+use wbc_encoders::{ImageTower, TextTower};
 
 /// Cells of a run.
 pub(crate) const N: usize = 48;
@@ -15,8 +15,8 @@ pub(crate) const N: usize = 48;
 /// A stand-in for evaluation that still depends on every weight: the mean of all type prompts' first coordinates.
 struct Fingerprint;
 
-impl Validator<ImageTower, TextTransformer> for Fingerprint {
-    fn validate(&mut self, model: &DualEncoder<ImageTower, TextTransformer>) -> Result<Validation, TrainError> {
+impl Validator<ImageTower, TextTower> for Fingerprint {
+    fn validate(&mut self, model: &DualEncoder<ImageTower, TextTower>) -> Result<Validation, TrainError> {
         let scale = f64::from(model.logit_scale().into_scalar::<f32>());
         Ok(Validation { metrics: [("scale".to_owned(), scale)].into(), score: scale })
     }
