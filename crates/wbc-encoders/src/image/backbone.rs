@@ -1,10 +1,11 @@
 //! Published image encoders under one roof.
 
+use super::conv::OnnxMap;
 use super::{
     ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig, ResNet, ResNetConfig, VisionTransformer,
     VisionTransformerConfig,
 };
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ impl BackboneConfig {
             NetworkConfig::Vit(c) => c.check(self.side),
             NetworkConfig::EfficientNetLite(c) => c.check(),
             NetworkConfig::ResNet(c) => c.check(),
-            NetworkConfig::ConvNext(c) => c.check(),
+            NetworkConfig::ConvNext(c) => c.check(self.side),
         }
     }
 
@@ -167,6 +168,27 @@ impl Backbone {
             Network::ConvNext(n) => n.forward(pixels, middle),
         }
     }
+
+    /// [`Self::forward`] in evaluation as ONNX nodes.
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue, middle: bool) -> OnnxBackboneOutput {
+        let (mean, std) = (graph.floats(&self.config.mean, &[3, 1, 1]), graph.floats(&self.config.std, &[3, 1, 1]));
+        let pixels = graph.sub(pixels, &mean);
+        let pixels = OnnxMap { value: graph.div(&pixels, &std), side: self.config.side };
+        match &self.network {
+            Network::Vit(n) => n.onnx(graph, &pixels, middle),
+            Network::EfficientNetLite(n) => n.onnx(graph, pixels, middle),
+            Network::ResNet(n) => n.onnx(graph, &pixels, middle),
+            Network::ConvNext(n) => n.onnx(graph, &pixels, middle),
+        }
+    }
+}
+
+/// What a published image encoder answers in an ONNX graph.
+pub(crate) struct OnnxBackboneOutput {
+    /// `[batch, width]`.
+    pub(crate) pooled: OnnxValue,
+    /// Mean and standard deviation of each layer on the way, `[batch, …]`; none where they were not asked for.
+    pub(crate) middle: Vec<OnnxValue>,
 }
 
 /// Mean and standard deviation (of the sample, as PyTorch's `std`) over the positions of a map

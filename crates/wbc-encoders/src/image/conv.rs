@@ -1,5 +1,6 @@
 //! What convolutional networks are made of.
 
+use crate::{OnnxConv2d, OnnxGraph, OnnxPool2d, OnnxValue};
 use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
@@ -56,15 +57,18 @@ impl ConvShape {
         Param::from_data(TensorData::new(values, shape), device)
     }
 
+    /// How many rows or columns [`Padding::Same`] adds.
+    fn missing(&self, size: usize) -> usize {
+        ((size.div_ceil(self.stride) - 1) * self.stride + self.kernel).saturating_sub(size)
+    }
+
     /// `[batch, inputs, height, width]` to `[batch, outputs, …]`.
     pub(crate) fn forward(&self, x: Tensor<4>, kernel: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
         let (x, padding) = match self.padding {
             Padding::Even(n) => (x, n),
             Padding::Same => {
                 let [_, _, height, width] = x.dims();
-                let missing =
-                    |size: usize| ((size.div_ceil(self.stride) - 1) * self.stride + self.kernel).saturating_sub(size);
-                let (rows, columns) = (missing(height), missing(width));
+                let (rows, columns) = (self.missing(height), self.missing(width));
                 if rows == columns && rows.is_multiple_of(2) {
                     (x, rows / 2)
                 } else {
@@ -74,6 +78,53 @@ impl ConvShape {
             }
         };
         conv2d(x, kernel, bias, ConvOptions::new([self.stride; 2], [padding; 2], [1; 2], self.groups))
+    }
+
+    fn onnx(&self, graph: &mut OnnxGraph, name: &str, kernel: Tensor<4>, bias: Tensor<1>, x: &OnnxMap) -> OnnxMap {
+        let (before, behind) = match self.padding {
+            Padding::Even(n) => (n, n),
+            Padding::Same => {
+                let missing = self.missing(x.side);
+                (missing / 2, missing - missing / 2)
+            }
+        };
+        let conv = OnnxConv2d {
+            weight: kernel,
+            bias: Some(bias),
+            stride: [self.stride; 2],
+            pads: [before, before, behind, behind],
+            dilation: [1; 2],
+            groups: self.groups,
+        };
+        let side = (x.side + before + behind - self.kernel) / self.stride + 1;
+        OnnxMap { value: graph.conv2d(name, conv, &x.value), side }
+    }
+}
+
+/// A map `[batch, channels, side, side]` in an ONNX graph.
+#[derive(Clone, Debug)]
+pub(crate) struct OnnxMap {
+    pub(crate) value: OnnxValue,
+    pub(crate) side: usize,
+}
+
+impl OnnxMap {
+    /// The same map after what changes every position for itself.
+    pub(crate) fn then(&self, change: impl FnOnce(&OnnxValue) -> OnnxValue) -> Self {
+        Self { value: change(&self.value), side: self.side }
+    }
+
+    /// ReLU, then the largest value of each 3×3 window, two steps apart.
+    pub(crate) fn relu_and_halved(&self, graph: &mut OnnxGraph) -> Self {
+        let pool = OnnxPool2d { kernel: [3; 2], stride: [2; 2], pads: [1; 4] };
+        let value = graph.relu(&self.value);
+        Self { value: graph.max_pool(pool, &value), side: (self.side - 1) / 2 + 1 }
+    }
+
+    /// As [`super::backbone::mean_and_spread`].
+    pub(crate) fn mean_and_spread(&self, graph: &mut OnnxGraph) -> OnnxValue {
+        let flat = graph.reshape(&self.value, &[0, 0, -1]);
+        graph.mean_and_spread(&flat, 2, self.side * self.side)
     }
 }
 
@@ -107,11 +158,22 @@ impl ConvNorm {
     }
 
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let (kernel, offset) = self.joined();
+        self.shape.forward(x, kernel, Some(offset))
+    }
+
+    /// [`Self::forward`] as ONNX nodes.
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, name: &str, x: &OnnxMap) -> OnnxMap {
+        let (kernel, offset) = self.joined();
+        self.shape.onnx(graph, name, kernel, offset, x)
+    }
+
+    /// Kernel and bias of the one convolution that both are.
+    fn joined(&self) -> (Tensor<4>, Tensor<1>) {
         let deviation = (self.running_var.val().detach() + self.epsilon).sqrt();
         let scale = self.gamma.val() / deviation;
         let offset = self.beta.val() - self.running_mean.val().detach() * scale.clone();
-        let kernel = self.weight.val() * scale.reshape([self.shape.outputs, 1, 1, 1]);
-        self.shape.forward(x, kernel, Some(offset))
+        (self.weight.val() * scale.reshape([self.shape.outputs, 1, 1, 1]), offset)
     }
 }
 
@@ -132,6 +194,11 @@ impl Conv {
 
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.shape.forward(x, self.weight.val(), Some(self.bias.val()))
+    }
+
+    /// [`Self::forward`] as ONNX nodes.
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, name: &str, x: &OnnxMap) -> OnnxMap {
+        self.shape.onnx(graph, name, self.weight.val(), self.bias.val(), x)
     }
 }
 

@@ -1,9 +1,9 @@
-use super::backbone::{BackboneOutput, mean_and_spread, positions};
-use super::conv::{Conv, ConvShape, Padding};
-use crate::EncoderError;
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::conv::{Conv, ConvShape, OnnxMap, Padding};
 use crate::layers::{layer_norm, linear};
 use crate::limits::{depth, width};
 use crate::published::{Form, Layout};
+use crate::{EncoderError, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::gelu;
@@ -17,6 +17,8 @@ const EPSILON: f64 = 1e-6;
 const KERNEL: usize = 7;
 /// Side of the patches that the stem cuts.
 const PATCH: usize = 4;
+/// Side of an image that is one position in the last of the four stages, before three of which the side is halved.
+const SMALLEST_SIDE: usize = PATCH << 3;
 /// How much wider the inside of a block is.
 const EXPANSION: usize = 4;
 /// First scale of a block's answer (Liu et al. 2022, section A.1).
@@ -33,7 +35,11 @@ pub struct ConvNextConfig {
 }
 
 impl ConvNextConfig {
-    pub(crate) fn check(&self) -> Result<(), EncoderError> {
+    pub(crate) fn check(&self, side: usize) -> Result<(), EncoderError> {
+        if side < SMALLEST_SIDE {
+            let cause = format!("{side} leaves nothing after four stages, {SMALLEST_SIDE} is the least");
+            return Err(EncoderError::Config { field: "backbone.side", cause });
+        }
         self.widths.iter().try_for_each(|w| width("backbone.widths", *w))?;
         depth("backbone.depths", self.depths.iter().fold(0, |sum, d| sum.saturating_add(*d)))
     }
@@ -78,13 +84,16 @@ impl ConvNextConfig {
     }
 }
 
-/// `[batch, channels, height, width]` with the channels last, and back.
+/// Dimensions of `[batch, channels, height, width]` with the channels last, and back.
+const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
+const CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+
 fn channels_last(x: Tensor<4>) -> Tensor<4> {
-    x.permute([0, 2, 3, 1])
+    x.permute(CHANNELS_LAST.map(|d| d as isize))
 }
 
 fn channels_first(x: Tensor<4>) -> Tensor<4> {
-    x.permute([0, 3, 1, 2])
+    x.permute(CHANNELS_FIRST.map(|d| d as isize))
 }
 
 /// Normalises each position over its channels.
@@ -108,6 +117,28 @@ impl ConvNextBlock {
         let y = self.down.forward(gelu(self.up.forward(y)));
         x + channels_first(y * self.scale.val().unsqueeze::<4>())
     }
+
+    fn onnx(&self, graph: &mut OnnxGraph, x: &OnnxMap) -> OnnxMap {
+        let y = self.depthwise.onnx(graph, "depthwise", x);
+        y.then(|y| {
+            let y = graph.transpose(y, &CHANNELS_LAST);
+            let y = graph.layer_norm("norm", &self.norm, EPSILON, &y);
+            let y = graph.linear("up", &self.up, &y);
+            let y = graph.gelu(&y);
+            let y = graph.linear("down", &self.down, &y);
+            let scale = graph.parameter("scale", self.scale.val());
+            let y = graph.mul(&y, &scale);
+            let y = graph.transpose(&y, &CHANNELS_FIRST);
+            graph.add(&x.value, &y)
+        })
+    }
+}
+
+/// [`over_channels`] as ONNX nodes.
+fn onnx_over_channels(graph: &mut OnnxGraph, name: &str, norm: &LayerNorm, x: &OnnxValue) -> OnnxValue {
+    let x = graph.transpose(x, &CHANNELS_LAST);
+    let x = graph.layer_norm(name, norm, EPSILON, &x);
+    graph.transpose(&x, &CHANNELS_FIRST)
 }
 
 /// What stands between two stages: half the side.
@@ -121,6 +152,19 @@ struct Halving {
 struct Stage {
     halving: Option<Halving>,
     blocks: Vec<ConvNextBlock>,
+}
+
+impl Stage {
+    fn onnx(&self, graph: &mut OnnxGraph, mut x: OnnxMap) -> OnnxMap {
+        if let Some(Halving { norm, conv }) = &self.halving {
+            x = x.then(|x| onnx_over_channels(graph, "halving.norm", norm, x));
+            x = conv.onnx(graph, "halving.conv", &x);
+        }
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x));
+        }
+        x
+    }
 }
 
 /// ConvNeXt (Liu et al. 2022) without its classifier, as timm and torchvision build it.
@@ -151,6 +195,20 @@ impl ConvNext {
             map,
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
         }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxMap, with_middle: bool) -> OnnxBackboneOutput {
+        let x = self.stem.onnx(graph, "stem", pixels);
+        let mut x = x.then(|x| onnx_over_channels(graph, "stem_norm", &self.stem_norm, x));
+        let mut middle = Vec::new();
+        for (i, stage) in self.stages.iter().enumerate() {
+            x = graph.within(format!("stages.{i}"), |g| stage.onnx(g, x));
+            if with_middle && i + 1 < self.stages.len() {
+                middle.push(x.mean_and_spread(graph));
+            }
+        }
+        let pooled = graph.global_average_pool(&x.value);
+        OnnxBackboneOutput { pooled: graph.layer_norm("norm", &self.norm, EPSILON, &pooled), middle }
     }
 }
 

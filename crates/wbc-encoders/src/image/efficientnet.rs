@@ -1,7 +1,7 @@
-use super::backbone::{BackboneOutput, mean_and_spread, positions};
-use super::conv::{ConvNorm, ConvShape, Padding};
-use crate::EncoderError;
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::conv::{ConvNorm, ConvShape, OnnxMap, Padding};
 use crate::published::{Form, Layout};
+use crate::{EncoderError, OnnxGraph};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::RngCore;
@@ -114,6 +114,24 @@ impl InvertedBottleneck {
         let y = self.project.forward(relu6(self.depthwise.forward(hidden)));
         if self.residual { y + x } else { y }
     }
+
+    fn onnx(&self, graph: &mut OnnxGraph, x: &OnnxMap) -> OnnxMap {
+        let hidden = match &self.expand {
+            Some(expand) => {
+                let hidden = expand.onnx(graph, "expand", x);
+                onnx_relu6(graph, &hidden)
+            }
+            None => x.clone(),
+        };
+        let hidden = self.depthwise.onnx(graph, "depthwise", &hidden);
+        let hidden = onnx_relu6(graph, &hidden);
+        let y = self.project.onnx(graph, "project", &hidden);
+        if self.residual { y.then(|y| graph.add(y, &x.value)) } else { y }
+    }
+}
+
+fn onnx_relu6(graph: &mut OnnxGraph, x: &OnnxMap) -> OnnxMap {
+    x.then(|x| graph.clip(x, 0.0, 6.0))
 }
 
 fn relu6(x: Tensor<4>) -> Tensor<4> {
@@ -145,6 +163,21 @@ impl EfficientNetLite {
             map,
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
         }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: OnnxMap, with_middle: bool) -> OnnxBackboneOutput {
+        let stem = self.stem.onnx(graph, "stem", &pixels);
+        let mut x = onnx_relu6(graph, &stem);
+        let mut middle = Vec::new();
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x));
+            if with_middle && MIDDLE.contains(&i) {
+                middle.push(x.mean_and_spread(graph));
+            }
+        }
+        let x = self.head.onnx(graph, "head", &x);
+        let x = onnx_relu6(graph, &x);
+        OnnxBackboneOutput { pooled: graph.global_average_pool(&x.value), middle }
     }
 }
 

@@ -97,8 +97,13 @@ impl MeasurementBranch {
 
     /// [`Self::forward`] in evaluation as ONNX nodes.
     pub fn onnx(&self, graph: &mut OnnxGraph, values: &OnnxValue, mask: &OnnxValue) -> OnnxValue {
-        let x = graph.mul(values, mask);
-        let x = graph.linear("first", &self.first, &x);
+        let known = graph.mul(values, mask);
+        self.onnx_complete(graph, &known)
+    }
+
+    /// [`Self::onnx`] where every value is known.
+    pub(crate) fn onnx_complete(&self, graph: &mut OnnxGraph, values: &OnnxValue) -> OnnxValue {
+        let x = graph.linear("first", &self.first, values);
         let x = graph.quick_gelu(&x);
         let x = graph.linear("second", &self.second, &x);
         let x = graph.quick_gelu(&x);

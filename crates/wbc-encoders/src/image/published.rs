@@ -1,7 +1,7 @@
 use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
 use crate::layers::linear;
 use crate::limits::{dropout, width};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -191,6 +191,27 @@ impl PublishedBranch {
             }
             (Head::Linear(linear), ..) => linear.forward(features),
             _ => features,
+        }
+    }
+
+    /// [`Self::features`] and [`Self::forward`] in evaluation as ONNX nodes: `[batch, 3, side, side]` in `0..=1` to
+    /// `[batch, embed_dim]`.
+    pub fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
+        let middle = matches!(self.head, Head::Perceptron(_));
+        let seen = graph.within("backbone", |g| self.backbone.onnx(g, pixels, middle));
+        match (&self.head, &self.feature_mean, &self.feature_std) {
+            (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
+                let features: Vec<&OnnxValue> = std::iter::once(&seen.pooled).chain(&seen.middle).collect();
+                let features = graph.concat(&features, 1);
+                let (mean, std) =
+                    (graph.parameter("feature_mean", mean.val()), graph.parameter("feature_std", std.val()));
+                let rest = graph.sub(&features, &mean);
+                let normalised = graph.div(&rest, &std);
+                let normalised = graph.clip(&normalised, -CLIP as f32, CLIP as f32);
+                graph.within("head", |g| perceptron.onnx_complete(g, &normalised))
+            }
+            (Head::Linear(linear), ..) => graph.linear("head", linear, &seen.pooled),
+            _ => seen.pooled,
         }
     }
 

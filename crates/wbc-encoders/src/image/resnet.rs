@@ -1,8 +1,8 @@
-use super::backbone::{BackboneOutput, mean_and_spread, positions};
-use super::conv::{ConvNorm, ConvShape};
-use crate::EncoderError;
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::conv::{ConvNorm, ConvShape, OnnxMap};
 use crate::limits::{depth, width};
 use crate::published::{Form, Layout};
+use crate::{EncoderError, OnnxGraph};
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
@@ -133,6 +133,20 @@ impl ResidualBlock {
         };
         relu(y + x)
     }
+
+    fn onnx(&self, graph: &mut OnnxGraph, x: OnnxMap) -> OnnxMap {
+        let mut y = x.clone();
+        for (i, conv) in self.convs.iter().enumerate() {
+            let input = if i == 0 { y } else { y.then(|y| graph.relu(y)) };
+            y = conv.onnx(graph, &format!("convs.{i}"), &input);
+        }
+        let x = match &self.shortcut {
+            Some(shortcut) => shortcut.onnx(graph, "shortcut", &x),
+            None => x,
+        };
+        let sum = y.then(|y| graph.add(y, &x.value));
+        sum.then(|y| graph.relu(y))
+    }
 }
 
 #[derive(Module, Debug)]
@@ -165,6 +179,20 @@ impl ResNet {
             map,
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
         }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxMap, with_middle: bool) -> OnnxBackboneOutput {
+        let mut x = self.stem.onnx(graph, "stem", pixels).relu_and_halved(graph);
+        let mut middle = Vec::new();
+        for (i, stage) in self.stages.iter().enumerate() {
+            for (j, block) in stage.blocks.iter().enumerate() {
+                x = graph.within(format!("stages.{i}.blocks.{j}"), |g| block.onnx(g, x));
+            }
+            if with_middle && i + 1 < self.stages.len() {
+                middle.push(x.mean_and_spread(graph));
+            }
+        }
+        OnnxBackboneOutput { pooled: graph.global_average_pool(&x.value), middle }
     }
 }
 

@@ -60,13 +60,10 @@ impl PixelEncoder {
         }
     }
 
-    fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> Result<OnnxValue, EncoderError> {
+    fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
         match self {
-            Self::Patches(branch) => Ok(branch.onnx(graph, pixels)),
-            Self::Published(_) => Err(EncoderError::Config {
-                field: "onnx",
-                cause: "published image encoders are not written as ONNX".into(),
-            }),
+            Self::Patches(branch) => branch.onnx(graph, pixels),
+            Self::Published(branch) => branch.onnx(graph, pixels),
         }
     }
 
@@ -270,7 +267,7 @@ impl OnnxImageEncoder for ImageTower {
     /// If the input holds nothing for any branch of the tower.
     fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> Result<OnnxValue, EncoderError> {
         let pixels = self.pixels.as_ref().zip(input.pixels.as_ref());
-        let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels))).transpose()?;
+        let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels)));
         let measurements = self
             .measurements
             .as_ref()

@@ -1,8 +1,9 @@
-use super::backbone::{BackboneOutput, mean_and_spread};
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread};
+use super::conv::OnnxMap;
 use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear, linear_unbiased, normal};
 use crate::limits::{depth, heads, width};
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
@@ -178,6 +179,57 @@ impl VisionTransformer {
             },
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
         }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxMap, with_middle: bool) -> OnnxBackboneOutput {
+        let (rows, patch) = (pixels.side / self.config.patch, self.config.patch as i64);
+        let (n, grid) = (rows * rows, rows as i64);
+        let x = graph.reshape(&pixels.value, &[0, 3, grid, patch, grid, patch]);
+        let x = graph.transpose(&x, &[0, 2, 4, 1, 3, 5]);
+        let x = graph.reshape(&x, &[0, grid * grid, 3 * patch * patch]);
+        let mut x = graph.linear("embedding", &self.embedding, &x);
+        if let Some(class) = &self.class_token {
+            let class = graph.parameter("class_token", class.val().reshape([1, 1, self.config.width]));
+            let class = graph.repeated(&class, &x);
+            x = graph.concat(&[&class, &x], 1);
+        }
+        let position = graph.parameter("position", self.position.val());
+        x = graph.add(&x, &position);
+        let epsilon = self.config.norm_epsilon;
+        if let Some(norm) = &self.pre_norm {
+            x = graph.layer_norm("pre_norm", norm, epsilon, &x);
+        }
+        let first = i64::from(self.config.class_token);
+        let (mut middle, middle_blocks) = (Vec::new(), self.config.middle_blocks());
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, None));
+            if with_middle && middle_blocks.contains(&i) {
+                let patches = graph.slice(&x, 1, first, first + n as i64);
+                middle.push(graph.mean_and_spread(&patches, 1, n));
+            }
+        }
+        let norm = |graph: &mut OnnxGraph, x| graph.layer_norm("norm", &self.norm, epsilon, x);
+        let of_patches = |graph: &mut OnnxGraph| graph.slice(&x, 1, first, first + n as i64);
+        let mut pooled = match self.config.pooling {
+            VitPooling::Class => {
+                let class = graph.first_token(&x);
+                norm(graph, &class)
+            }
+            VitPooling::Mean => {
+                let patches = of_patches(graph);
+                let patches = norm(graph, &patches);
+                graph.mean(&patches, 1)
+            }
+            VitPooling::MeanThenNorm => {
+                let patches = of_patches(graph);
+                let mean = graph.mean(&patches, 1);
+                norm(graph, &mean)
+            }
+        };
+        if let Some(projection) = &self.projection {
+            pooled = graph.linear("projection", projection, &pooled);
+        }
+        OnnxBackboneOutput { pooled, middle }
     }
 }
 

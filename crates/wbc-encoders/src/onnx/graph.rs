@@ -188,6 +188,19 @@ impl OnnxGraph {
         self.constant(format!("float/{value:e}"), OnnxType::Float, &[], value.to_le_bytes().to_vec())
     }
 
+    /// Numbers of a shape; the same ones are kept once.
+    ///
+    /// # Panics
+    /// If there are not as many as the shape holds.
+    pub fn floats(&mut self, values: &[f32], shape: &[usize]) -> OnnxValue {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "as many numbers as the shape holds");
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let listed: Vec<String> = values.iter().map(|v| format!("{v:e}")).collect();
+        let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        let name = format!("floats/{}/{}", sides.join("x"), listed.join(","));
+        self.constant(name, OnnxType::Float, shape, raw)
+    }
+
     fn constant(&mut self, name: String, kind: OnnxType, dims: &[usize], raw: Vec<u8>) -> OnnxValue {
         if let Some(known) = self.constants.get(&name) {
             return known.clone();

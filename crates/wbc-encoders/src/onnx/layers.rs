@@ -236,6 +236,14 @@ impl OnnxGraph {
         self.gather(&weight, ids, 0)
     }
 
+    /// As many leading rows of `[n, width]` as ids `[batch, seq_len]` have positions: `[seq_len, width]`.
+    pub fn rows_for(&mut self, table: &OnnxValue, ids: &OnnxValue) -> OnnxValue {
+        let shape = self.node("Shape", &[ids], &[]);
+        let len = self.slice(&shape, 0, 1, 2);
+        let zero = self.ints(&[0]);
+        self.node("Slice", &[table, &zero, &len, &zero], &[])
+    }
+
     /// A convolution.
     pub fn conv2d(&mut self, name: &str, conv: OnnxConv2d, x: &OnnxValue) -> OnnxValue {
         self.within(name, |g| {
@@ -288,6 +296,19 @@ impl OnnxGraph {
     pub fn global_average_pool(&mut self, x: &OnnxValue) -> OnnxValue {
         let pooled = self.node("GlobalAveragePool", &[x], &[]);
         self.reshape(&pooled, &[0, -1])
+    }
+
+    /// Mean and standard deviation (of the sample) over an axis of `[batch, …, …]` with `n` entries, one behind the other:
+    /// `[batch, 2 · width]`.
+    pub(crate) fn mean_and_spread(&mut self, x: &OnnxValue, axis: i64, n: usize) -> OnnxValue {
+        let mean = self.mean(x, axis);
+        let kept = self.unsqueeze(&mean, &[axis]);
+        let rest = self.sub(x, &kept);
+        let squares = self.mul(&rest, &rest);
+        let total = self.sum(&squares, axis, false);
+        let variance = self.mul_scalar(&total, 1.0 / n.saturating_sub(1).max(1) as f32);
+        let spread = self.node("Sqrt", &[&variance], &[]);
+        self.concat(&[&mean, &spread], 1)
     }
 
     /// The mean of tokens `[batch, seq_len, width]` over those that are real, a Bool `[batch, seq_len]`; zero where none

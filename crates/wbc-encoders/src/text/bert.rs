@@ -4,7 +4,7 @@ use super::{TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear_unbiased, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::published::{Form, Layout, bert_block};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
@@ -180,6 +180,32 @@ impl Bert {
             pooled = projection.forward(pooled);
         }
         TextOutput { pooled, tokens: x }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> OnnxValue {
+        let tokens = graph.embedding("token", self.token.weight.val(), &input.ids);
+        // all tokens are of the first kind, so that its vector can be added once and for all
+        let place = self.position.val().narrow(0, 0, self.config.max_len) + self.token_type.val().narrow(0, 0, 1);
+        let place = graph.parameter("position", place);
+        let place = graph.rows_for(&place, &input.ids);
+        let x = graph.add(&tokens, &place);
+        let mut x = graph.layer_norm("norm", &self.norm, self.config.norm_epsilon, &x);
+        let ignored = graph.padding_mask(&input.real);
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&ignored)));
+        }
+        let mut pooled = match self.config.pooling {
+            BertPooling::Mean => graph.mean_of_real(&x, &input.real),
+            BertPooling::First => graph.first_token(&x),
+        };
+        if let Some(hidden) = &self.projection_hidden {
+            pooled = graph.linear("projection_hidden", hidden, &pooled);
+            pooled = Activation::Gelu.onnx(graph, &pooled);
+        }
+        if let Some(projection) = &self.projection {
+            pooled = graph.linear("projection", projection, &pooled);
+        }
+        pooled
     }
 }
 

@@ -5,7 +5,7 @@ use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear_unbiased,
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::mode::plain;
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
-use crate::{EncoderError, Mode};
+use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxType, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -107,6 +107,28 @@ impl ClipText {
             None => pooled,
         };
         TextOutput { pooled, tokens: x }
+    }
+
+    pub(crate) fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> OnnxValue {
+        let tokens = graph.embedding("token", self.token.weight.val(), &input.ids);
+        let position = graph.parameter("position", self.position.val());
+        let position = graph.rows_for(&position, &input.ids);
+        let mut x = graph.add(&tokens, &position);
+        let later = graph.later(&input.ids);
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&later)));
+        }
+        let x = graph.layer_norm("norm", &self.norm, self.config.norm_epsilon, &x);
+        let real = graph.cast(&input.real, OnnxType::Int);
+        let count = graph.sum(&real, 1, false);
+        let (zero, one) = (graph.int(0), graph.int(1));
+        let last = graph.sub(&count, &one);
+        let last = graph.node("Max", &[&last, &zero], &[]);
+        let pooled = graph.token_at(&x, &last);
+        match &self.projection {
+            Some(projection) => graph.linear("projection", projection, &pooled),
+            None => pooled,
+        }
     }
 }
 

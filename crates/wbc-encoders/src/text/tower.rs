@@ -247,10 +247,26 @@ impl OnnxTextEncoder for TextTower {
     fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
         match self {
             Self::Own(t) => t.onnx(graph, input),
-            Self::Published(_) => Err(EncoderError::Config {
-                field: "onnx",
-                cause: "published text encoders are not written as ONNX".into(),
-            }),
+            Self::Published(t) => t.onnx(graph, input),
         }
+    }
+}
+
+impl OnnxTextEncoder for PublishedText {
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
+        Ok(match self {
+            Self::Clip(n) => n.onnx(graph, input),
+            Self::Bert(n) => n.onnx(graph, input),
+        })
+    }
+}
+
+impl OnnxTextEncoder for HeadedText {
+    fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
+        let pooled = graph.within("encoder", |g| self.encoder.onnx(g, input))?;
+        Ok(match &self.head {
+            Some(head) => graph.linear("head", head, &pooled),
+            None => pooled,
+        })
     }
 }

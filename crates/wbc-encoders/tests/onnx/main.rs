@@ -9,6 +9,7 @@ mod parts;
 #[rustfmt::skip]
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub, reason = "generated")]
 mod proto;
+mod published;
 mod reference;
 
 use burn::module::Module;
