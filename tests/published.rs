@@ -68,7 +68,7 @@ fn a_frozen_encoder_is_asked_once_per_view_and_gives_the_same_without_its_cache(
     assert_eq!(answer, fresh, "computed anew");
     // the encoder itself did not change
     let before = EncoderFolder::open(&folder.path().join("vit")).unwrap();
-    assert_eq!(run.encoders.image, Some(before.image));
+    assert_eq!(run.encoders.image, before.image);
     let branch = run.trained.model.image.published().unwrap();
     let stored = ImageLayout::TimmVit.store(branch.backbone()).unwrap();
     write_tensors(&stored, &folder.path().join("after.safetensors")).unwrap();

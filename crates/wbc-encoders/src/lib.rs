@@ -66,7 +66,7 @@ pub use onnx::{
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use published::{
     ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,
-    write_tensors,
+    weights_in, write_tensors,
 };
 pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,
