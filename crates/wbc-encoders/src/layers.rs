@@ -1,12 +1,13 @@
 use crate::Mode;
+use crate::ops::{NORM_EPSILON, layer_norm, linear_layer, quick_gelu, self_attention};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
 
 /// Logit of a masked position: far below any real one, finite so that a row without keys stays defined.
-const MASKED: f32 = -1.0e4;
+pub(crate) const MASKED: f32 = -1.0e4;
 
 /// A linear layer with weights `[inputs, outputs]` and bias from `U(-k, k)`, `k = 1 / sqrt(inputs)` (PyTorch's default),
 /// drawn from `rng`.
@@ -32,12 +33,6 @@ pub(crate) fn normal<const D: usize>(
     };
     let data: Vec<f32> = (0..shape.iter().product()).map(|_| gauss()).collect();
     Param::from_data(TensorData::new(data, shape), device)
-}
-
-/// `x · sigmoid(1.702 x)`, the GELU of OpenAI's CLIP (Hendrycks and Gimpel 2016, section 2): the exact one is computed
-/// element by element on burn's CPU backends and costs a multiple.
-pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * sigmoid(x * 1.702)
 }
 
 /// Rows of `[batch, embed_dim]` scaled to unit length; a row of zeros stays zero.
@@ -93,17 +88,11 @@ impl Block {
         dropout: f64,
         mode: &mut Mode<'_>,
     ) -> Tensor<3> {
-        let [batch, n, width] = x.dims();
-        let qkv = self
-            .qkv
-            .forward(self.attention_norm.forward(x.clone()))
-            .reshape([batch, n, 3 * self.heads, width / self.heads])
-            .swap_dims(1, 2);
-        let part = |i: usize| qkv.clone().narrow(1, i * self.heads, self.heads);
-        let mixed = attention(part(0), part(1), part(2), pad.cloned()).swap_dims(1, 2).reshape([batch, n, width]);
-        let x = x + mode.dropout(self.out.forward(mixed), dropout);
-        let hidden = quick_gelu(self.up.forward(self.mlp_norm.forward(x.clone())));
-        x + mode.dropout(self.down.forward(hidden), dropout)
+        let qkv = linear_layer(&self.qkv, layer_norm(&self.attention_norm, NORM_EPSILON, x.clone()));
+        let mixed = self_attention(qkv, self.heads, pad);
+        let x = x + mode.dropout(linear_layer(&self.out, mixed), dropout);
+        let hidden = quick_gelu(linear_layer(&self.up, layer_norm(&self.mlp_norm, NORM_EPSILON, x.clone())));
+        x + mode.dropout(linear_layer(&self.down, hidden), dropout)
     }
 }
 

@@ -32,6 +32,7 @@ mod image;
 mod layers;
 mod limits;
 mod mode;
+mod ops;
 mod preprocess;
 mod text;
 mod tokenizer;
@@ -42,8 +43,9 @@ pub use image::{
     ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
     MeasurementInput, PixelBranch, PixelBranchConfig,
 };
-pub use layers::{attention, l2_normalised, linear, quick_gelu};
+pub use layers::{attention, l2_normalised, linear};
 pub use mode::Mode;
+pub use ops::{gelu, layer_norm, linear_layer, quick_gelu, self_attention};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use text::{TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerConfig};

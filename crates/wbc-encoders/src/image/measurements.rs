@@ -1,4 +1,5 @@
-use crate::layers::{linear, quick_gelu};
+use crate::layers::linear;
+use crate::ops::quick_gelu;
 use crate::limits::{dropout, width};
 use crate::{EncoderError, Mode};
 use burn::module::Module;

@@ -1,6 +1,7 @@
 use super::{TextEncoder, TextInput, TextOutput};
 use crate::layers::{Block, linear, normal};
 use crate::limits::{depth, dropout, heads};
+use crate::ops::{NORM_EPSILON, layer_norm};
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
@@ -119,7 +120,7 @@ impl TextEncoder for TextTransformer {
         for block in &self.blocks {
             x = block.forward(x, Some(&apart), self.dropout, mode);
         }
-        let x = self.norm.forward(x);
+        let x = layer_norm(&self.norm, NORM_EPSILON, x);
         let weight = pad.bool_not().float();
         let count = weight.clone().sum_dim(1).clamp_min(1.0);
         let pooled = (x.clone() * weight.unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1) / count;
