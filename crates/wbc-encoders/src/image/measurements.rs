@@ -1,6 +1,6 @@
 use crate::layers::linear;
-use crate::ops::quick_gelu;
 use crate::limits::{dropout, width};
+use crate::ops::quick_gelu;
 use crate::{EncoderError, Mode};
 use burn::module::Module;
 use burn::nn::Linear;
