@@ -45,9 +45,9 @@ fn task(model: &str) -> Option<Task> {
         _ => return None,
     };
     let text_len = text.max_len;
-    let image = ImageTowerConfig { pixels: Some(pixels), ..ImageTowerConfig::measurements_only(1) };
+    let image = ImageTowerConfig { pixels: Some(pixels.into()), ..ImageTowerConfig::measurements_only(1) };
     let image = ImageTowerConfig { measurements: None, ..image };
-    let config = ModelConfig { embed_dim, image, text, tokenizer: TokenizerConfig::default() };
+    let config = ModelConfig { embed_dim, image, text: text.into(), tokenizer: TokenizerConfig::default() };
     Some(Task { config, vocab, text_len })
 }
 
@@ -55,7 +55,7 @@ fn inputs(task: &Task, device: &Device) -> (ImageInput, TextInput) {
     let pixels = Tensor::random([BATCH, 3, 112, 112], Distribution::Uniform(0.0, 1.0), device);
     let id = |text: usize, at: usize| ((text * 31 + at * 17) % (task.vocab - 8) + 8) as u32;
     let ids: Vec<Vec<u32>> = (0..BATCH).map(|text| (0..task.text_len).map(|at| id(text, at)).collect()).collect();
-    (ImageInput { pixels: Some(pixels), measurements: None }, TextInput::from_ids(&ids, 0, &[], &[], device))
+    (ImageInput { pixels: Some(pixels), ..ImageInput::default() }, TextInput::from_ids(&ids, 0, &[], &[], device))
 }
 
 fn embed(model: &WbcClip, (image, text): &(ImageInput, TextInput), mode: &mut Mode<'_>) -> (Tensor<2>, Tensor<2>) {

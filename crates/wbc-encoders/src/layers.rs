@@ -136,10 +136,10 @@ impl BlockConfig {
 
     pub(crate) fn init(&self, rng: &mut dyn RngCore, device: &Device) -> Block {
         Block {
-            attention_norm: layer_norm(self.width, self.norm_epsilon, device),
+            attention_norm: norm_layer(self.width, self.norm_epsilon, device),
             qkv: linear(self.width, 3 * self.width, rng, device),
             out: linear(self.width, self.width, rng, device),
-            mlp_norm: layer_norm(self.width, self.norm_epsilon, device),
+            mlp_norm: norm_layer(self.width, self.norm_epsilon, device),
             up: linear(self.width, self.hidden, rng, device),
             down: linear(self.hidden, self.width, rng, device),
             heads: self.heads,
@@ -151,7 +151,7 @@ impl BlockConfig {
 }
 
 /// Layer normalisation with the given epsilon.
-pub(crate) fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
+pub(crate) fn norm_layer(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
     LayerNormConfig::new(width).with_epsilon(epsilon).init(device)
 }
 
