@@ -21,7 +21,7 @@ fn losses(c: &mut Criterion) {
         let mut group = c.benchmark_group(name);
         for (device_name, device) in common::devices() {
             let taped = device.clone().autodiff();
-            for n in [32, 128, 512] {
+            for n in [64, 512, 4096] {
                 let targets = targets(n);
                 let cosine = common::tensor([n, n], SEED, &taped).require_grad();
                 let scale = Tensor::<1>::from_floats([14.0], &taped);

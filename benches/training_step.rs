@@ -46,7 +46,7 @@ fn batch(n: usize, pixels: bool, device: &Device) -> (Batch, ModelConfig, usize)
     let config = ModelConfig {
         embed_dim: 128,
         image: ImageTowerConfig { pixels: tower.pixels.filter(|_| pixels), ..tower },
-        text: TextConfig::default(),
+        text: TextConfig::default().into(),
         tokenizer: TokenizerConfig::default(),
     };
     let batch = Batch {

@@ -8,7 +8,7 @@ use wbc_core::{AttributeSchema, CellType};
 use wbc_data::{Augmentation, HospitalShift};
 use wbc_encoders::{
     ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, PixelEncoderConfig, PublishedBranchConfig,
-    PublishedHead, TextConfig, TokenizerConfig,
+    PublishedHead, TextConfig, TextTowerConfig, TokenizerConfig,
 };
 
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
@@ -122,6 +122,8 @@ pub enum ViewerKind {
     Canonical,
     /// The frame as it is, without measurements.
     Plain,
+    /// The frame as the published encoder of `model.image_encoder` wants it, without measurements.
+    Published,
 }
 
 /// How cells are looked at.
@@ -175,6 +177,9 @@ pub struct ModelSection {
     pub image_encoder: Option<ImageEncoderSection>,
     /// Text transformer.
     pub text: TextConfig,
+    /// A published text encoder in the text transformer's place, with its own tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<TextEncoderSection>,
     /// Tokenizer.
     pub tokenizer: TokenizerConfig,
 }
@@ -189,6 +194,7 @@ impl Default for ModelSection {
             pixels: PixelSection::default(),
             image_encoder: None,
             text: TextConfig::default(),
+            text_encoder: None,
             tokenizer: TokenizerConfig::default(),
         }
     }
@@ -232,6 +238,14 @@ impl Default for PixelSection {
         let c = PixelBranchConfig::default();
         Self { patch: c.patch, width: c.width, depth: c.depth, heads: c.heads, dropout: c.dropout }
     }
+}
+
+/// A published text encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextEncoderSection {
+    /// Folder made by `wbc-clip weights import`; needed for training only, the run folder holds what it was.
+    pub folder: PathBuf,
 }
 
 /// A published image encoder.
@@ -307,8 +321,11 @@ impl RunConfig {
         if self.version != Self::VERSION {
             return invalid(format!("version {} where {} is expected", self.version, Self::VERSION));
         }
-        if self.view.viewer == ViewerKind::Plain && self.model.branches != BranchKind::Pixels {
-            return invalid("the plain viewer makes no measurements: use model.branches = \"pixels\"".into());
+        if self.view.viewer != ViewerKind::Canonical && self.model.branches != BranchKind::Pixels {
+            return invalid("only the canonical viewer measures: use model.branches = \"pixels\"".into());
+        }
+        if self.view.viewer == ViewerKind::Published && self.model.image_encoder.is_none() {
+            return invalid("the viewer `published` needs model.image_encoder".into());
         }
         if !(16..=1024).contains(&self.view.side) {
             return invalid(format!("view.side is {}, expected 16 to 1024", self.view.side));
@@ -318,7 +335,7 @@ impl RunConfig {
         }
         self.grammar.build(&AttributeSchema::wbcatt())?;
         // what a published encoder is made of is not known yet
-        let own = ModelSection { image_encoder: None, ..self.model.clone() };
+        let own = ModelSection { image_encoder: None, text_encoder: None, ..self.model.clone() };
         Self { model: own, ..self.clone() }
             .model_config(1, &RunEncoders::default())
             .and_then(|c| Ok(c.check()?))
@@ -354,14 +371,15 @@ impl RunConfig {
             hidden: m.measurements.hidden,
             dropout: m.measurements.dropout,
         });
+        let unknown = |place: &str| Error::Config {
+            place: place.into(),
+            cause: "what the encoder is made of is not known".into(),
+        };
         let side = self.view.side as usize;
         let pixels: Option<PixelEncoderConfig> = match &m.image_encoder {
             _ if !self.has_pixels() => None,
             Some(section) => {
-                let image = encoders.image.as_ref().ok_or_else(|| Error::Config {
-                    place: "model.image_encoder".into(),
-                    cause: "what the encoder is made of is not known".into(),
-                })?;
+                let image = encoders.image.as_ref().ok_or_else(|| unknown("model.image_encoder"))?;
                 Some(PixelEncoderConfig::Published(PublishedBranchConfig {
                     backbone: at_side(&image.backbone, side)?,
                     head: section.head.clone(),
@@ -380,10 +398,15 @@ impl RunConfig {
                 .into(),
             ),
         };
+        let text = match (&m.text_encoder, &encoders.text) {
+            (None, _) => m.text.clone().into(),
+            (Some(_), Some(part)) => TextTowerConfig::Published(part.encoder.clone()),
+            (Some(_), None) => return Err(unknown("model.text_encoder")),
+        };
         Ok(ModelConfig {
             embed_dim: m.embed_dim,
             image: ImageTowerConfig { pixels, measurements, branch_dropout: m.branch_dropout },
-            text: m.text.clone(),
+            text,
             tokenizer: m.tokenizer.clone(),
         })
     }

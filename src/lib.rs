@@ -67,6 +67,7 @@ mod run;
 mod search;
 mod session;
 mod train;
+mod weights;
 
 pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, VerifySummary, verify_captions, write_captions};
 #[cfg(feature = "llm")]
@@ -74,7 +75,8 @@ pub use captions::{DryRun, ModelSummary, plan_captions};
 pub use cells::{MeasureSummary, SegmentSummary, measure, segment};
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{
-    BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig, ViewSection, ViewerKind,
+    BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig, TextEncoderSection,
+    ViewSection, ViewerKind,
 };
 pub use demo::{DemoOptions, demo};
 pub use device::{compiled_devices, device};
@@ -84,11 +86,11 @@ pub use evaluation::{EvaluateOptions, evaluate};
 pub use explanation::{ExplainOptions, explain_image};
 pub use export::{ExportFormat, export};
 pub use published::{
-    EncoderFolder, ImportSummary, PublishedImage, RunEncoders, TensorEntry, WeightReport, WeightSource,
-    convert_weights, import_weights, inspect_weights,
+    EncoderFolder, ImportSummary, PublishedImage, PublishedTextPart, RunEncoders, WeightSource, import_weights,
 };
 pub use report::write_report;
 pub use run::Run;
 pub use search::{Query, SearchHit, SearchResult, embed, search};
 pub use session::Session;
 pub use train::train;
+pub use weights::{TensorEntry, WeightReport, convert_weights, inspect_weights, mix_weights};

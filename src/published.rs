@@ -4,24 +4,30 @@ use crate::files::{make_dir, read_text, write_atomic};
 use crate::{Error, device};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use wbc_data::PixelTransform;
 use wbc_encoders::{
-    Backbone, BackboneConfig, ImageLayout, ImageTower, NetworkConfig, PublishedBranch, TensorInfo, WeightFile,
-    write_tensors,
+    Backbone, BackboneConfig, ClipScale, FloatTensor, ImageLayout, ImageTower, NetworkConfig, PublishedBranch,
+    PublishedText, PublishedTextConfig, TextLayout, Tokenizer, WeightFile, write_tensors,
 };
 
 const ENCODER: &str = "encoder.json";
 const IMAGE: &str = "image.safetensors";
+const TEXT: &str = "text.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
 
-/// What an encoder folder holds, its `encoder.json`.
+/// What an encoder folder holds, its `encoder.json`: an image encoder, a text encoder, or both halves of a CLIP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderFolder {
     /// Version of this file.
     pub version: u32,
-    /// The image encoder.
-    pub image: PublishedImage,
+    /// The image encoder; weights in `image.safetensors`.
+    pub image: Option<PublishedImage>,
+    /// The text encoder; weights in `text.safetensors`, tokenizer in `tokenizer.json`.
+    pub text: Option<PublishedTextPart>,
+    /// Scale and bias of the cosines of a whole CLIP.
+    pub scale: Option<ClipScale>,
     /// Where its weights came from.
     pub source: WeightSource,
 }
@@ -34,7 +40,21 @@ pub struct PublishedImage {
     pub layout: ImageLayout,
     /// Network and pixels.
     pub backbone: BackboneConfig,
+    /// How whole images become its pixels, where that is published; what the viewer `published` does.
+    pub transform: Option<PixelTransform>,
     /// BLAKE3 of the weights: what a frozen encoder answered is kept under it.
+    pub fingerprint: String,
+}
+
+/// An imported text encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedTextPart {
+    /// Whose names the weights have.
+    pub layout: TextLayout,
+    /// The encoder's sizes.
+    pub encoder: PublishedTextConfig,
+    /// BLAKE3 of the weights.
     pub fingerprint: String,
 }
 
@@ -63,30 +83,6 @@ pub struct ImportSummary {
     pub unused: Vec<String>,
 }
 
-/// What [`inspect_weights`] found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WeightReport {
-    /// The file.
-    pub path: PathBuf,
-    /// The encoder that it holds, as far as one is known.
-    pub image: Option<ImageLayout>,
-    /// Its network and pixels.
-    pub backbone: Option<BackboneConfig>,
-    /// Numbers in all tensors.
-    pub parameters: usize,
-    /// Types and shapes by name.
-    pub tensors: BTreeMap<String, TensorEntry>,
-}
-
-/// Type and shape of a tensor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TensorEntry {
-    /// `F32`, `BF16`, `I64`…
-    pub dtype: String,
-    /// Its sides.
-    pub shape: Vec<usize>,
-}
-
 impl EncoderFolder {
     /// The current version of the file format.
     pub const VERSION: u32 = 1;
@@ -94,7 +90,7 @@ impl EncoderFolder {
     /// Reads the description of an encoder folder.
     ///
     /// # Errors
-    /// [`Error::Encoder`] for a folder that is none, or of another version.
+    /// [`Error::Published`] for a folder that is none, or of another version.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -113,11 +109,42 @@ impl EncoderFolder {
         serde_json::from_str(&text).map_err(|e| refused(e.to_string()))
     }
 
+    /// The image encoder.
+    ///
+    /// # Errors
+    /// [`Error::Published`] for a folder without one.
+    pub fn image(&self, folder: &Path) -> Result<&PublishedImage, Error> {
+        self.image.as_ref().ok_or_else(|| lacks(folder, "image"))
+    }
+
+    /// The text encoder.
+    ///
+    /// # Errors
+    /// [`Error::Published`] for a folder without one.
+    pub fn text(&self, folder: &Path) -> Result<&PublishedTextPart, Error> {
+        self.text.as_ref().ok_or_else(|| lacks(folder, "text"))
+    }
+
     /// Loads the image encoder of a folder for images of a side.
     pub(crate) fn load_image(&self, folder: &Path, side: usize, device: &Device) -> Result<Backbone, Error> {
-        let file = WeightFile::open(&folder.join(IMAGE))?;
-        Ok(self.image.layout.load(&file, &at_side(&self.image.backbone, side)?, device)?)
+        let (image, file) = (self.image(folder)?, WeightFile::open(&folder.join(IMAGE))?);
+        Ok(image.layout.load(&file, &at_side(&image.backbone, side)?, device)?)
     }
+
+    /// Loads the text encoder of a folder.
+    pub(crate) fn load_text(&self, folder: &Path, device: &Device) -> Result<PublishedText, Error> {
+        let (text, file) = (self.text(folder)?, WeightFile::open(&folder.join(TEXT))?);
+        Ok(text.layout.load(&file, &text.encoder, device)?)
+    }
+
+    /// Loads the tokenizer of a folder's text encoder.
+    pub(crate) fn load_tokenizer(folder: &Path) -> Result<Tokenizer, Error> {
+        Ok(Tokenizer::load(&folder.join(TOKENIZER))?)
+    }
+}
+
+fn lacks(folder: &Path, half: &str) -> Error {
+    Error::Published { path: folder.join(ENCODER), cause: format!("it holds no {half} encoder") }
 }
 
 /// The same encoder for images of another side: convolutional networks take any, transformers only their own.
@@ -131,8 +158,9 @@ pub(crate) fn at_side(backbone: &BackboneConfig, side: usize) -> Result<Backbone
     Ok(BackboneConfig { side, ..backbone.clone() })
 }
 
-/// Reads published weights, tells whose they are, checks them whole and writes an encoder folder: `encoder.json` and
-/// `image.safetensors` in 32-bit floats.
+/// Reads published weights, tells whose they are, checks them whole and writes an encoder folder with what is in them:
+/// an image encoder, a text encoder, or both halves of a CLIP. `source` is a weight file, or a folder as it was
+/// published, with configuration, preprocessing and tokenizer files. Weights are written in 32-bit floats.
 ///
 /// # Errors
 /// [`Error::Encoder`] for weights that are damaged or of no known layout; [`Error::Data`] when the folder exists;
@@ -142,68 +170,113 @@ pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<Im
         return Err(Error::Data(format!("not overwritten: {}", out.display())));
     }
     let device = device(device_name)?;
-    let file = WeightFile::open(source)?;
-    let (layout, backbone) = ImageLayout::detect(&file)?;
-    let encoder = layout.load(&file, &backbone, &device)?;
-    let tensors = layout.store(&encoder)?;
-    let unused = file.tensors().keys().filter(|name| !tensors.contains_key(*name)).cloned().collect();
-    make_dir(out)?;
-    let weights = out.join(IMAGE);
-    write_tensors(&tensors, &weights)?;
-    let encoder = EncoderFolder {
-        version: EncoderFolder::VERSION,
-        image: PublishedImage { layout, backbone, fingerprint: hash_file(&weights)? },
-        source: WeightSource {
-            file: source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            blake3: hash_file(source)?,
-        },
+    let (weights, folder) = if source.is_dir() {
+        (wbc_encoders::weights_in(source)?, source)
+    } else {
+        (source.to_owned(), source.parent().unwrap_or(Path::new("")))
     };
-    let json = serde_json::to_string_pretty(&encoder).map_err(|e| Error::Data(e.to_string()))?;
-    write_atomic(&out.join(ENCODER), json)?;
-    Ok(ImportSummary {
-        folder: out.to_owned(),
-        encoder,
-        parameters: tensors.values().map(|t| t.values.len()).sum(),
-        tensors: tensors.len(),
-        unused,
-    })
-}
-
-/// Writes the image encoder of an encoder folder under the names of another program, as safetensors in 32-bit floats.
-///
-/// # Errors
-/// [`Error::Published`] for a folder that is none; [`Error::Encoder`] when the layout has no place for a part of the
-/// encoder; [`Error::Data`] when the file exists; [`Error::Device`].
-pub fn convert_weights(
-    folder: &Path,
-    layout: ImageLayout,
-    out: &Path,
-    device_name: &str,
-) -> Result<WeightReport, Error> {
-    if out.exists() {
-        return Err(Error::Data(format!("not overwritten: {}", out.display())));
+    let file = WeightFile::open(&weights)?;
+    let image = ImageLayout::detect(&file);
+    let text = TextLayout::detect(&file);
+    // what a file says of itself is known best by the half that it holds
+    if let (Err(e), Err(_)) = (&image, &text) {
+        return Err(Error::Published { path: weights, cause: e.to_string() });
     }
-    let encoder = EncoderFolder::open(folder)?;
-    let backbone = encoder.load_image(folder, encoder.image.backbone.side, &device(device_name)?)?;
-    write_tensors(&layout.store(&backbone)?, out)?;
-    inspect_weights(out)
+    let mut parts = Parts::default();
+    if image.is_ok() {
+        parts.add_image(source, &file, &device)?;
+    }
+    if text.is_ok() {
+        parts.add_text(source, folder, &file, &device)?;
+    }
+    parts.scale = ClipScale::read(&file)?.filter(|_| parts.image.is_some() && parts.text.is_some());
+    parts.write(&weights, &file, out)
 }
 
-/// Says what a weight file holds without loading it into a model.
-///
-/// # Errors
-/// [`Error::Encoder`] for a file that cannot be read.
-pub fn inspect_weights(path: &Path) -> Result<WeightReport, Error> {
-    let file = WeightFile::open(path)?;
-    let found = ImageLayout::detect(&file).ok();
-    let entry = |info: &TensorInfo| TensorEntry { dtype: info.dtype.clone(), shape: info.shape.clone() };
-    Ok(WeightReport {
-        path: path.to_owned(),
-        image: found.as_ref().map(|(layout, _)| *layout),
-        backbone: found.map(|(_, backbone)| backbone),
-        parameters: file.tensors().values().map(|t| t.shape.iter().product::<usize>()).sum(),
-        tensors: file.tensors().iter().map(|(name, info)| (name.clone(), entry(info))).collect(),
-    })
+/// What is imported, before anything is written.
+#[derive(Default)]
+struct Parts {
+    image: Option<(ImageLayout, BackboneConfig, Tensors)>,
+    transform: Option<PixelTransform>,
+    text: Option<(TextLayout, PublishedTextConfig, Tensors)>,
+    tokenizer: Option<Tokenizer>,
+    scale: Option<ClipScale>,
+}
+
+type Tensors = std::collections::BTreeMap<String, FloatTensor>;
+
+impl Parts {
+    fn add_image(&mut self, source: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
+        let (layout, encoder) = if source.is_dir() {
+            // a folder may say nothing of pixels; then its network is used at the pixels that views have
+            self.transform = match PixelTransform::published(source) {
+                Ok(transform) => Some(transform),
+                Err(e) => {
+                    tracing::info!("how whole images are prepared is not known: {e}");
+                    None
+                }
+            };
+            Backbone::open(source, device)?
+        } else {
+            let (layout, config) = ImageLayout::detect(file)?;
+            (layout, layout.load(file, &config, device)?)
+        };
+        let mut config = encoder.config().clone();
+        if let Some(transform) = &self.transform {
+            (config.mean, config.std) = (transform.mean.map(|v| v as f32), transform.std.map(|v| v as f32));
+        }
+        self.image = Some((layout, config, layout.store(&encoder)?));
+        Ok(())
+    }
+
+    fn add_text(&mut self, source: &Path, folder: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
+        let (layout, encoder) = if source.is_dir() {
+            PublishedText::open(source, device)?
+        } else {
+            let (layout, config) = TextLayout::detect(file)?;
+            (layout, layout.load(file, &config, device)?)
+        };
+        self.tokenizer = Some(Tokenizer::published(folder)?);
+        self.text = Some((layout, encoder.config(), layout.store(&encoder)?));
+        Ok(())
+    }
+
+    fn write(self, weights: &Path, file: &WeightFile, out: &Path) -> Result<ImportSummary, Error> {
+        make_dir(out)?;
+        let source = WeightSource {
+            file: weights.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            blake3: hash_file(weights)?,
+        };
+        let mut folder =
+            EncoderFolder { version: EncoderFolder::VERSION, image: None, text: None, scale: self.scale, source };
+        let mut taken = Tensors::new();
+        if let Some((layout, backbone, tensors)) = self.image {
+            write_tensors(&tensors, &out.join(IMAGE))?;
+            let (transform, fingerprint) = (self.transform, hash_file(&out.join(IMAGE))?);
+            folder.image = Some(PublishedImage { layout, backbone, transform, fingerprint });
+            taken.extend(tensors);
+        }
+        if let Some((layout, encoder, tensors)) = self.text {
+            write_tensors(&tensors, &out.join(TEXT))?;
+            folder.text = Some(PublishedTextPart { layout, encoder, fingerprint: hash_file(&out.join(TEXT))? });
+            taken.extend(tensors);
+        }
+        if let Some(tokenizer) = self.tokenizer {
+            write_atomic(&out.join(TOKENIZER), tokenizer.to_json()?)?;
+        }
+        // last: where it is, the rest is
+        let json = serde_json::to_string_pretty(&folder).map_err(|e| Error::Data(e.to_string()))?;
+        write_atomic(&out.join(ENCODER), json)?;
+        let scale = ["logit_scale", "logit_bias"];
+        let unused = file.tensors().keys().filter(|n| !taken.contains_key(*n) && !scale.contains(&n.as_str()));
+        Ok(ImportSummary {
+            folder: out.to_owned(),
+            encoder: folder,
+            parameters: taken.values().map(|t| t.values.len()).sum(),
+            tensors: taken.len(),
+            unused: unused.cloned().collect(),
+        })
+    }
 }
 
 /// What a run's towers are made of beside its configuration; `encoders.json` of a run folder.
@@ -212,6 +285,8 @@ pub fn inspect_weights(path: &Path) -> Result<WeightReport, Error> {
 pub struct RunEncoders {
     /// The image encoder.
     pub image: Option<PublishedImage>,
+    /// The text encoder.
+    pub text: Option<PublishedTextPart>,
 }
 
 impl RunEncoders {

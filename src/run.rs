@@ -13,6 +13,7 @@ use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
 
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const ENCODERS: &str = "encoders.json";
+pub(crate) const INITIAL: &str = "initial.safetensors";
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const PREPROCESS: &str = "preprocess.json";
@@ -147,9 +148,18 @@ pub(crate) fn row_scales(views: &ViewSet, samples: &[Sample], training: &Optics)
 }
 
 /// The viewer that a configuration asks for.
-pub(crate) fn viewer_from_config(config: &RunConfig) -> Result<Arc<dyn CellViewer>, Error> {
+pub(crate) fn viewer_from_config(config: &RunConfig, encoders: &RunEncoders) -> Result<Arc<dyn CellViewer>, Error> {
     Ok(match config.view.viewer {
         ViewerKind::Plain => Arc::new(PlainViewer::new(config.view.side)?),
+        ViewerKind::Published => {
+            let refused = |cause: String| Error::Config { place: "view.viewer".into(), cause };
+            let transform = encoders.image.as_ref().and_then(|image| image.transform.clone());
+            let transform = transform.ok_or_else(|| refused("how the encoder wants its pixels is not known".into()))?;
+            if transform.side != config.view.side {
+                return Err(refused(format!("the encoder's pixels are {} wide, view.side is not", transform.side)));
+            }
+            Arc::new(PublishedViewer::new(transform)?)
+        }
         ViewerKind::Canonical => {
             let options = CanonicalOptions {
                 side: config.view.side,

@@ -1,7 +1,7 @@
 use crate::config::GRAMMAR;
 use crate::features::{feature_statistics, fill_features};
 use crate::files::{make_dir, read_text};
-use crate::run::{CONFIG, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
+use crate::run::{CONFIG, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
 use crate::{EncoderFolder, Error, PublishedImage, RunConfig, RunEncoders, Session, device, write_report};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -20,7 +20,9 @@ use wbc_core::{
     Warning, Warnings, seeded_rng,
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
-use wbc_encoders::{ImageTower, MeasurementStatistics, Preprocess, PublishedHead, Tokenizer};
+use wbc_encoders::{
+    ClipScale, ImageTower, MeasurementStatistics, Preprocess, PublishedHead, TextTower, Tokenizer, save_weights,
+};
 use wbc_eval::ZeroShotValidator;
 use wbc_explain::TrainingReference;
 
@@ -61,7 +63,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
-    let viewer = viewer_from_config(config)?;
+    let viewer = viewer_from_config(config, &encoders)?;
 
     let warnings = Warnings::new();
     for w in &known {
@@ -91,7 +93,10 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let space = FactSpace::new(types, schema.clone());
     let reference = reference(&space, statistics.as_ref(), &views, &training.samples, &optics)?;
     let captions = caption_source(config, &training)?;
-    let tokenizer = tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?;
+    let tokenizer = match &config.model.text_encoder {
+        Some(section) => EncoderFolder::load_tokenizer(&section.folder)?,
+        None => tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?,
+    };
     let preprocess =
         Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
     let taped = untaped.clone().autodiff();
@@ -104,8 +109,15 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         let all = [&mut views, &mut validation_views];
         model.image = with_features(model.image, all, image, &untaped, session)?;
     }
+    if let Some(section) = &config.model.text_encoder {
+        let encoder = EncoderFolder::open(&section.folder)?.load_text(&section.folder, &taped)?;
+        model.text = TextTower::published(encoder, config.model.embed_dim, config.seed, &taped)?;
+    }
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();
+    }
+    if let Some(scale) = published_scale(config)? {
+        model = model.with_published_scale(scale);
     }
     config.optimiser.check_names(&model)?;
     make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
@@ -121,6 +133,11 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
             reference: reference.as_ref(),
         };
         write_preamble(folder, &preamble)?;
+        // where fine-tuning begins, for means of weights before and after it
+        let trained = config.model.image_encoder.as_ref().is_some_and(|e| !e.frozen) || encoders.text.is_some();
+        if trained {
+            save_weights(&model.valid(), &folder.join(INITIAL))?;
+        }
     }
 
     let mut validation_scales = row_scales(&validation_views, &validation.samples, &optics);
@@ -166,11 +183,22 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
 
 /// What the encoders of a configuration are made of.
 fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
-    let section = config.model.image_encoder.as_ref().filter(|_| config.has_pixels());
-    let encoders =
-        RunEncoders { image: section.map(|s| Ok::<_, Error>(EncoderFolder::open(&s.folder)?.image)).transpose()? };
+    let image = config.model.image_encoder.as_ref().filter(|_| config.has_pixels());
+    let image = image.map(|s| EncoderFolder::open(&s.folder)?.image(&s.folder).cloned()).transpose()?;
+    let text = config.model.text_encoder.as_ref();
+    let text = text.map(|s| EncoderFolder::open(&s.folder)?.text(&s.folder).cloned()).transpose()?;
+    let encoders = RunEncoders { image, text };
     config.model_config(1, &encoders)?.check()?;
     Ok(encoders)
+}
+
+/// Scale and bias of the published CLIP whose halves are both used, with nothing between them and the shared space.
+fn published_scale(config: &RunConfig) -> Result<Option<ClipScale>, Error> {
+    let (Some(image), Some(text)) = (&config.model.image_encoder, &config.model.text_encoder) else { return Ok(None) };
+    if image.folder != text.folder || image.head != PublishedHead::None || !config.has_pixels() {
+        return Ok(None);
+    }
+    Ok(EncoderFolder::open(&image.folder)?.scale)
 }
 
 /// Gives the published branch the statistics of its features over the training cells; with a frozen encoder, all views

@@ -68,7 +68,7 @@ fn a_frozen_encoder_is_asked_once_per_view_and_gives_the_same_without_its_cache(
     assert_eq!(answer, fresh, "computed anew");
     // the encoder itself did not change
     let before = EncoderFolder::open(&folder.path().join("vit")).unwrap();
-    assert_eq!(run.encoders.image, Some(before.image));
+    assert_eq!(run.encoders.image, before.image);
     let branch = run.trained.model.image.published().unwrap();
     let stored = ImageLayout::TimmVit.store(branch.backbone()).unwrap();
     write_tensors(&stored, &folder.path().join("after.safetensors")).unwrap();
@@ -118,4 +118,102 @@ fn encoders_that_cannot_be_used_are_refused_before_anything_is_written() {
     let message = train(&no_head, false, &Session::default()).unwrap_err().to_string();
     assert!(message.contains("embed_dim"), "{message}");
     assert!(!folder.path().join("run").exists());
+}
+
+/// Writes a small CLIP as OpenCLIP publishes one: weights, configuration, tokenizer.
+fn clip(folder: &Path) {
+    use wbc_clip::encoders::{ClipTextConfig, FloatTensor, PublishedTextConfig, TextLayout};
+    std::fs::create_dir(folder).unwrap();
+    let device = Device::flex();
+    let vit = VisionTransformerConfig {
+        patch: 16,
+        width: 64,
+        depth: 2,
+        heads: 1,
+        hidden: 256,
+        activation: Activation::QuickGelu,
+        norm_epsilon: 1e-5,
+        class_token: true,
+        patch_bias: false,
+        pre_norm: true,
+        pooling: VitPooling::Class,
+        projection: Some(24),
+    };
+    let image = BackboneConfig { network: NetworkConfig::Vit(vit), side: 32, mean: [0.5; 3], std: [0.25; 3] };
+    let text = ClipTextConfig {
+        vocab_size: 914,
+        max_len: 77,
+        width: 64,
+        depth: 2,
+        heads: 1,
+        hidden: 256,
+        activation: Activation::QuickGelu,
+        norm_epsilon: 1e-5,
+        projection: Some(24),
+    };
+    let mut tensors = ImageLayout::OpenClipVit.store(&image.init(3, &device).unwrap()).unwrap();
+    let text = PublishedTextConfig::Clip(text).init(4, &device).unwrap();
+    tensors.extend(TextLayout::OpenClip.store(&text).unwrap());
+    tensors.insert("logit_scale".into(), FloatTensor { shape: vec![], values: vec![3.0] });
+    write_tensors(&tensors, &folder.join("open_clip_model.safetensors")).unwrap();
+    let config = r#"{"model_cfg": {"embed_dim": 24, "quick_gelu": true,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 914, "width": 64, "heads": 1, "layers": 2}},
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
+    std::fs::write(folder.join("open_clip_config.json"), config).unwrap();
+    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/wbc-encoders/tests/golden/tokenizers");
+    std::fs::copy(tokenizer.join("merges.txt"), folder.join("merges.txt")).unwrap();
+}
+
+#[test]
+fn a_whole_clip_is_fine_tuned_from_where_it_was_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = cells(folder.path());
+    clip(&folder.path().join("open_clip"));
+    let imported = import_weights(&folder.path().join("open_clip"), &folder.path().join("clip"), "flex").unwrap();
+    assert!(imported.unused.is_empty(), "{:?}", imported.unused);
+    assert_eq!(imported.encoder.scale.unwrap().log_scale, 3.0);
+    let both = folder.path().join("clip").display().to_string();
+    let changes = [
+        format!("model.image_encoder={{ folder = '{both}', frozen = false, head = {{ kind = 'none' }} }}"),
+        format!("model.text_encoder.folder={both}"),
+        "model.embed_dim=24".into(),
+        "view.viewer=published".into(),
+        // one step: what changes is the step's doing
+        "optimiser.learning_rate=1e-9".into(),
+    ];
+    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+    let config = config(folder.path(), "run", &manifest, &changes);
+    train(&config, false, &Session::default()).unwrap();
+    let run = Run::open(&config.out, "flex").unwrap();
+    let published = wbc_clip::encoders::PublishedClip::open(&folder.path().join("open_clip"), &Device::flex()).unwrap();
+    let (scale, of_run) = (published.scale.logit_scale(), run.trained.model.logit_scale().into_scalar::<f32>());
+    assert!((of_run / scale - 1.0).abs() < 1e-4, "{of_run} {scale}");
+    // nearly nothing was learned, so the run answers as the published model does
+    let texts = ["a large neutrophil", "small round cell, blue"];
+    let own = run.trained.embed_texts(&texts).unwrap();
+    let tokens = run.trained.tokenizer.batch(&texts, 77, &Device::flex()).unwrap();
+    use wbc_clip::encoders::{Mode, TextEncoder};
+    let theirs = published.text.forward(tokens, &mut Mode::Eval).pooled;
+    let theirs = wbc_clip::encoders::l2_normalised(theirs).into_data().try_to_vec::<f32>().unwrap();
+    for (a, b) in own.view().iter().zip(theirs) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+    assert!(config.out.join("initial.safetensors").is_file());
+    assert_eq!(run.viewer.spec().name, "published");
+}
+
+#[test]
+fn means_of_weights_lie_between_what_they_are_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, value) in [("a", 1.0), ("b", 3.0)] {
+        let tensor = wbc_clip::encoders::FloatTensor { shape: vec![2], values: vec![value, -value] };
+        write_tensors(&[("w".to_owned(), tensor)].into(), &at(name)).unwrap();
+    }
+    let mixed = wbc_clip::mix_weights(&[(at("a"), 1.0), (at("b"), 3.0)], &at("c")).unwrap();
+    assert_eq!(mixed.parameters, 2);
+    let file = wbc_clip::encoders::WeightFile::open(&at("c")).unwrap();
+    assert_eq!(file.read("w").unwrap().values, [2.5, -2.5]);
+    assert!(wbc_clip::mix_weights(&[(at("a"), 1.0), (at("b"), 3.0)], &at("c")).is_err(), "nothing is overwritten");
 }

@@ -197,7 +197,20 @@ pub(crate) enum WeightsCommand {
         /// safetensors, or a checkpoint of PyTorch (.pth, .pt, .bin); a pickle is read, never run
         file: PathBuf,
     },
-    /// Writes the encoder of an encoder folder under the names of another program
+    /// Weighted mean of weight files of one architecture: between those before and after fine-tuning (WiSE-FT), or of
+    /// several runs
+    Average {
+        /// safetensors; `initial.safetensors` of a run is where its fine-tuning began
+        #[arg(required = true, num_args = 2..)]
+        files: Vec<PathBuf>,
+        /// A weight per file [default: the same for all]; shares of their sum
+        #[arg(long, value_delimiter = ',', value_name = "A,B,…")]
+        weights: Option<Vec<f64>>,
+        /// safetensors to be written
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Writes the image encoder of an encoder folder under the names of another program
     Convert {
         /// Folder made by `weights import`
         folder: PathBuf,
@@ -210,8 +223,9 @@ pub(crate) enum WeightsCommand {
     },
     /// Reads a published encoder, checks it whole and makes an encoder folder of it, for `model.image_encoder`
     Import {
-        /// safetensors, or a checkpoint of PyTorch (.pth, .pt, .bin); a pickle is read, never run
-        file: PathBuf,
+        /// safetensors or a checkpoint of PyTorch (.pth, .pt, .bin), or a folder as it was published, with configuration,
+        /// preprocessing and tokenizer; a pickle is read, never run
+        source: PathBuf,
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
         out: PathBuf,

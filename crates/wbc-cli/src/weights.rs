@@ -2,7 +2,8 @@ use crate::Done;
 use crate::args::{Cli, WeightsCommand};
 use crate::commands::finish;
 use crate::output::columns;
-use wbc_clip::{convert_weights, import_weights, inspect_weights};
+use std::path::PathBuf;
+use wbc_clip::{EncoderFolder, convert_weights, import_weights, inspect_weights, mix_weights};
 
 /// Published encoders.
 pub(crate) fn weights(cli: &Cli, device: &str, command: &WeightsCommand) -> anyhow::Result<Done> {
@@ -11,10 +12,16 @@ pub(crate) fn weights(cli: &Cli, device: &str, command: &WeightsCommand) -> anyh
             let report = inspect_weights(file)?;
             let mut rows = vec![["tensor", "numbers", "shape"].map(String::from).to_vec()];
             rows.extend(report.tensors.iter().map(|(name, t)| vec![name.clone(), t.dtype.clone(), sides(&t.shape)]));
-            let kind = match report.image.zip(report.backbone.as_ref()) {
-                Some((layout, backbone)) => format!("image encoder, layout {layout}: {backbone:?}"),
-                None => "no encoder that is known".into(),
-            };
+            let image = report
+                .image
+                .zip(report.backbone.as_ref())
+                .map(|(layout, c)| format!("image encoder, layout {layout}: {c:?}"));
+            let text = report
+                .text
+                .zip(report.text_encoder.as_ref())
+                .map(|(layout, c)| format!("text encoder, layout {}: {c:?}", name(&layout)));
+            let kinds: Vec<String> = image.into_iter().chain(text).collect();
+            let kind = if kinds.is_empty() { "no encoder that is known".into() } else { kinds.join("\n") };
             let text =
                 format!("{}\n{kind}\n{} tensors, {} numbers", columns(&rows), report.tensors.len(), report.parameters);
             finish(cli, "wbc-clip.weights-inspect", &report, &[], &text)
@@ -24,14 +31,25 @@ pub(crate) fn weights(cli: &Cli, device: &str, command: &WeightsCommand) -> anyh
             let text = format!("{}: {} tensors, layout {layout}", out.display(), report.tensors.len());
             finish(cli, "wbc-clip.weights-inspect", &report, &[], &text)
         }
-        WeightsCommand::Import { file, out } => {
-            let summary = import_weights(file, out, device)?;
+        WeightsCommand::Average { files, weights, out } => {
+            let weights = weights.clone().unwrap_or_else(|| vec![1.0; files.len()]);
+            if weights.len() != files.len() {
+                let cause = format!("{} files and {} weights", files.len(), weights.len());
+                return Err(wbc_clip::Error::Usage(cause).into());
+            }
+            let parts: Vec<(PathBuf, f64)> = files.iter().cloned().zip(weights).collect();
+            let report = mix_weights(&parts, out)?;
+            let text = format!("{}: {} tensors, {} numbers", out.display(), report.tensors.len(), report.parameters);
+            finish(cli, "wbc-clip.weights-inspect", &report, &[], &text)
+        }
+        WeightsCommand::Import { source, out } => {
+            let summary = import_weights(source, out, device)?;
             let text = format!(
-                "{}: {} tensors, {} parameters, layout {}; not needed: {}",
+                "{}: {}; {} tensors, {} parameters; not needed: {}",
                 summary.folder.display(),
+                halves(&summary.encoder),
                 summary.tensors,
                 summary.parameters,
-                summary.encoder.image.layout,
                 not_needed(&summary.unused),
             );
             finish(cli, "wbc-clip.weights-import", &summary, &[], &text)
@@ -54,4 +72,16 @@ fn not_needed(names: &[String]) -> String {
 
 fn sides(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ")
+}
+
+/// What a folder holds, in words.
+fn halves(folder: &EncoderFolder) -> String {
+    let image = folder.image.as_ref().map(|i| format!("image encoder ({})", i.layout));
+    let text = folder.text.as_ref().map(|t| format!("text encoder ({})", name(&t.layout)));
+    image.into_iter().chain(text).collect::<Vec<_>>().join(" and ")
+}
+
+/// The name of a layout as files have it.
+fn name(layout: &impl serde::Serialize) -> String {
+    serde_json::to_value(layout).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default()
 }

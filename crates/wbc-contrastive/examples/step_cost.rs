@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 64 patches and the widths of the default model
     config.image.pixels =
         Some(PixelBranchConfig { side: common::SIDE, patch: 2, dropout: 0.1, ..PixelBranchConfig::default() }.into());
-    config.text = TextConfig { dropout: 0.1, ..TextConfig::default() };
+    config.text = TextConfig { dropout: 0.1, ..TextConfig::default() }.into();
     let model = WbcClip::init(&config, data.tokenizer.vocab_size(), 5, &device.clone().autodiff())?;
     let optimiser = OptimiserConfig { batch_size, micro_batch, freeze, ..OptimiserConfig::default() };
     let trainer = Trainer {

@@ -1,6 +1,6 @@
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
-use wbc_encoders::{ImageTowerConfig, TextConfig, TokenizerConfig};
+use wbc_encoders::{ImageTowerConfig, TextTowerConfig, TokenizerConfig};
 
 /// Widest shared space.
 const MAX_EMBED_DIM: usize = 1 << 14;
@@ -20,9 +20,9 @@ pub struct ModelConfig {
     pub embed_dim: usize,
     /// Image tower.
     pub image: ImageTowerConfig,
-    /// Text transformer.
+    /// Text tower.
     #[serde(default)]
-    pub text: TextConfig,
+    pub text: TextTowerConfig,
     /// Tokenizer.
     #[serde(default)]
     pub tokenizer: TokenizerConfig,

@@ -1,7 +1,7 @@
 use crate::{ModelConfig, TrainError};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use wbc_encoders::{ImageEncoder, ImageTower, TextEncoder, TextTower};
+use wbc_encoders::{ClipScale, ImageEncoder, ImageTower, TextEncoder, TextTower};
 
 /// Largest logit scale, as in CLIP (Radford et al. 2021, section 2.5).
 const MAX_LOGIT_SCALE: f64 = 100.0;
@@ -53,6 +53,13 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
         Self { log_scale: start(self.log_scale, 10.0_f32.ln()), logit_bias: start(self.logit_bias, -10.0), ..self }
     }
 
+    /// The same model with scale and bias of a published CLIP.
+    pub fn with_published_scale(self, scale: ClipScale) -> Self {
+        let start = |p: Param<Tensor<1>>, v: f32| p.map(|t| t.full_like(v).require_grad());
+        let log_scale = start(self.log_scale, scale.log_scale);
+        Self { log_scale, logit_bias: start(self.logit_bias, scale.bias.unwrap_or(0.0)), ..self }
+    }
+
     /// Logit scale of captions, `[1]`.
     pub fn logit_scale(&self) -> Tensor<1> {
         self.log_scale.val().exp().clamp_max(MAX_LOGIT_SCALE)
@@ -83,6 +90,6 @@ impl WbcClip {
         config.check()?;
         let image = config.image.init(config.embed_dim, seed, device)?;
         let text = config.text.init(vocab_size, config.embed_dim, seed, device)?;
-        Self::new(image, TextTower::Own(text), device)
+        Self::new(image, text, device)
     }
 }

@@ -1,7 +1,8 @@
+use crate::ops::{NORM_EPSILON, gelu, layer_norm, linear_layer, quick_gelu, self_attention};
 use crate::{Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MASKED: f32 = -1.0e4;
 /// Added to a squared length, so that a row of zeros does not divide by zero.
 pub(crate) const L2_EPSILON: f64 = 1e-12;
-/// Epsilon of layer normalisation unless a published encoder has another.
-pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
 /// A linear layer with weights `[inputs, outputs]` and bias from `U(-k, k)`, `k = 1 / sqrt(inputs)` (PyTorch's default),
 /// drawn from `rng`.
@@ -42,12 +41,6 @@ pub(crate) fn normal<const D: usize>(
     };
     let data: Vec<f32> = (0..shape.iter().product()).map(|_| gauss()).collect();
     Param::from_data(TensorData::new(data, shape), device)
-}
-
-/// `x · sigmoid(1.702 x)`, the GELU of OpenAI's CLIP (Hendrycks and Gimpel 2016, section 2): the exact one is computed
-/// element by element on burn's CPU backends and costs a multiple.
-pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * sigmoid(x * 1.702)
 }
 
 /// Rows of `[batch, embed_dim]` scaled to unit length; a row of zeros stays zero.
@@ -143,10 +136,10 @@ impl BlockConfig {
 
     pub(crate) fn init(&self, rng: &mut dyn RngCore, device: &Device) -> Block {
         Block {
-            attention_norm: layer_norm(self.width, self.norm_epsilon, device),
+            attention_norm: norm_layer(self.width, self.norm_epsilon, device),
             qkv: linear(self.width, 3 * self.width, rng, device),
             out: linear(self.width, self.width, rng, device),
-            mlp_norm: layer_norm(self.width, self.norm_epsilon, device),
+            mlp_norm: norm_layer(self.width, self.norm_epsilon, device),
             up: linear(self.width, self.hidden, rng, device),
             down: linear(self.hidden, self.width, rng, device),
             heads: self.heads,
@@ -158,7 +151,7 @@ impl BlockConfig {
 }
 
 /// Layer normalisation with the given epsilon.
-pub(crate) fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
+pub(crate) fn norm_layer(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
     LayerNormConfig::new(width).with_epsilon(epsilon).init(device)
 }
 
@@ -189,26 +182,26 @@ impl Block {
     ) -> Tensor<3> {
         if self.post_norm {
             let mixed = self.mixed(x.clone(), mask);
-            let x = self.attention_norm.forward(x + mode.dropout(mixed, dropout));
+            let x = self.normed(&self.attention_norm, x + mode.dropout(mixed, dropout));
             let hidden = self.perceptron(x.clone());
-            return self.mlp_norm.forward(x + mode.dropout(hidden, dropout));
+            return self.normed(&self.mlp_norm, x + mode.dropout(hidden, dropout));
         }
-        let mixed = self.mixed(self.attention_norm.forward(x.clone()), mask);
+        let mixed = self.mixed(self.normed(&self.attention_norm, x.clone()), mask);
         let x = x + mode.dropout(mixed, dropout);
-        let hidden = self.perceptron(self.mlp_norm.forward(x.clone()));
+        let hidden = self.perceptron(self.normed(&self.mlp_norm, x.clone()));
         x + mode.dropout(hidden, dropout)
     }
 
     fn mixed(&self, x: Tensor<3>, mask: Option<&Tensor<4, Bool>>) -> Tensor<3> {
-        let [batch, n, width] = x.dims();
-        let qkv = self.qkv.forward(x).reshape([batch, n, 3 * self.heads, width / self.heads]).swap_dims(1, 2);
-        let part = |i: usize| qkv.clone().narrow(1, i * self.heads, self.heads);
-        let mixed = attention(part(0), part(1), part(2), mask.cloned()).swap_dims(1, 2).reshape([batch, n, width]);
-        self.out.forward(mixed)
+        linear_layer(&self.out, self_attention(linear_layer(&self.qkv, x), self.heads, mask))
     }
 
     fn perceptron(&self, x: Tensor<3>) -> Tensor<3> {
-        self.down.forward(self.activation.forward(self.up.forward(x)))
+        linear_layer(&self.down, self.activation.forward(linear_layer(&self.up, x)))
+    }
+
+    fn normed(&self, norm: &LayerNorm, x: Tensor<3>) -> Tensor<3> {
+        layer_norm(norm, self.norm_epsilon, x)
     }
 
     /// [`Self::forward`] in evaluation as ONNX nodes.

@@ -42,6 +42,7 @@ mod layers;
 mod limits;
 mod mode;
 mod onnx;
+mod ops;
 mod preprocess;
 mod published;
 mod text;
@@ -57,16 +58,17 @@ pub use image::{
     PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig, VisionTransformer,
     VisionTransformerConfig, VitPooling,
 };
-pub use layers::{Activation, attention, l2_normalised, linear, quick_gelu};
+pub use layers::{Activation, attention, l2_normalised, linear};
 pub use mode::{Mode, Noise, RowStreams, gaussian_pair};
 pub use onnx::{
     OnnxAffine, OnnxAttribute, OnnxConv2d, OnnxDim, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape,
     OnnxModel, OnnxPool2d, OnnxTextEncoder, OnnxTextInput, OnnxType, OnnxValue,
 };
+pub use ops::{gelu, layer_norm, linear_layer, quick_gelu, self_attention};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use published::{
     ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,
-    write_tensors,
+    weights_in, write_tensors,
 };
 pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,

@@ -71,7 +71,7 @@ fn model(pixels: bool, measured: bool) -> Model {
             measurements: measured.then(|| MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(4) }),
             branch_dropout: 0.25,
         },
-        text: TextConfig { width: 8, depth: 1, heads: 2, ..TextConfig::default() },
+        text: TextConfig { width: 8, depth: 1, heads: 2, ..TextConfig::default() }.into(),
         tokenizer: TokenizerConfig::default(),
     };
     let statistics = MeasurementStatistics::compute(&measurements(), training().0.as_slice().unwrap()).unwrap();

@@ -1,6 +1,6 @@
 use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
 use super::conv::{Conv, ConvShape, OnnxMap, Padding};
-use crate::layers::{layer_norm, linear};
+use crate::layers::{linear, norm_layer};
 use crate::limits::{depth, width};
 use crate::published::{Form, Layout};
 use crate::{EncoderError, OnnxGraph, OnnxValue};
@@ -60,7 +60,7 @@ impl ConvNextConfig {
     }
 
     pub(crate) fn init(&self, rng: &mut dyn RngCore, device: &Device) -> ConvNext {
-        let norm = |width| layer_norm(width, EPSILON, device);
+        let norm = |width| norm_layer(width, EPSILON, device);
         let cut = |inputs, outputs, side| ConvShape::new(inputs, outputs, side).stride(side).padding(Padding::Even(0));
         let stem = Conv::new(cut(3, self.widths[0], PATCH), rng, device);
         let stages = (0..4).map(|i| {

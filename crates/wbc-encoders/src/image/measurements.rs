@@ -1,5 +1,6 @@
-use crate::layers::{linear, quick_gelu};
+use crate::layers::linear;
 use crate::limits::{dropout, width};
+use crate::ops::quick_gelu;
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;

@@ -1,5 +1,6 @@
-use crate::layers::{Block, BlockConfig, NORM_EPSILON, linear, normal};
+use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads};
+use crate::ops::{NORM_EPSILON, affine, layer_norm};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
@@ -123,15 +124,22 @@ impl PixelBranch {
         let [batch, channels, height, width] = pixels.dims();
         let (rows, columns) = (height / self.patch, width / self.patch);
         let patches = pixels
-            .mul_scalar(2.0)
-            .sub_scalar(1.0)
             .reshape([batch, channels, rows, self.patch, columns, self.patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, rows * columns, channels * self.patch * self.patch]);
-        let mut x = self.embedding.forward(patches) + self.position.val();
+        let mut x = self.embedded(patches) + self.position.val();
         for block in &self.blocks {
             x = block.forward(x, None, self.dropout, mode);
         }
-        self.norm.forward(x)
+        layer_norm(&self.norm, NORM_EPSILON, x)
+    }
+
+    /// Patches of pixels in `0..=1` through the embedding, which is learnt for `-1..=1`: `(2 p - 1) W + b` is
+    /// `p 2W + (b - 1 W)`, which spares two passes over the pixels.
+    fn embedded(&self, patches: Tensor<3>) -> Tensor<3> {
+        let Some(bias) = &self.embedding.bias else { return self.embedding.forward(patches * 2.0 - 1.0) };
+        let weight = self.embedding.weight.val();
+        let shift = weight.clone().sum_dim(0).squeeze_dim::<1>(0);
+        affine(patches, weight * 2.0, bias.val() - shift)
     }
 }

@@ -1,6 +1,6 @@
 use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread};
 use super::conv::OnnxMap;
-use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear, linear_unbiased, normal};
+use crate::layers::{Activation, Block, BlockConfig, linear, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, heads, width};
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode, OnnxGraph};
@@ -103,7 +103,7 @@ impl VisionTransformerConfig {
             norm_epsilon: self.norm_epsilon,
             ..BlockConfig::new(self.width, self.heads)
         };
-        let norm = || layer_norm(self.width, self.norm_epsilon, device);
+        let norm = || norm_layer(self.width, self.norm_epsilon, device);
         VisionTransformer {
             embedding: if self.patch_bias {
                 linear(inputs, self.width, rng, device)

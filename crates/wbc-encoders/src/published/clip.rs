@@ -6,6 +6,7 @@ use super::image::ImageLayout;
 use super::text::TextLayout;
 use crate::{Backbone, BertPooling, EncoderError, PublishedText, PublishedTextConfig};
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Names of weight files in the order in which they are looked for.
@@ -19,7 +20,8 @@ const TRANSFORMERS_PIXELS: &str = "preprocessor_config.json";
 const SENTENCE_POOLING: &str = "1_Pooling/config.json";
 
 /// Scale and bias of the cosines of a published CLIP.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ClipScale {
     /// The stored parameter: the natural logarithm of the logit scale.
     pub log_scale: f32,
@@ -110,6 +112,27 @@ impl PublishedClip {
     }
 }
 
+impl Backbone {
+    /// Opens a folder with the weights of an image encoder or of a whole CLIP (names as in [`PublishedClip::open`]) and
+    /// applies what OpenCLIP's or Transformers' configurations beside them say.
+    ///
+    /// # Errors
+    /// As [`PublishedClip::open`].
+    pub fn open(folder: &Path, device: &Device) -> Result<(ImageLayout, Self), EncoderError> {
+        let file = WeightFile::open(&weights_in(folder)?)?;
+        let (layout, mut config) = ImageLayout::detect(&file)?;
+        let beside = match layout {
+            ImageLayout::OpenClipVit | ImageLayout::OpenClipTimmVit => Some(OPEN_CLIP_CONFIG),
+            ImageLayout::TransformersClip => Some(TRANSFORMERS_CONFIG),
+            _ => None,
+        };
+        if let Some(path) = beside.map(|name| folder.join(name)).filter(|path| path.is_file()) {
+            PublishedConfig::read(&path)?.correct_image(&mut config)?;
+        }
+        Ok((layout, layout.load(&file, &config, device)?))
+    }
+}
+
 impl PublishedText {
     /// Opens a folder with the weights of a text encoder or of a whole CLIP (names as in [`PublishedClip::open`]) and
     /// applies what configurations beside them say: OpenCLIP's, Transformers', and how sentence-transformers pools.
@@ -167,7 +190,11 @@ fn sentence_pooling(section: &Section) -> Result<BertPooling, EncoderError> {
     }
 }
 
-fn weights_in(folder: &Path) -> Result<PathBuf, EncoderError> {
+/// The weight file of a published folder.
+///
+/// # Errors
+/// [`EncoderError::Published`] when none of the usual names is there.
+pub fn weights_in(folder: &Path) -> Result<PathBuf, EncoderError> {
     let found = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     found.ok_or_else(|| EncoderError::Published {
         cause: format!("none of {} is there", WEIGHTS.join(", ")),

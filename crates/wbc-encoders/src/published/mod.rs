@@ -12,7 +12,7 @@ mod text;
 mod write;
 
 pub(crate) use blocks::{bert_block, open_clip_block, transformers_block};
-pub use clip::{ClipScale, PublishedClip};
+pub use clip::{ClipScale, PublishedClip, weights_in};
 pub use configs::PublishedConfig;
 pub use file::{FloatTensor, TensorInfo, WeightFile};
 pub use image::ImageLayout;

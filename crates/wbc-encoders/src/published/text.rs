@@ -3,7 +3,8 @@
 use super::detect::{HEAD_WIDTH, Names};
 use super::file::{FloatTensor, WeightFile};
 use super::layout::Layout;
-use crate::layers::{Activation, NORM_EPSILON};
+use crate::layers::Activation;
+use crate::ops::NORM_EPSILON;
 use crate::text::bert::{self, BERT_EPSILON};
 use crate::text::clip;
 use crate::{

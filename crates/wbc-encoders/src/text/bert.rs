@@ -1,7 +1,7 @@
 //! The BERT family.
 
 use super::{TextInput, TextOutput, mean_of_tokens};
-use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear_unbiased, normal};
+use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::published::{Form, Layout, bert_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxValue};
@@ -128,7 +128,7 @@ impl BertConfig {
             token: Embedding { weight: token },
             position,
             token_type,
-            norm: layer_norm(self.width, self.norm_epsilon, device),
+            norm: norm_layer(self.width, self.norm_epsilon, device),
             blocks,
             projection_hidden,
             projection,

@@ -1,7 +1,7 @@
 //! The text half of CLIP.
 
 use super::{TextInput, TextOutput};
-use crate::layers::{Activation, Block, BlockConfig, layer_norm, linear_unbiased, normal};
+use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::mode::plain;
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
@@ -62,7 +62,7 @@ impl ClipTextConfig {
             token: Embedding { weight: normal([self.vocab_size, self.width], 0.02, rng, device) },
             position: normal([self.max_len, self.width], 0.01, rng, device),
             blocks: (0..self.depth).map(|_| block.init(rng, device)).collect(),
-            norm: layer_norm(self.width, self.norm_epsilon, device),
+            norm: norm_layer(self.width, self.norm_epsilon, device),
             projection: self.projection.map(|outputs| linear_unbiased(self.width, outputs, rng, device)),
             config: self.clone(),
         }

@@ -121,6 +121,18 @@ pub enum TextTowerConfig {
     Published(PublishedTextConfig),
 }
 
+impl Default for TextTowerConfig {
+    fn default() -> Self {
+        Self::Own(TextConfig::default())
+    }
+}
+
+impl From<TextConfig> for TextTowerConfig {
+    fn from(config: TextConfig) -> Self {
+        Self::Own(config)
+    }
+}
+
 impl TextTowerConfig {
     /// Checks every value without building anything.
     ///
@@ -168,6 +180,14 @@ pub enum TextTower {
 }
 
 impl TextTower {
+    /// The published encoder in it.
+    pub fn encoder(&self) -> Option<&PublishedText> {
+        match self {
+            Self::Own(_) => None,
+            Self::Published(headed) => Some(&headed.encoder),
+        }
+    }
+
     /// A published encoder in a space of `embed_dim`: where its answer has another width, a linear map with weights drawn
     /// from `seed` follows.
     ///

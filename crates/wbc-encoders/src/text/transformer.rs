@@ -1,6 +1,7 @@
 use super::{TextEncoder, TextInput, TextOutput, mean_of_tokens};
-use crate::layers::{Block, BlockConfig, NORM_EPSILON, linear, normal};
+use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads, length};
+use crate::ops::{NORM_EPSILON, layer_norm};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
@@ -113,7 +114,7 @@ impl TextEncoder for TextTransformer {
         for block in &self.blocks {
             x = block.forward(x, Some(&apart), self.dropout, mode);
         }
-        let x = self.norm.forward(x);
+        let x = layer_norm(&self.norm, NORM_EPSILON, x);
         let pooled = mean_of_tokens(&x, pad);
         TextOutput { pooled: self.projection.forward(pooled), tokens: x }
     }
