@@ -32,7 +32,7 @@ fn weights<M: Module>(model: &M) -> ByPath {
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.found.insert(self.path.join("."), param.val().into_data().try_to_vec().unwrap());
+            self.found.insert(common::name_in_files(&self.path), param.val().into_data().try_to_vec().unwrap());
         }
     }
     let mut collect = Collect::default();

@@ -40,7 +40,7 @@ fn impossible_values_are_refused_by_name_and_nothing_is_created() {
         ("model.tokenizer.vocab_size=0", "vocab_size"),
         ("view.side=5", "view.side"),
         ("view.shifted_copies=1000", "shifted_copies"),
-        ("view.viewer=plain", "plain viewer"),
+        ("view.viewer=plain", "canonical viewer"),
         ("types=['neutrophil', 'neutrophil']", "twice"),
         ("types=['neutrophil', 'eosinophil']", "not listed"),
         ("version=2", "version 2"),

@@ -28,7 +28,7 @@ pub(crate) fn by_path<M: Module>(model: &M, grads: &GradientsParams) -> Vec<(Str
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = self.grads.get::<D>(param.id) {
-                self.found.push((self.path.join("."), grad.into_data().try_to_vec().unwrap()));
+                self.found.push((super::name_in_files(&self.path), grad.into_data().try_to_vec().unwrap()));
             }
         }
     }

@@ -122,3 +122,9 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
 pub(crate) fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
     WbcClip::init(&model_config(pixels), data.tokenizer.vocab_size(), 5, &device.clone().autodiff()).unwrap()
 }
+
+/// A parameter's name as weight files have it: variants of enums, which begin with a capital, are no part of it.
+pub(crate) fn name_in_files(path: &[String]) -> String {
+    let fields = path.iter().filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
+    fields.map(String::as_str).collect::<Vec<_>>().join(".")
+}
