@@ -3,7 +3,7 @@ use crate::model_card::model_card;
 use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
 use std::path::{Path, PathBuf};
-use wbc_encoders::OnnxModel;
+use wbc_encoders::{OnnxModel, TextCleaning};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -63,6 +63,12 @@ pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf
 /// Both encoders, with what their outputs need beside them in the metadata.
 fn onnx_models(run: &Run) -> Result<Vec<(&'static str, OnnxModel)>, Error> {
     let trained = &run.trained;
+    if trained.tokenizer.cleaning() != TextCleaning::AsIs {
+        return Err(Error::Data(
+            "no ONNX: texts are cleaned as OpenCLIP does before they are tokenised, which no tokenizer.json can say"
+                .into(),
+        ));
+    }
     let fingerprint = run.fingerprint()?;
     let scalar = |tensor: burn::tensor::Tensor<1>| tensor.into_scalar::<f32>();
     let model = &trained.model;

@@ -7,6 +7,7 @@ text = onnxruntime.InferenceSession(folder / "text.onnx")
 about = text.get_modelmeta().custom_metadata_map
 tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 tokenizer.enable_padding(pad_id=int(about["pad_token_id"]))
+tokenizer.enable_truncation(int(about["max_len"]))  # words are lost, an end token is not
 preprocess = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
 prompts = tomllib.loads((folder / "prompts.toml").read_text(encoding="utf-8"))
 

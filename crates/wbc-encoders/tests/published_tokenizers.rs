@@ -183,4 +183,22 @@ fn broken_files_are_refused_by_name() {
         "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]});
     let error = Tokenizer::from_json(value.to_string().as_bytes()).unwrap_err();
     assert!(error.to_string().contains("[CLS]"), "{error}");
+    let plain = bert.to_json().unwrap();
+    let hostile = [
+        ("post_processor", serde_json::json!({"type": "Sequence", "processors": [value["post_processor"]]}), "[CLS]"),
+        (
+            "post_processor",
+            serde_json::json!({"type": "TemplateProcessing", "pair": [], "special_tokens": {},
+                "single": [{"Sequence": {"id": "B", "type_id": 0}}]}),
+            "second",
+        ),
+        ("pre_tokenizer", serde_json::json!({"type": "FixedLength", "length": 0}), "FixedLength"),
+        ("normalizer", serde_json::json!({"type": "Precompiled", "precompiled_charsmap": ""}), "Precompiled"),
+    ];
+    for (part, content, cause) in hostile {
+        let mut value: serde_json::Value = serde_json::from_str(&plain).unwrap();
+        value[part] = content;
+        let error = Tokenizer::from_json(value.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(cause), "{error}");
+    }
 }

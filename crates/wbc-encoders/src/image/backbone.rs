@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
 
@@ -159,7 +159,9 @@ impl Backbone {
     /// `[batch, 3, side, side]` in `0..=1` to its answer; `middle` asks for layers on the way, too.
     pub fn forward(&self, pixels: Tensor<4>, middle: bool, mode: &mut Mode<'_>) -> BackboneOutput {
         let device = pixels.device();
-        let channels = |v: [f32; 3]| Tensor::<4>::from_data(TensorData::new(v.to_vec(), [1, 3, 1, 1]), &device);
+        let dtype: FloatDType = pixels.dtype().into();
+        let channels =
+            |v: [f32; 3]| Tensor::<4>::from_data(TensorData::new(v.to_vec(), [1, 3, 1, 1]), &device).cast(dtype);
         let pixels = (pixels - channels(self.config.mean)) / channels(self.config.std);
         match &self.network {
             Network::Vit(n) => n.forward(pixels, middle, mode),

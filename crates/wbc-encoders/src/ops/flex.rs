@@ -173,7 +173,7 @@ impl Backward<Flex, 3> for Affine {
 
 /// `x W + b` under a tape; without one burn's own is as good.
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: &Tensor<1>) -> Option<Tensor<D>> {
-    if !weight.device().is_autodiff() || x.dims().last() != Some(&weight.dims()[0]) {
+    if D < 2 || !weight.device().is_autodiff() || x.dims().last() != Some(&weight.dims()[0]) {
         return None;
     }
     let (x, weight, bias) = (Routed::of(x)?.taped(), Routed::of(weight)?.taped(), Routed::of(bias)?.taped());

@@ -8,7 +8,7 @@ use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxType, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, Linear};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, FloatDType, Tensor, TensorData};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,8 @@ impl ClipText {
             x = block.forward(x, Some(&later), 0.0, mode);
         }
         let x = self.norm.forward(x);
-        let last = last_of(input.pad.narrow(1, 0, n)).reshape([batch, n, 1]);
+        let dtype: FloatDType = x.dtype().into();
+        let last = last_of(input.pad.narrow(1, 0, n)).cast(dtype).reshape([batch, n, 1]);
         let pooled = (x.clone() * last).sum_dim(1).squeeze_dim::<2>(1);
         let pooled = match &self.projection {
             Some(projection) => projection.forward(pooled),

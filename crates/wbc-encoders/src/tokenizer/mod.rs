@@ -166,7 +166,7 @@ impl Tokenizer {
     /// [`EncoderError::Tokenizer`] with what the library said.
     pub fn to_json(&self) -> Result<String, EncoderError> {
         if !self.leading.is_empty() {
-            return self.inner.to_string(true).map_err(failed);
+            return outline::with_cleaning(self.inner.to_string(true).map_err(failed)?, self.cleaning);
         }
         let mut padded = self.inner.clone();
         padded.with_padding(Some(PaddingParams {
@@ -187,9 +187,9 @@ impl Tokenizer {
         &self.separators
     }
 
-    /// Number of tokens.
+    /// Rows that a table of tokens needs: one more than the largest id, whatever gaps the vocabulary has.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
     }
 
     /// Token ids per text, start and end tokens included, cut to `max_len`: words are lost, an end token is not.

@@ -14,6 +14,10 @@ struct Outline {
     model: Model,
     #[serde(default)]
     post_processor: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    normalizer: Value,
     wbc_clip: Option<Ours>,
 }
 
@@ -34,7 +38,8 @@ struct Ours {
 ///
 /// # Errors
 /// [`EncoderError::Tokenizer`] for JSON of another form and for what would make the library panic: template tokens that
-/// are not declared, merges whose second half lacks the prefix to be cut off.
+/// are not declared or a second text where there is one, pieces of length 0, SentencePiece's tables, merges whose second
+/// half lacks the prefix to be cut off.
 pub(super) fn checked(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, TextCleaning), EncoderError> {
     let outline: Outline = serde_json::from_slice(bytes).map_err(failed)?;
     let prefix = outline.model.continuing_subword_prefix.unwrap_or_default();
@@ -42,6 +47,8 @@ pub(super) fn checked(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, TextCleaning), Enc
         return Err(failed(format!("byte pairs with the prefix `{prefix}` are not supported")));
     }
     check_templates(&outline.post_processor)?;
+    check_parts(&outline.pre_tokenizer)?;
+    check_parts(&outline.normalizer)?;
     let Some(ours) = outline.wbc_clip else { return Ok((Cow::Borrowed(bytes), TextCleaning::AsIs)) };
     let mut rest: Map<String, Value> = serde_json::from_slice(bytes).map_err(failed)?;
     rest.remove(OURS);
@@ -58,10 +65,28 @@ pub(super) fn with_cleaning(json: String, cleaning: TextCleaning) -> Result<Stri
     serde_json::to_string_pretty(&whole).map_err(failed)
 }
 
+/// Looks for what the library panics at in normalisers and pre-tokenizers, sequences of them included.
+fn check_parts(part: &Value) -> Result<(), EncoderError> {
+    let kind = part.get("type").and_then(Value::as_str);
+    if kind == Some("Precompiled") {
+        return Err(failed("the normalizer `Precompiled` (SentencePiece) is not supported"));
+    }
+    if kind == Some("FixedLength") && part.get("length").and_then(Value::as_u64).is_none_or(|n| n == 0) {
+        return Err(failed("the pre-tokenizer `FixedLength` has no length"));
+    }
+    let inner = ["normalizers", "pretokenizers"].iter().filter_map(|name| part.get(name)?.as_array()).flatten();
+    inner.into_iter().try_for_each(check_parts)
+}
+
 fn check_templates(processor: &Value) -> Result<(), EncoderError> {
     if let Some(parts) = processor.get("processors").and_then(Value::as_array) {
-        // a sequence holds plain processors only, so that this is not deep
-        return parts.iter().filter(|p| p.get("processors").is_none()).try_for_each(check_templates);
+        // the parser of JSON bounds how deep they lie
+        return parts.iter().try_for_each(check_templates);
+    }
+    let of_one = processor.get("single").and_then(Value::as_array).into_iter().flatten();
+    let second = |piece: &&Value| piece.get("Sequence").and_then(|s| s.get("id")).is_some_and(|id| id != "A");
+    if of_one.into_iter().find(second).is_some() {
+        return Err(failed("the template of one text asks for a second"));
     }
     let pieces = ["single", "pair"].iter().filter_map(|t| processor.get(t)?.as_array()).flatten();
     for piece in pieces {
