@@ -1,6 +1,6 @@
 use crate::files::{item_path, make_dir, not_the_input, write_atomic};
-use crate::{Error, Session};
-use image::ImageFormat;
+use crate::{Error, Run, Session};
+use image::{DynamicImage, ImageFormat};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -25,6 +25,19 @@ pub struct SegmentSummary {
     pub n: usize,
     /// Of these, images in which no cell was found.
     pub n_no_cell: usize,
+    /// Images that failed.
+    pub errors: Vec<Warning>,
+}
+
+/// What [`write_views`] did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViewsSummary {
+    /// Views written.
+    pub n: usize,
+    /// Of these, views of images in which no cell was found.
+    pub n_no_cell: usize,
+    /// Side of a view, in pixels.
+    pub side: u32,
     /// Images that failed.
     pub errors: Vec<Warning>,
 }
@@ -69,7 +82,7 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
             if let Some(parent) = path.parent() {
                 make_dir(parent)?;
             }
-            write_atomic(&path, png(&found.masks.to_image())?)?;
+            write_atomic(&path, png(&found.masks.to_image().into())?)?;
             Ok(found.flags)
         },
         |sample, flags| {
@@ -81,6 +94,44 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
     let content = quality.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     write_atomic(&quality_path, content)?;
     Ok(SegmentSummary { n, n_no_cell, errors: warnings.sorted() })
+}
+
+/// Writes the views of all images of an input that a run's image encoder sees, as `out/<id>.png`: what its exports to
+/// other libraries want to be shown. What fails is listed, the rest is done.
+///
+/// # Errors
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] where a view would overwrite a file of the
+/// input or the run looks at no pixels.
+pub fn write_views(run: &Run, input: &str, out: &Path, session: &Session) -> Result<ViewsSummary, Error> {
+    if !run.config.has_pixels() {
+        return Err(Error::Usage("the run looks at measurements alone, there are no views".into()));
+    }
+    let dataset = session.open(input)?;
+    make_dir(out)?;
+    refuse_overwriting(&dataset.samples, out)?;
+    let warnings = opening_warnings(dataset.warnings);
+    let (mut n, mut n_no_cell) = (0, 0);
+    for_each_image(
+        &dataset.samples,
+        session,
+        "views",
+        &warnings,
+        |sample, image| {
+            let view = run.viewer.view(image);
+            let path = item_path(out, &sample.id.0, "png")?;
+            if let Some(parent) = path.parent() {
+                make_dir(parent)?;
+            }
+            write_atomic(&path, png(&view.pixels.into())?)?;
+            Ok(view.flags)
+        },
+        |_, flags| {
+            n += 1;
+            n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+            Ok(())
+        },
+    )?;
+    Ok(ViewsSummary { n, n_no_cell, side: run.config.view.side, errors: warnings.sorted() })
 }
 
 /// Measures all images of an input into a table (`.csv`, `.parquet` or `.jsonl`), one row per cell. Masks are read from
@@ -165,7 +216,7 @@ fn for_each_image<R: Send>(
     Ok(())
 }
 
-/// Refuses to put the mask of an image where an image of the input is.
+/// Refuses to put what is written of an image where an image of the input is.
 fn refuse_overwriting(samples: &[Sample], out: &Path) -> Result<(), Error> {
     let out = out.canonicalize().map_err(Error::io(out))?;
     let true_mask = |s: &'_ Sample| match &s.mask {
@@ -177,7 +228,7 @@ fn refuse_overwriting(samples: &[Sample], out: &Path) -> Result<(), Error> {
     let target = |s: &Sample| item_path(&out, &s.id.0, "png").ok();
     match samples.iter().filter_map(target).find(|t| inputs.contains(t)) {
         Some(input) => Err(Error::Usage(format!(
-            "the mask would overwrite a file of the input, choose another --out: {}",
+            "it would overwrite a file of the input, choose another --out: {}",
             input.display()
         ))),
         None => Ok(()),
@@ -212,8 +263,8 @@ fn read_masks(path: &Path, image: &RgbImage, limits: &Limits) -> Result<CellMask
     Ok(CellMasks::from_image(&grey))
 }
 
-/// PNG bytes of a grey image.
-fn png(image: &GrayImage) -> Result<Vec<u8>, Error> {
+/// PNG bytes of an image.
+fn png(image: &DynamicImage) -> Result<Vec<u8>, Error> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| Error::Data(e.to_string()))?;
     Ok(bytes.into_inner())

@@ -1,9 +1,14 @@
+//! A run's model in the forms that other programs read.
+
+mod clip;
+
 use crate::files::{make_dir, write_atomic};
 use crate::model_card::model_card;
 use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
+use clip::clip_export;
 use std::path::{Path, PathBuf};
-use wbc_encoders::{OnnxModel, TextCleaning};
+use wbc_encoders::{ClipLibrary, OnnxModel, TextCleaning, write_tensors};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -20,6 +25,10 @@ pub enum ExportFormat {
     Safetensors,
     /// Both encoders as ONNX models, beside what turns cells and texts into their inputs.
     Onnx,
+    /// A folder that OpenCLIP opens as `local-dir:FOLDER`: published encoders on pixels alone.
+    OpenClip,
+    /// A folder that Transformers opens as a `CLIPModel`: CLIP's own encoders on pixels alone.
+    Transformers,
 }
 
 /// Writes all that is needed to use a run elsewhere into a folder, without its logs and checkpoints: the weights in the
@@ -29,35 +38,69 @@ pub enum ExportFormat {
 /// [`Error::Data`] when a file is in the way and [`Error::Encoder`] for a model that the layout cannot hold (nothing is
 /// written then), [`Error::Io`].
 pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf>, Error> {
-    let copied: Vec<&str> = match format {
-        ExportFormat::Safetensors => {
-            let reference = run.reference.as_ref().map(|_| REFERENCE);
-            let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
-            let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
-            names.into_iter().chain(reference).chain(encoders).collect()
-        }
-        ExportFormat::Onnx => vec![TOKENIZER, PREPROCESS, PROMPTS, SCHEMA],
-    };
-    let models = match format {
-        ExportFormat::Safetensors => Vec::new(),
-        ExportFormat::Onnx => onnx_models(run)?,
-    };
-    let names: Vec<&str> = copied.iter().copied().chain(models.iter().map(|(name, _)| *name)).chain([CARD]).collect();
+    let parts = Parts::of(run, format)?;
+    let names: Vec<&str> = parts.names().chain([CARD]).collect();
     let card = model_card(run, format, &names)?;
     let files: Vec<PathBuf> = names.iter().map(|name| out.join(name)).collect();
     if let Some(target) = files.iter().find(|target| target.exists()) {
         return Err(Error::Data(format!("not overwritten: {}", target.display())));
     }
     make_dir(out)?;
-    for name in copied {
-        let target = out.join(name);
-        std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
-    }
-    for (name, model) in models {
-        model.save(&out.join(name))?;
-    }
+    parts.write(run, out)?;
     write_atomic(&out.join(CARD), card)?;
     Ok(files)
+}
+
+/// What an export consists of, before any of it is written.
+struct Parts {
+    /// Names of files that are the run's.
+    copied: Vec<&'static str>,
+    models: Vec<(&'static str, OnnxModel)>,
+    clip: Option<clip::ClipExport>,
+}
+
+impl Parts {
+    fn of(run: &Run, format: ExportFormat) -> Result<Self, Error> {
+        let library = match format {
+            ExportFormat::Safetensors => {
+                let reference = run.reference.as_ref().map(|_| REFERENCE);
+                let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
+                let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
+                let copied = names.into_iter().chain(reference).chain(encoders).collect();
+                return Ok(Self { copied, models: Vec::new(), clip: None });
+            }
+            ExportFormat::Onnx => {
+                let copied = vec![TOKENIZER, PREPROCESS, PROMPTS, SCHEMA];
+                return Ok(Self { copied, models: onnx_models(run)?, clip: None });
+            }
+            ExportFormat::OpenClip => ClipLibrary::OpenClip,
+            ExportFormat::Transformers => ClipLibrary::Transformers,
+        };
+        let clip = Some(clip_export(run, library)?);
+        Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], models: Vec::new(), clip })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let clip = self.clip.iter().flat_map(|c| c.texts.iter().map(|(name, _)| *name).chain([c.files.weights_name]));
+        self.copied.iter().copied().chain(self.models.iter().map(|(name, _)| *name)).chain(clip)
+    }
+
+    fn write(&self, run: &Run, out: &Path) -> Result<(), Error> {
+        for name in &self.copied {
+            let target = out.join(name);
+            std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
+        }
+        for (name, model) in &self.models {
+            model.save(&out.join(name))?;
+        }
+        if let Some(clip) = &self.clip {
+            for (name, text) in &clip.texts {
+                write_atomic(&out.join(name), text)?;
+            }
+            write_tensors(&clip.files.weights, &out.join(clip.files.weights_name))?;
+        }
+        Ok(())
+    }
 }
 
 /// Both encoders, with what their outputs need beside them in the metadata.

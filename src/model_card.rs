@@ -1,17 +1,20 @@
 //! The model card of an export: what the model is, was trained on and reaches, whom it may serve, how it is run.
 
 use crate::export::{CARD, ExportFormat, IMAGE_ONNX, TEXT_ONNX};
-use crate::run::{CONFIG, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::train::logged_validations;
-use crate::{BranchKind, Error, Run};
+use crate::{BranchKind, Error, Run, ViewerKind};
 use std::fmt::Write;
 use std::path::Path;
 use wbc_contrastive::Keep;
 use wbc_core::DatasetRef;
 use wbc_data::{DatasetEntry, Registry};
 
-/// How an ONNX export is used; run by `scripts/check_onnx.py`, so that what the card says is true.
+/// How exports are used; run by `scripts/check_onnx.py` and `scripts/check_clip.py`, so that what the card says is true.
 const ONNX_USE: &str = include_str!("model_card/onnx_use.py");
+const OPEN_CLIP_USE: &str = include_str!("model_card/open_clip_use.py");
+const TRANSFORMERS_USE: &str = include_str!("model_card/transformers_use.py");
+const ZERO_SHOT: &str = include_str!("model_card/zero_shot.py");
 
 /// The card as Markdown; `files` are the names of all exported files.
 pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Result<String, Error> {
@@ -24,6 +27,8 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
     let library = match format {
         ExportFormat::Safetensors => "wbc-clip",
         ExportFormat::Onnx => "onnx",
+        ExportFormat::OpenClip => "open_clip",
+        ExportFormat::Transformers => "transformers",
     };
     write!(
         card,
@@ -122,6 +127,12 @@ fn metrics(run: &Run) -> String {
 /// What a file of an export holds.
 fn content(name: &str) -> &'static str {
     match name {
+        "open_clip_model.safetensors" => "the weights under OpenCLIP's names",
+        "open_clip_config.json" => "sizes and preprocessing as OpenCLIP reads them",
+        "model.safetensors" => "the weights under Transformers' names",
+        "config.json" => "sizes as Transformers reads them",
+        "preprocessor_config.json" => "how Transformers prepares images",
+        "tokenizer_config.json" => "special tokens and length as Transformers reads them",
         WEIGHTS => "the weights; linear weights are `[inputs, outputs]`",
         IMAGE_ONNX => "the image encoder: normalised inputs to `image_embedding`, of unit length",
         TEXT_ONNX => "the text encoder: `input_ids` and `attention_mask` to `text_embedding`, of unit length",
@@ -130,6 +141,7 @@ fn content(name: &str) -> &'static str {
         PROMPTS => "prompts of every type and attribute value",
         SCHEMA => "the attributes and their values",
         REFERENCE => "what training cells of each type and value measured",
+        ENCODERS => "what the published encoders are that it was made of",
         CONFIG => "the configuration of the training",
         CARD => "this page",
         _ => "",
@@ -164,8 +176,34 @@ fn usage(run: &Run, format: ExportFormat) -> String {
             text += "\n`logit_scale` and `logit_bias` of captions and `contrast_scale` of prompt ensembles are in the \
                 models' metadata. With Python 3.11 and `pip install numpy onnxruntime tokenizers`:\n\n```python\n";
             text += ONNX_USE;
+            text += ZERO_SHOT;
             text += "```\n\n";
+        }
+        ExportFormat::OpenClip | ExportFormat::Transformers => {
+            let (package, code, after) = match format {
+                ExportFormat::OpenClip => ("open_clip_torch transformers", OPEN_CLIP_USE, OPEN_CLIP_TEXTS),
+                _ => ("torch transformers", TRANSFORMERS_USE, ""),
+            };
+            text += &views_in_python(run);
+            text += after;
+            text += &format!("\nWith Python 3.11 and `pip install {package}`:\n\n```python\n{code}{ZERO_SHOT}```\n\n");
         }
     }
     text
+}
+
+/// What open_clip does to texts on its own.
+const OPEN_CLIP_TEXTS: &str = " open_clip mends texts (ftfy) and makes runs of white space one space before it reads them; \
+    plain descriptions stay as they are.";
+
+/// Where the images come from that an exported encoder was trained on.
+fn views_in_python(run: &Run) -> String {
+    match run.config.view.viewer {
+        ViewerKind::Published => "Images are those of the camera, with one cell in the middle.".to_owned(),
+        ViewerKind::Plain | ViewerKind::Canonical => format!(
+            "Images are views of {side} x {side} px as the model was trained on, not those of the camera: `wbc-clip views \
+             RUN CELLS --out DIR` writes them from the run that this was exported from.",
+            side = run.config.view.side
+        ),
+    }
 }

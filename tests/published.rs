@@ -1,8 +1,11 @@
 //! From a published weight file to a trained run: import, frozen and trained encoders, features kept on disk.
 #![recursion_limit = "256"]
 
+#[path = "support/clip.rs"]
+mod clip;
 mod support;
 
+use clip::clip;
 use std::path::Path;
 use support::cells;
 use wbc_clip::encoders::burn::tensor::Device;
@@ -118,51 +121,6 @@ fn encoders_that_cannot_be_used_are_refused_before_anything_is_written() {
     let message = train(&no_head, false, &Session::default()).unwrap_err().to_string();
     assert!(message.contains("embed_dim"), "{message}");
     assert!(!folder.path().join("run").exists());
-}
-
-/// Writes a small CLIP as OpenCLIP publishes one: weights, configuration, tokenizer.
-fn clip(folder: &Path) {
-    use wbc_clip::encoders::{ClipTextConfig, FloatTensor, PublishedTextConfig, TextLayout};
-    std::fs::create_dir(folder).unwrap();
-    let device = Device::flex();
-    let vit = VisionTransformerConfig {
-        patch: 16,
-        width: 64,
-        depth: 2,
-        heads: 1,
-        hidden: 256,
-        activation: Activation::QuickGelu,
-        norm_epsilon: 1e-5,
-        class_token: true,
-        patch_bias: false,
-        pre_norm: true,
-        pooling: VitPooling::Class,
-        projection: Some(24),
-    };
-    let image = BackboneConfig { network: NetworkConfig::Vit(vit), side: 32, mean: [0.5; 3], std: [0.25; 3] };
-    let text = ClipTextConfig {
-        vocab_size: 914,
-        max_len: 77,
-        width: 64,
-        depth: 2,
-        heads: 1,
-        hidden: 256,
-        activation: Activation::QuickGelu,
-        norm_epsilon: 1e-5,
-        projection: Some(24),
-    };
-    let mut tensors = ImageLayout::OpenClipVit.store(&image.init(3, &device).unwrap()).unwrap();
-    let text = PublishedTextConfig::Clip(text).init(4, &device).unwrap();
-    tensors.extend(TextLayout::OpenClip.store(&text).unwrap());
-    tensors.insert("logit_scale".into(), FloatTensor { shape: vec![], values: vec![3.0] });
-    write_tensors(&tensors, &folder.join("open_clip_model.safetensors")).unwrap();
-    let config = r#"{"model_cfg": {"embed_dim": 24, "quick_gelu": true,
-        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16},
-        "text_cfg": {"context_length": 77, "vocab_size": 914, "width": 64, "heads": 1, "layers": 2}},
-        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}"#;
-    std::fs::write(folder.join("open_clip_config.json"), config).unwrap();
-    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/wbc-encoders/tests/golden/tokenizers");
-    std::fs::copy(tokenizer.join("merges.txt"), folder.join("merges.txt")).unwrap();
 }
 
 #[test]

@@ -168,6 +168,16 @@ pub(crate) enum Command {
         #[arg(long = "phrase", value_name = "TEXT")]
         phrases: Vec<String>,
     },
+    /// The views that a run's image encoder sees: DIR/<id>.png, for its exports to other libraries
+    Views {
+        /// Run folder
+        run: PathBuf,
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Folder to be written
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Backends: which are compiled in, present here, their types of numbers, and a quick look at their speed
     Devices {
         /// Seconds for each backend's speed; 0 looks at none
@@ -312,4 +322,8 @@ pub(crate) enum Format {
     Safetensors,
     /// Both encoders as ONNX models, for onnxruntime
     Onnx,
+    /// A folder for open_clip, `local-dir:DIR`; published encoders on pixels alone
+    OpenClip,
+    /// A folder for transformers' CLIPModel; CLIP's own encoders on pixels alone
+    Transformers,
 }

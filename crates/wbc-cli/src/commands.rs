@@ -117,6 +117,12 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             }
             Ok(Done::All)
         }
+        Command::Views { run, input, out } => {
+            let run = Run::open(run, &device)?;
+            let done = wbc_clip::write_views(&run, input, out, &session)?;
+            let text = format!("{} views of {} px in {}", done.n, done.side, out.display());
+            finish(cli, "wbc-clip.views", &done, &done.errors, &text)
+        }
         Command::Devices { probe } => devices(cli, *probe),
         Command::Weights(command) => weights(cli, &device, command),
         Command::Export { run, format, out } => {
@@ -124,6 +130,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let format = match format {
                 Format::Safetensors => ExportFormat::Safetensors,
                 Format::Onnx => ExportFormat::Onnx,
+                Format::OpenClip => ExportFormat::OpenClip,
+                Format::Transformers => ExportFormat::Transformers,
             };
             let files = wbc_clip::export(&run, format, out)?;
             let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();

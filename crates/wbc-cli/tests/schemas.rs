@@ -88,6 +88,7 @@ fn every_document_validates() {
     check("weights-inspect", &run(&["weights", "inspect", "lite.safetensors"]));
     check("weights-inspect", &run(&["weights", "inspect", "run/weights.safetensors"]));
     check("weights-import", &run(&["weights", "import", "lite.safetensors", "--out", "lite"]));
+    check("views", &run(&["views", "run", &cells, "--out", "views"]));
     check("export", &run(&["export", "run", "--format", "safetensors", "--out", "weights"]));
     check("export", &run(&["export", "run", "--format", "onnx", "--out", "onnx"]));
     for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {

@@ -1,3 +1,4 @@
+use crate::ClipLibrary;
 use std::path::PathBuf;
 use wbc_core::CoreError;
 
@@ -84,6 +85,14 @@ pub enum EncoderError {
     #[error("invalid preprocessing: {cause}")]
     Preprocess {
         /// Why.
+        cause: String,
+    },
+    /// A model that another library has no place for.
+    #[error("{library} cannot hold this model: {cause}")]
+    NotExpressible {
+        /// The library.
+        library: ClipLibrary,
+        /// Which part, and why.
         cause: String,
     },
     /// A parameter that could not be written as ONNX.

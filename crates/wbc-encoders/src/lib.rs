@@ -25,7 +25,8 @@
 //! - [`Preprocess`]: viewer, measurement definitions and statistics, stored with the weights and applied from there.
 //! - [`WeightFile`]: weights of other programs, safetensors or PyTorch, read with suspicion. [`ImageLayout`]: which
 //!   published image encoder they are, and its weights in and out under its own names; [`Backbone`]: that encoder.
-//! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in.
+//! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in;
+//!   [`PublishableClip`]: the files of such a folder, for OpenCLIP and Transformers.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness;
 //!   [`average_weights`] mixes several.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
@@ -67,8 +68,8 @@ pub use onnx::{
 pub use ops::{gelu, layer_norm, linear_layer, quick_gelu, self_attention};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use published::{
-    ClipScale, FloatTensor, ImageLayout, PublishedClip, PublishedConfig, TensorInfo, TextLayout, WeightFile,
-    weights_in, write_tensors,
+    ClipFiles, ClipLibrary, ClipScale, FloatTensor, ImageLayout, PublishableClip, PublishedClip, PublishedConfig,
+    TensorInfo, TextLayout, WeightFile, weights_in, write_tensors,
 };
 pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,

@@ -3,6 +3,7 @@
 mod configs;
 mod resample;
 mod viewer;
+mod written;
 
 pub use viewer::PublishedViewer;
 

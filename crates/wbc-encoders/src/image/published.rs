@@ -140,6 +140,19 @@ impl PublishedBranch {
         &self.backbone
     }
 
+    /// Whether a perceptron over several of the encoder's layers is the head.
+    pub fn has_perceptron(&self) -> bool {
+        matches!(self.head, Head::Perceptron(_))
+    }
+
+    /// The linear layer behind the encoder, where that is the head.
+    pub fn linear_head(&self) -> Option<&Linear> {
+        match &self.head {
+            Head::Linear(linear) => Some(linear),
+            Head::Perceptron(_) | Head::None(_) => None,
+        }
+    }
+
     /// The same branch around an encoder with weights; it must be of the same configuration.
     ///
     /// # Errors
@@ -168,7 +181,7 @@ impl PublishedBranch {
 
     /// `[batch, 3, side, side]` in `0..=1` to what the head gets, `[batch, feature_width]`.
     pub fn features(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
-        let middle = matches!(self.head, Head::Perceptron(_));
+        let middle = self.has_perceptron();
         let seen = self.backbone.forward(pixels, middle, mode);
         let features = match seen.middle {
             Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
@@ -197,7 +210,7 @@ impl PublishedBranch {
     /// [`Self::features`] and [`Self::forward`] in evaluation as ONNX nodes: `[batch, 3, side, side]` in `0..=1` to
     /// `[batch, embed_dim]`.
     pub fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
-        let middle = matches!(self.head, Head::Perceptron(_));
+        let middle = self.has_perceptron();
         let seen = graph.within("backbone", |g| self.backbone.onnx(g, pixels, middle));
         match (&self.head, &self.feature_mean, &self.feature_std) {
             (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
@@ -221,7 +234,7 @@ impl PublishedBranch {
             Head::Linear(linear) => linear.forward(x),
             _ => x,
         };
-        if matches!(self.head, Head::Perceptron(_)) {
+        if self.has_perceptron() {
             return None;
         }
         let seen = self.backbone.forward(pixels, false, mode);

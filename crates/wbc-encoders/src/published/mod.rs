@@ -8,6 +8,7 @@ mod file;
 mod image;
 mod layout;
 mod pickle;
+mod publish;
 mod text;
 mod write;
 
@@ -17,5 +18,6 @@ pub use configs::PublishedConfig;
 pub use file::{FloatTensor, TensorInfo, WeightFile};
 pub use image::ImageLayout;
 pub(crate) use layout::{Form, Layout, Path};
+pub use publish::{ClipFiles, ClipLibrary, PublishableClip};
 pub use text::TextLayout;
 pub use write::write_tensors;

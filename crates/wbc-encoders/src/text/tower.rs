@@ -219,6 +219,11 @@ impl HeadedText {
     pub fn encoder(&self) -> &PublishedText {
         &self.encoder
     }
+
+    /// The map behind it.
+    pub fn head(&self) -> Option<&Linear> {
+        self.head.as_ref()
+    }
 }
 
 impl TextEncoder for HeadedText {

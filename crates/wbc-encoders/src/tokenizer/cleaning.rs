@@ -36,6 +36,15 @@ impl TextCleaning {
         }
     }
 
+    /// open_clip's name for it. It always mends: for [`TextCleaning::AsIs`] this is the name of what comes nearest.
+    pub fn open_clip_name(self) -> &'static str {
+        match self {
+            Self::AsIs | Self::Whitespace => "whitespace",
+            Self::Lower => "lower",
+            Self::Canonicalize => "canonicalize",
+        }
+    }
+
     /// The cleaned text.
     pub fn apply(self, text: &str) -> Cow<'_, str> {
         match self {

@@ -159,6 +159,11 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// A token by its id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// The content of `tokenizer.json`. Other programs read it, too, unless a [cleaning](TextCleaning) is set: that is
     /// stored under a name of ours, since the format has none for it.
     ///

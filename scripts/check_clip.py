@@ -1,0 +1,66 @@
+"""Compares exports to OpenCLIP and Transformers with what the Rust side answers, by the code of their model cards.
+
+usage: python3 scripts/check_clip.py FOLDER...
+needs: torch 2.9.0, open_clip_torch 3.3.0, timm 1.0.31, transformers 5.24, safetensors 0.8.0, numpy, pillow (versions that
+the figures were made with)
+
+Exports, FOLDER/run-*, are written by
+
+    WBC_CLIP_REFERENCE_OUT=FOLDER cargo test --workspace --test clip_export
+
+together with the run's validation cells and some texts. Embeddings and zero-shot probabilities must be within TOLERANCE, and
+every cell must get the same class. Exits with 1 where one is not."""
+import json
+import os
+import pathlib
+import re
+import sys
+
+import numpy
+from PIL import Image
+from safetensors.numpy import load_file
+
+TOLERANCE = 1e-4
+CONFIGS = ["open_clip_config.json", "config.json"]
+
+
+def check(folder):
+    """Largest difference per answer."""
+    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
+    card, before = {}, os.getcwd()
+    os.chdir(folder)
+    try:
+        exec(compile(code, str(folder / "README.md"), "exec"), card)
+    finally:
+        os.chdir(before)
+    cells, texts, whole = (load_file(folder / f"{name}.safetensors") for name in ("image", "text", "whole"))
+    difference = lambda a, b: float(numpy.abs(a - b).max())
+    pixels = numpy.rint(cells["0/pixels"] * 255).astype(numpy.uint8).transpose(0, 2, 3, 1)
+    views = [Image.fromarray(view) for view in pixels]
+    embedded = numpy.concatenate([card["embed_cells"](views[i : i + 64]) for i in range(0, len(views), 64)])
+    worst = {"cells": difference(embedded, cells["0/image_embedding"])}
+    said = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
+    worst["texts"] = difference(card["embed_texts"](said), texts["0/text_embedding"])
+    for name in (s["name"] for s in card["prompts"]["sets"]):
+        _, probabilities = card["zero_shot"](embedded, name)
+        expected = whole[f"zero_shot/{name}"]
+        worst["zero-shot"] = max(worst.get("zero-shot", 0.0), difference(probabilities, expected))
+        assert (probabilities.argmax(axis=1) == expected.argmax(axis=1)).all(), name
+    return len(views), worst
+
+
+def main():
+    given = [pathlib.Path(a) for a in sys.argv[1:]]
+    folders = sorted({p.parent for g in given for name in CONFIGS for p in g.rglob(name)})
+    if not folders:
+        sys.exit(__doc__)
+    failed = False
+    for folder in folders:
+        n, worst = check(folder)
+        print(f"{folder}: {n} cells, " + ", ".join(f"{name} {value:.1e}" for name, value in worst.items()))
+        failed |= not all(value <= TOLERANCE for value in worst.values())
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
