@@ -121,7 +121,9 @@ def timm_vit(out, name, net, side, heads, n=2):
 
     pixels = pictures(n, side)
     hooked = [net.blocks[i] for i in quarters(len(net.blocks))]
-    answer = run(forward, hooked, pixels, HALF, tokens)
+    # timm's copies of CLIP are those with a norm before the blocks
+    of_clip = not isinstance(net.norm_pre, torch.nn.Identity)
+    answer = run(forward, hooked, pixels, CLIP if of_clip else HALF, tokens)
     case(out, name, net.state_dict(), pixels, answer, layout='timm-vit', heads=heads, activation='gelu')
 
 
@@ -264,7 +266,8 @@ def tiny(out):
     vit = dict(img_size=16, patch_size=4, embed_dim=16, depth=3, num_heads=2, mlp_ratio=2)
     vision = dict(image_size=16, layers=3, width=16, head_width=8, patch_size=4, mlp_ratio=2)
     timm_vit(out, 'timm-vit', small_vit(**vit), 16, 2)
-    timm_vit(out, 'timm-vit-classifier', timm.models.VisionTransformer(num_classes=3, pre_norm=True, **vit), 16, 2)
+    of_clip = timm.models.VisionTransformer(num_classes=3, pre_norm=True, norm_layer=torch.nn.LayerNorm, **vit)
+    timm_vit(out, 'timm-vit-classifier', of_clip, 16, 2)
     timm_vit(out, 'timm-vit-mean', small_vit(**vit, global_pool='avg', class_token=False, fc_norm=False), 16, 2)
     timm_vit(out, 'timm-vit-fc-norm', small_vit(**vit, global_pool='avg', class_token=False), 16, 2)
     timm_vit(out, 'timm-vit-fc-norm-class', small_vit(**vit, global_pool='avg'), 16, 2)

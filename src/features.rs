@@ -9,6 +9,8 @@ use wbc_encoders::{Mode, PublishedBranch};
 
 /// Views per forward pass.
 const BATCH: usize = 32;
+/// Changes with whatever changes an encoder's answers by more than rounding: other layers on the way, other padding.
+const VERSION: &str = "1";
 /// Folder below the session's cache.
 const FOLDER: &str = "features";
 /// Bytes of the checksum behind an entry.
@@ -31,7 +33,7 @@ pub(crate) fn fill_features(
         return Err(Error::Data("the views hold no pixels for the encoder".into()));
     }
     let width = branch.config().feature_width();
-    let cache = session.cache.as_ref().map(|root| FeatureCache::new(root, branch, fingerprint)).transpose()?;
+    let cache = session.cache.as_ref().map(|root| FeatureCache::new(root, branch, fingerprint, device)).transpose()?;
     let mut features = Array2::<f32>::zeros((views.len(), width));
     let mut missing = Vec::new();
     for (row, mut to) in features.rows_mut().into_iter().enumerate() {
@@ -90,10 +92,15 @@ struct FeatureCache {
 }
 
 impl FeatureCache {
-    fn new(root: &Path, branch: &PublishedBranch, fingerprint: &str) -> Result<Self, Error> {
-        let config = serde_json::to_string(branch.config()).map_err(|e| Error::Data(e.to_string()))?;
+    /// Keyed by what answers depend on: the encoder and its weights, whether layers on the way are asked, the backend,
+    /// and how all of that is computed here.
+    fn new(root: &Path, branch: &PublishedBranch, fingerprint: &str, device: &Device) -> Result<Self, Error> {
+        let backbone = serde_json::to_string(&branch.config().backbone).map_err(|e| Error::Data(e.to_string()))?;
+        let middle = branch.has_perceptron();
         let mut hasher = blake3::Hasher::new();
-        hasher.update(fingerprint.as_bytes()).update(config.as_bytes());
+        for part in [VERSION, fingerprint, &backbone, &format!("{middle} {device:?}")] {
+            hasher.update(part.as_bytes()).update(&[0]);
+        }
         Ok(Self { folder: root.join(FOLDER), key: hasher.finalize() })
     }
 

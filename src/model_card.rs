@@ -3,7 +3,7 @@
 use crate::export::{CARD, ExportFormat, IMAGE_ONNX, TEXT_ONNX};
 use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::train::logged_validations;
-use crate::{BranchKind, Error, Run, ViewerKind};
+use crate::{BranchKind, Error, Run, ViewerKind, WeightSource};
 use std::fmt::Write;
 use std::path::Path;
 use wbc_contrastive::Keep;
@@ -56,7 +56,11 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
     card += &usage(run, format);
     card += "## Licence\n\n\
         The program that made these weights is under MIT or Apache-2.0; that says nothing about the weights. They were \
-        learned from the data above and may be bound by the licences of these.\n";
+        learned from the data above and may be bound by the licences of these";
+    card += match run.encoders == Default::default() {
+        true => ".\n",
+        false => ", and by those of the published encoders that they began with.\n",
+    };
     Ok(card)
 }
 
@@ -83,6 +87,11 @@ fn data(run: &Run) -> String {
         crate::config::GRAMMAR => " Captions were made by a grammar from the annotations.\n\n".to_owned(),
         file => format!(" Captions are those of `{}`.\n\n", source(file)),
     };
+    for (half, source) in [("image", &run.encoders.image_source), ("text", &run.encoders.text_source)] {
+        if let Some(WeightSource { file, blake3 }) = source {
+            text += &format!("- The {half} encoder began with the published weights `{file}` (BLAKE3 `{blake3}`)\n");
+        }
+    }
     match entry(&config.train) {
         Some(entry) => {
             text += &format!("- {}\n- Citation: {}\n", entry.title, entry.citation);

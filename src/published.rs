@@ -15,6 +15,8 @@ const ENCODER: &str = "encoder.json";
 const IMAGE: &str = "image.safetensors";
 const TEXT: &str = "text.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
+/// What names of tensors of the image half of a CLIP begin with.
+const IMAGE_PREFIXES: [&str; 2] = ["visual.", "vision_model."];
 
 /// What an encoder folder holds, its `encoder.json`: an image encoder, a text encoder, or both halves of a CLIP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,13 +129,17 @@ impl EncoderFolder {
 
     /// Loads the image encoder of a folder for images of a side.
     pub(crate) fn load_image(&self, folder: &Path, side: usize, device: &Device) -> Result<Backbone, Error> {
-        let (image, file) = (self.image(folder)?, WeightFile::open(&folder.join(IMAGE))?);
+        let (image, path) = (self.image(folder)?, folder.join(IMAGE));
+        check_fingerprint(&path, &image.fingerprint)?;
+        let file = WeightFile::open(&path)?;
         Ok(image.layout.load(&file, &at_side(&image.backbone, side)?, device)?)
     }
 
     /// Loads the text encoder of a folder.
     pub(crate) fn load_text(&self, folder: &Path, device: &Device) -> Result<PublishedText, Error> {
-        let (text, file) = (self.text(folder)?, WeightFile::open(&folder.join(TEXT))?);
+        let (text, path) = (self.text(folder)?, folder.join(TEXT));
+        check_fingerprint(&path, &text.fingerprint)?;
+        let file = WeightFile::open(&path)?;
         Ok(text.layout.load(&file, &text.encoder, device)?)
     }
 
@@ -159,8 +165,9 @@ pub(crate) fn at_side(backbone: &BackboneConfig, side: usize) -> Result<Backbone
 }
 
 /// Reads published weights, tells whose they are, checks them whole and writes an encoder folder with what is in them:
-/// an image encoder, a text encoder, or both halves of a CLIP. `source` is a weight file, or a folder as it was
-/// published, with configuration, preprocessing and tokenizer files. Weights are written in 32-bit floats.
+/// an image encoder, a text encoder, or both halves of a CLIP. `source` is a folder as it was published, with configuration,
+/// preprocessing and tokenizer files, or a weight file, beside which these are looked for. Weights are written in 32-bit
+/// floats.
 ///
 /// # Errors
 /// [`Error::Encoder`] for weights that are damaged or of no known layout; [`Error::Data`] when the folder exists;
@@ -176,18 +183,24 @@ pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<Im
         (source.to_owned(), source.parent().unwrap_or(Path::new("")))
     };
     let file = WeightFile::open(&weights)?;
-    let image = ImageLayout::detect(&file);
-    let text = TextLayout::detect(&file);
-    // what a file says of itself is known best by the half that it holds
-    if let (Err(e), Err(_)) = (&image, &text) {
-        return Err(Error::Published { path: weights, cause: e.to_string() });
+    let (image, text) = (ImageLayout::of(&file), TextLayout::of(&file));
+    if image.is_none() {
+        // half a model would be imported as a whole
+        let other = file.tensors().keys().find(|name| IMAGE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        if let Some(name) = other {
+            let cause = format!("tensor `{name}` is of an image encoder that is not known");
+            return Err(Error::Published { path: weights, cause });
+        }
+        if text.is_none() {
+            ImageLayout::detect(&file)?;
+        }
     }
     let mut parts = Parts::default();
-    if image.is_ok() {
-        parts.add_image(source, &file, &device)?;
+    if image.is_some() {
+        parts.add_image(folder, &file, &device)?;
     }
-    if text.is_ok() {
-        parts.add_text(source, folder, &file, &device)?;
+    if text.is_some() {
+        parts.add_text(folder, &file, &device)?;
     }
     parts.scale = ClipScale::read(&file)?.filter(|_| parts.image.is_some() && parts.text.is_some());
     parts.write(&weights, &file, out)
@@ -206,21 +219,13 @@ struct Parts {
 type Tensors = std::collections::BTreeMap<String, FloatTensor>;
 
 impl Parts {
-    fn add_image(&mut self, source: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
-        let (layout, encoder) = if source.is_dir() {
-            // a folder may say nothing of pixels; then its network is used at the pixels that views have
-            self.transform = match PixelTransform::published(source) {
-                Ok(transform) => Some(transform),
-                Err(e) => {
-                    tracing::info!("how whole images are prepared is not known: {e}");
-                    None
-                }
-            };
-            Backbone::open(source, device)?
-        } else {
-            let (layout, config) = ImageLayout::detect(file)?;
-            (layout, layout.load(file, &config, device)?)
-        };
+    fn add_image(&mut self, folder: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
+        // nothing may be said of pixels; then the network is used at the pixels that views have
+        self.transform = PixelTransform::published(folder)?;
+        if self.transform.is_none() {
+            tracing::info!("how whole images are prepared is not known, the viewer `published` cannot be used");
+        }
+        let (layout, encoder) = Backbone::from_file(file, folder, device)?;
         let mut config = encoder.config().clone();
         if let Some(transform) = &self.transform {
             (config.mean, config.std) = (transform.mean.map(|v| v as f32), transform.std.map(|v| v as f32));
@@ -229,13 +234,8 @@ impl Parts {
         Ok(())
     }
 
-    fn add_text(&mut self, source: &Path, folder: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
-        let (layout, encoder) = if source.is_dir() {
-            PublishedText::open(source, device)?
-        } else {
-            let (layout, config) = TextLayout::detect(file)?;
-            (layout, layout.load(file, &config, device)?)
-        };
+    fn add_text(&mut self, folder: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
+        let (layout, encoder) = PublishedText::from_file(file, folder, device)?;
         self.tokenizer = Some(Tokenizer::published(folder)?);
         self.text = Some((layout, encoder.config(), layout.store(&encoder)?));
         Ok(())
@@ -285,8 +285,14 @@ impl Parts {
 pub struct RunEncoders {
     /// The image encoder.
     pub image: Option<PublishedImage>,
+    /// Where its weights came from.
+    #[serde(default)]
+    pub image_source: Option<WeightSource>,
     /// The text encoder.
     pub text: Option<PublishedTextPart>,
+    /// Where its weights came from.
+    #[serde(default)]
+    pub text_source: Option<WeightSource>,
 }
 
 impl RunEncoders {
@@ -303,6 +309,15 @@ impl RunEncoders {
 /// The frozen encoder of a tower, whose answers can be kept.
 pub(crate) fn frozen(tower: &ImageTower) -> Option<&PublishedBranch> {
     tower.published().filter(|branch| branch.config().frozen)
+}
+
+/// What a frozen encoder answered is kept under the hash of its weights: others must not answer in their name.
+fn check_fingerprint(path: &Path, expected: &str) -> Result<(), Error> {
+    if hash_file(path)? == expected {
+        return Ok(());
+    }
+    let cause = "these are not the weights that were imported; import them anew".into();
+    Err(Error::Published { path: path.to_owned(), cause })
 }
 
 fn hash_file(path: &Path) -> Result<String, Error> {

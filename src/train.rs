@@ -1,7 +1,9 @@
 use crate::config::GRAMMAR;
 use crate::features::{feature_statistics, fill_features};
 use crate::files::{make_dir, read_text};
-use crate::run::{CONFIG, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble};
+use crate::run::{
+    CONFIG, ENCODERS, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble,
+};
 use crate::{EncoderFolder, Error, PublishedImage, RunConfig, RunEncoders, Session, device, write_report};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -54,6 +56,10 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     // before hours of work: an encoder that cannot be used is said at once
     let encoders = published_encoders(config)?;
+    if folder.join(CONFIG).is_file() && RunEncoders::read(&folder.join(ENCODERS))? != encoders {
+        let cause = "the published encoders of the configuration are not those that it was begun with".into();
+        return Err(Error::Run { path: folder.to_owned(), cause });
+    }
     let training = session.open(&config.train)?;
     let validation = session.open(&config.validation)?;
     // said at once: what follows may fail, and takes long
@@ -103,6 +109,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
     let architecture = config.model_config(n_measurements, &encoders)?;
     let mut model = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &taped)?;
+    config.optimiser.check_names(&model)?;
     if let (Some(image), Some(section)) = (&encoders.image, &config.model.image_encoder) {
         let backbone = EncoderFolder::open(&section.folder)?.load_image(&section.folder, views.side, &taped)?;
         model.image = model.image.map_published(|branch| branch.with_backbone(backbone))?;
@@ -119,7 +126,6 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     if let Some(scale) = published_scale(config)? {
         model = model.with_published_scale(scale);
     }
-    config.optimiser.check_names(&model)?;
     make_dir(folder)?; // not before: a training that cannot begin leaves nothing behind
     // the configuration is written last: where it is, the rest is, and a run that is resumed keeps what it has
     if !folder.join(CONFIG).is_file() {
@@ -184,10 +190,15 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
 /// What the encoders of a configuration are made of.
 fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
     let image = config.model.image_encoder.as_ref().filter(|_| config.has_pixels());
-    let image = image.map(|s| EncoderFolder::open(&s.folder)?.image(&s.folder).cloned()).transpose()?;
+    let image_folder = image.map(|s| Ok::<_, Error>((EncoderFolder::open(&s.folder)?, &s.folder))).transpose()?;
     let text = config.model.text_encoder.as_ref();
-    let text = text.map(|s| EncoderFolder::open(&s.folder)?.text(&s.folder).cloned()).transpose()?;
-    let encoders = RunEncoders { image, text };
+    let text_folder = text.map(|s| Ok::<_, Error>((EncoderFolder::open(&s.folder)?, &s.folder))).transpose()?;
+    let encoders = RunEncoders {
+        image: image_folder.as_ref().map(|(encoder, folder)| encoder.image(folder).cloned()).transpose()?,
+        image_source: image_folder.map(|(encoder, _)| encoder.source),
+        text: text_folder.as_ref().map(|(encoder, folder)| encoder.text(folder).cloned()).transpose()?,
+        text_source: text_folder.map(|(encoder, _)| encoder.source),
+    };
     config.model_config(1, &encoders)?.check()?;
     Ok(encoders)
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wbc_encoders::{
-    BackboneConfig, ImageLayout, PublishedTextConfig, TensorInfo, TextLayout, WeightFile, average_weights,
-    write_tensors,
+    BackboneConfig, EncoderError, ImageLayout, PublishedTextConfig, TensorInfo, TextLayout, WeightFile,
+    average_weights, write_tensors,
 };
 
 /// What [`inspect_weights`] found.
@@ -22,6 +22,8 @@ pub struct WeightReport {
     pub text: Option<TextLayout>,
     /// Its sizes.
     pub text_encoder: Option<PublishedTextConfig>,
+    /// Why what looks like an encoder could not be read as one.
+    pub notes: Vec<String>,
     /// Numbers in all tensors.
     pub parameters: usize,
     /// Types and shapes by name.
@@ -43,7 +45,9 @@ pub struct TensorEntry {
 /// [`Error::Encoder`] for a file that cannot be read.
 pub fn inspect_weights(path: &Path) -> Result<WeightReport, Error> {
     let file = WeightFile::open(path)?;
-    let (image, text) = (ImageLayout::detect(&file).ok(), TextLayout::detect(&file).ok());
+    let (mut notes, image, text) = (Vec::new(), ImageLayout::of(&file), TextLayout::of(&file));
+    let image = image.and_then(|_| noted(&mut notes, ImageLayout::detect(&file)));
+    let text = text.and_then(|_| noted(&mut notes, TextLayout::detect(&file)));
     let entry = |info: &TensorInfo| TensorEntry { dtype: info.dtype.clone(), shape: info.shape.clone() };
     Ok(WeightReport {
         path: path.to_owned(),
@@ -51,9 +55,14 @@ pub fn inspect_weights(path: &Path) -> Result<WeightReport, Error> {
         backbone: image.map(|(_, backbone)| backbone),
         text: text.as_ref().map(|(layout, _)| *layout),
         text_encoder: text.map(|(_, config)| config),
+        notes,
         parameters: file.tensors().values().map(|t| t.shape.iter().product::<usize>()).sum(),
         tensors: file.tensors().iter().map(|(name, info)| (name.clone(), entry(info))).collect(),
     })
+}
+
+fn noted<T>(notes: &mut Vec<String>, found: Result<T, EncoderError>) -> Option<T> {
+    found.map_err(|e| notes.push(e.to_string())).ok()
 }
 
 /// Writes the image encoder of an encoder folder under the names of another program, as safetensors in 32-bit floats.

@@ -101,7 +101,7 @@ fn a_clip_is_exported_to_every_format_and_comes_back_from_two() {
         assert_eq!(read.image.config(), branch.backbone().config());
         let stored = |image| ImageLayout::OpenClipVit.store(image).unwrap();
         assert_eq!(stored(&read.image), stored(branch.backbone()));
-        let transform = PixelTransform::published(&out).unwrap();
+        let transform = PixelTransform::published(&out).unwrap().unwrap();
         assert_eq!((transform.side, transform.mean), (32, [0.5; 3]));
         // and can be trained further, from the same answers
         let again = folder.path().join(format!("{name}-again"));
@@ -110,8 +110,8 @@ fn a_clip_is_exported_to_every_format_and_comes_back_from_two() {
             format!("{}\noptimiser.learning_rate = 1e-12", model.replace(&clip, &again.display().to_string()));
         let further = trained(folder.path(), &format!("{name}-run"), &manifest, &further);
         let answers = embedded(&run, &manifest).into_iter().zip(embedded(&further, &manifest));
-        let worst = answers.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-5, "{worst}");
+        let answers = answers.map(|(a, b)| (a - b).abs());
+        answers.for_each(|difference| assert!(difference < 1e-5, "{difference}"));
     }
     let views =
         write_views(&run, &format!("{manifest}:val"), &folder.path().join("views"), &Session::default()).unwrap();
@@ -202,7 +202,7 @@ fn a_run_of_real_cells_is_exported_with_its_validation_cells() {
         let out = out.join(format!("run-given-{name}"));
         match export(&run, format, &out) {
             Ok(_) => write_references(&run, &run.config.validation, &session, &out),
-            Err(Error::Encoder(EncoderError::NotExpressible { library, cause })) => eprintln!("{library}: {cause}"),
+            Err(Error::Encoder(EncoderError::NotExpressible { .. })) => {}
             Err(other) => panic!("{other}"),
         }
     }

@@ -6,11 +6,15 @@ mod clip;
 mod support;
 
 use clip::clip;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use support::cells;
+use wbc_clip::core::{CancelToken, Progress};
 use wbc_clip::encoders::burn::tensor::Device;
 use wbc_clip::encoders::{
-    Activation, BackboneConfig, Branches, ImageLayout, NetworkConfig, VisionTransformerConfig, VitPooling,
+    Activation, BackboneConfig, Branches, ImageLayout, NetworkConfig, VisionTransformerConfig, VitPooling, WeightFile,
     write_tensors,
 };
 use wbc_clip::{EncoderFolder, Run, RunConfig, Session, import_weights, train};
@@ -174,4 +178,107 @@ fn means_of_weights_lie_between_what_they_are_made_of() {
     let file = wbc_clip::encoders::WeightFile::open(&at("c")).unwrap();
     assert_eq!(file.read("w").unwrap().values, [2.5, -2.5]);
     assert!(wbc_clip::mix_weights(&[(at("a"), 1.0), (at("b"), 3.0)], &at("c")).is_err(), "nothing is overwritten");
+}
+
+/// Says how often the frozen encoder was asked, and may stop a training.
+#[derive(Default)]
+struct Watch {
+    asked: AtomicUsize,
+    steps: AtomicUsize,
+    stop: Option<(usize, CancelToken)>,
+    training: AtomicBool,
+}
+
+impl Progress for Watch {
+    fn start(&self, stage: &str, _: Option<u64>) {
+        self.asked.fetch_add(usize::from(stage == "answers of the frozen encoder"), Ordering::Relaxed);
+        self.training.store(stage == "training", Ordering::Relaxed);
+    }
+    fn advance(&self, n: u64) {
+        if !self.training.load(Ordering::Relaxed) {
+            return;
+        }
+        let steps = self.steps.fetch_add(n as usize, Ordering::Relaxed) + n as usize;
+        if let Some((last, cancel)) = &self.stop
+            && steps >= *last
+        {
+            cancel.cancel();
+        }
+    }
+}
+
+#[test]
+fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = cells(folder.path());
+    weights(&folder.path().join("vit.safetensors"));
+    import_weights(&folder.path().join("vit.safetensors"), &folder.path().join("vit"), "flex").unwrap();
+    let cache = Some(folder.path().join("cache"));
+    let asked = |name: &str, more: &[&str]| {
+        let watch = Arc::new(Watch::default());
+        let session = Session { cache: cache.clone(), progress: watch.clone(), ..Session::default() };
+        train(&config(folder.path(), name, &manifest, more), false, &session).unwrap();
+        watch.asked.load(Ordering::Relaxed)
+    };
+    let head = |hidden: usize| {
+        format!("model.image_encoder.head={{ kind = 'perceptron', hidden = {hidden}, dropout = 0.1, noise = 0.0 }}")
+    };
+    assert_eq!(asked("first", &[&head(16)]), 2, "training and validation cells");
+    assert_eq!(asked("second", &[&head(24)]), 0, "another head asks for the same");
+    assert_eq!(asked("third", &["model.image_encoder.head={ kind = 'linear' }"]), 2, "other layers");
+    // other weights in the place of the imported ones must not answer in their name
+    let path = folder.path().join("vit/image.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let config = config(folder.path(), "fourth", &manifest, &[]);
+    let error = train(&config, false, &Session::default()).unwrap_err().to_string();
+    assert!(error.contains("imported") && error.contains("image.safetensors"), "{error}");
+}
+
+#[test]
+fn a_stopped_training_with_published_encoders_goes_on_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = cells(folder.path());
+    clip(&folder.path().join("open_clip"));
+    import_weights(&folder.path().join("open_clip"), &folder.path().join("clip"), "flex").unwrap();
+    weights(&folder.path().join("vit.safetensors"));
+    import_weights(&folder.path().join("vit.safetensors"), &folder.path().join("vit"), "flex").unwrap();
+    let text = format!("model.text_encoder.folder={}", folder.path().join("clip").display());
+    let more = [
+        text.as_str(),
+        "optimiser.layer_decay=0.8",
+        "optimiser.ema_decay=0.9",
+        "optimiser.micro_batch=6",
+        "optimiser.lora={ rank = 2, targets = ['text.encoder.blocks'] }",
+        "model.image_encoder.head={ kind = 'perceptron', hidden = 16, dropout = 0.2, noise = 0.1 }",
+    ];
+    let weights_of = |name: &str| std::fs::read(folder.path().join(name).join("weights.safetensors")).unwrap();
+    train(&config(folder.path(), "whole", &manifest, &more), false, &Session::default()).unwrap();
+    let stopped = config(folder.path(), "stopped", &manifest, &more);
+    let cancel = CancelToken::default();
+    let progress = Arc::new(Watch { stop: Some((2, cancel.clone())), ..Watch::default() });
+    train(&stopped, false, &Session { progress, cancel, ..Session::default() }).unwrap_err();
+    assert!(!stopped.out.join("weights.safetensors").is_file());
+    train(&stopped, true, &Session::default()).unwrap();
+    assert_eq!(weights_of("whole"), weights_of("stopped"));
+}
+
+#[test]
+fn half_a_model_is_not_imported_as_a_whole_and_a_file_takes_what_stands_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    clip(&folder.path().join("open_clip"));
+    let file = folder.path().join("open_clip/open_clip_model.safetensors");
+    let whole = import_weights(&folder.path().join("open_clip"), &folder.path().join("by-folder"), "flex").unwrap();
+    let alone = import_weights(&file, &folder.path().join("by-file"), "flex").unwrap();
+    assert_eq!(whole.encoder, alone.encoder);
+    // the text half with the trunk of a network that is not known there
+    let read = WeightFile::open(&file).unwrap();
+    let names = read.tensors().keys().filter(|name| !name.starts_with("visual."));
+    let mut tensors: BTreeMap<_, _> = names.map(|name| (name.clone(), read.read(name).unwrap())).collect();
+    tensors.insert("visual.trunk.layer1.0.conv1.weight".into(), read.read("logit_scale").unwrap());
+    write_tensors(&tensors, &file).unwrap();
+    let error = import_weights(&file, &folder.path().join("half"), "flex").unwrap_err().to_string();
+    assert!(error.contains("visual.trunk.layer1"), "{error}");
+    assert!(!folder.path().join("half").exists());
 }

@@ -20,7 +20,7 @@ pub(crate) fn weights(cli: &Cli, device: &str, command: &WeightsCommand) -> anyh
                 .text
                 .zip(report.text_encoder.as_ref())
                 .map(|(layout, c)| format!("text encoder, layout {}: {c:?}", name(&layout)));
-            let kinds: Vec<String> = image.into_iter().chain(text).collect();
+            let kinds: Vec<String> = image.into_iter().chain(text).chain(report.notes.iter().cloned()).collect();
             let kind = if kinds.is_empty() { "no encoder that is known".into() } else { kinds.join("\n") };
             let text =
                 format!("{}\n{kind}\n{} tensors, {} numbers", columns(&rows), report.tensors.len(), report.parameters);

@@ -22,6 +22,9 @@ use wbc_core::{Annotation, CancelToken, Caption, Progress, PromptSets, SampleId,
 use wbc_data::{Augmentation, BatchLoader, BatchPlan, LoaderOptions, PixelBatch, ViewSet, pixels_as_f32};
 use wbc_encoders::{ImageEncoder, MeasurementStatistics, TextEncoder, Tokenizer, save_weights};
 
+/// How many captions of each cell are looked at to tell whether captions have changed.
+const CAPTION_SEEDS: u64 = 3;
+
 /// Where the captions of training cells come from.
 pub trait CaptionSource: Send + Sync {
     /// A caption of the cell at this position; the same seed gives the same caption.
@@ -230,7 +233,7 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { step, loss: losses.total });
             }
             let logit_scale = f64::from(model.logit_scale().into_scalar::<f32>());
-            model = optimiser.step(rates.at(learning_rate), model, grads);
+            model = optimiser.step(rates.at(learning_rate), model, grads).with_bounded_scales();
             average = average.map(|a| blended(&a, model.valid(), decay_at(self.config.ema_decay, step)));
             state.next_step += 1;
             let epoch = step / per_epoch;
@@ -345,6 +348,12 @@ impl Trainer<'_> {
         data.views.measurements.iter().flatten().for_each(|m| {
             hasher.update(&m.to_le_bytes());
         });
+        // a cell may have several captions, of which the seed chooses one
+        for (sample, seed) in (0..data.ids.len()).flat_map(|sample| (0..CAPTION_SEEDS).map(move |seed| (sample, seed)))
+        {
+            let caption = data.captions.caption(sample, seed);
+            hasher.update(caption.map_or_else(|_| String::new(), |c| c.text).as_bytes()).update(&[0]);
+        }
         for annotation in &data.annotations {
             data.space.encode(annotation).iter().for_each(|c| {
                 hasher.update(&c.to_le_bytes());

@@ -1,11 +1,9 @@
 use crate::EncoderError;
+use crate::published::MAX_FILE_BYTES;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-
-/// Largest file of weights that is read into memory.
-const MAX_FILE_BYTES: u64 = 1 << 36;
 
 /// A tensor's shape and the weighted sum of its values so far.
 type Sum = (Vec<usize>, Vec<f64>);

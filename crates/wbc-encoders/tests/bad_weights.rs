@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wbc_core::seeded_rng;
-use wbc_encoders::{EncoderError, ImageLayout, WeightFile};
+use wbc_encoders::{EncoderError, ImageLayout, TextLayout, WeightFile};
 
 /// What the commands in `golden/bad_weights` would make.
 const TRACE: &str = "/tmp/wbc-clip-was-run";
@@ -19,12 +19,19 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// Opens a file, reads every tensor, and loads it as the image encoder that it is taken for.
+/// Opens a file, reads every tensor, and loads it as the encoders that it is taken for.
 fn used(path: &Path) -> Result<(), EncoderError> {
     let file = WeightFile::open(path)?;
     for name in file.tensors().keys() {
         if file.tensors()[name].dtype != "I64" {
             file.read(name)?;
+        }
+    }
+    if TextLayout::of(&file).is_some() {
+        let (layout, config) = TextLayout::detect(&file)?;
+        layout.load(&file, &config, &Device::flex())?;
+        if ImageLayout::of(&file).is_none() {
+            return Ok(());
         }
     }
     let (layout, config) = ImageLayout::detect(&file)?;
@@ -226,6 +233,16 @@ fn sizes_that_the_file_cannot_fill_take_no_memory() {
     let error = refused(&path);
     assert!(error.to_string().starts_with("0 numbers, too few for an encoder of at least"), "{error}");
 
+    let mut entries = vec![
+        r#""embeddings.word_embeddings.weight":{"dtype":"F32","shape":[1,12288],"data_offsets":[0,49152]}"#.to_owned(),
+        empty("embeddings.position_embeddings.weight", "[512,0]"),
+        empty("embeddings.token_type_embeddings.weight", "[2,0]"),
+    ];
+    entries.extend((0..256).map(|i| empty(&format!("encoder.layer.{i}.intermediate.dense.weight"), "[49152,0]")));
+    let path = folder.safetensors(&format!("{{{}}}", entries.join(",")), 49152);
+    let error = refused(&path);
+    assert!(error.to_string().starts_with("12288 numbers, too few for an encoder of at least"), "{error}");
+
     let path = folder.safetensors(&format!("{{{}}}", empty("conv1.weight", "[4611686018427387904,0,3,3]")), 0);
     let error = refused(&path);
     assert!(matches!(&error, EncoderError::Tensor { tensor, .. } if tensor == "conv1.weight"), "{error}");
@@ -290,9 +307,12 @@ fn fuzz_weight_files() {
     let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let (seconds, seed) = (setting("WBC_CLIP_FUZZ_SECONDS", 10), setting("WBC_CLIP_FUZZ_SEED", 1));
     let mut files = Vec::new();
-    for folder in ["image", "bad_weights"] {
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(golden(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let inside = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders = vec![golden("image"), golden("bad_weights")];
+    folders.extend(inside(golden("text")).filter(|path| path.is_dir()));
+    for folder in folders {
+        let weights = |path: &PathBuf| path.is_file() && path.extension().is_none_or(|e| e != "json" && e != "txt");
+        let mut paths: Vec<PathBuf> = inside(folder).filter(weights).collect();
         paths.sort();
         files.extend(paths.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())));
     }

@@ -11,7 +11,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use wbc_encoders::{Backbone, BackboneConfig, EncoderError, FloatTensor, ImageLayout, Mode, NetworkConfig, WeightFile};
+use wbc_encoders::{
+    Activation, Backbone, BackboneConfig, EncoderError, FloatTensor, ImageLayout, Mode, NetworkConfig, PublishedConfig,
+    ResNetBlock, ResNetConfig, VisionTransformerConfig, VitPooling, WeightFile,
+};
 
 /// Largest difference of an answer from the reference's: sums in another order, over up to 3072 terms and 12 layers.
 const TOLERANCE: f32 = 1e-4;
@@ -75,7 +78,8 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 
 fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |worst: f32, d| if d.is_nan() { f32::NAN } else { worst.max(d) })
 }
 
 /// Largest differences of `pooled`, `map` and `middle`, where the reference has them.
@@ -255,4 +259,61 @@ fn as_safetensors(tensors: &BTreeMap<String, FloatTensor>) -> Vec<u8> {
         (n, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, t.shape.clone(), &bytes[n]).unwrap())
     });
     safetensors::serialize(views, None).unwrap()
+}
+
+/// OpenCLIP resets the pooling of timm's networks to the mean unless it is told otherwise.
+#[test]
+fn what_open_clip_says_of_timm_decides_how_an_image_is_pooled() {
+    let vit = VisionTransformerConfig {
+        patch: 16,
+        width: 64,
+        depth: 1,
+        heads: 1,
+        hidden: 64,
+        activation: Activation::Gelu,
+        norm_epsilon: 1e-6,
+        class_token: true,
+        patch_bias: true,
+        pre_norm: false,
+        pooling: VitPooling::Class,
+        projection: Some(8),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("open_clip_config.json");
+    let pooled = |said: &str, pooling: VitPooling| {
+        let vision = format!("{{\"timm_model_name\": \"vit_tiny_patch16_224\", \"image_size\": 32{said}}}");
+        let config = format!("{{\"model_cfg\": {{\"vision_cfg\": {vision}, \"text_cfg\": {{}}}}}}");
+        std::fs::write(&path, config).unwrap();
+        let network = NetworkConfig::Vit(VisionTransformerConfig { pooling, ..vit.clone() });
+        let mut backbone = BackboneConfig { network, side: 32, mean: [0.5; 3], std: [0.5; 3] };
+        PublishedConfig::read(&path)?.correct_image(&mut backbone)?;
+        let NetworkConfig::Vit(vit) = backbone.network else { panic!("{backbone:?}") };
+        Ok::<_, EncoderError>(vit.pooling)
+    };
+    for (said, expected) in [
+        ("", VitPooling::Mean),
+        (", \"timm_pool\": \"avg\"", VitPooling::Mean),
+        (", \"timm_pool\": \"token\"", VitPooling::Class),
+        (", \"timm_pool\": \"\", \"timm_proj\": \"linear\"", VitPooling::Class),
+    ] {
+        assert_eq!(pooled(said, VitPooling::Class).unwrap(), expected, "{said}");
+    }
+    // weights with `fc_norm` say it themselves
+    assert_eq!(pooled("", VitPooling::MeanThenNorm).unwrap(), VitPooling::MeanThenNorm);
+    let error = pooled(", \"timm_proj\": \"\"", VitPooling::Class).unwrap_err();
+    assert!(matches!(&error, EncoderError::Unsupported { field, .. } if field.ends_with("timm_proj")), "{error}");
+}
+
+/// A channel that is the same everywhere, as a dead one behind a ReLU, has a spread of zero, where a root has no gradient.
+#[test]
+fn constant_channels_have_finite_gradients() {
+    let device = Device::flex().autodiff();
+    let network = NetworkConfig::ResNet(ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 8, width: 8 });
+    let config = BackboneConfig { network, side: 32, mean: [0.5; 3], std: [0.5; 3] };
+    let backbone = config.init(1, &device).unwrap();
+    let pixels = Tensor::<4>::full([2, 3, 32, 32], 0.5, &device).require_grad();
+    let middle = backbone.forward(pixels.clone(), true, &mut Mode::Eval).middle.unwrap();
+    let gradients = middle.sum().backward();
+    let gradient = values(pixels.grad(&gradients).unwrap());
+    assert!(gradient.iter().all(|g| g.is_finite()));
 }

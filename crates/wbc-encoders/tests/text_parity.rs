@@ -248,6 +248,23 @@ fn what_a_configuration_says_decides_the_answer() {
 }
 
 #[test]
+fn what_sentence_transformers_says_is_obeyed_or_refused() {
+    let folder = spoilt("bert", "config.json", "{", "{");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let open = || PublishedText::open(folder.path(), &Device::flex());
+    write("sentence_bert_config.json", "{\"max_seq_length\": 5, \"do_lower_case\": false}");
+    let modules =
+        |last: &str| format!("[{{\"type\": \"sentence_transformers.models.Transformer\"}}, {{\"type\": \"{last}\"}}]");
+    write("modules.json", &modules("sentence_transformers.models.Normalize"));
+    assert_eq!(open().unwrap().1.max_len(), 5);
+    write("modules.json", &modules("sentence_transformers.models.Dense"));
+    let error = open().unwrap_err();
+    assert!(matches!(&error, EncoderError::Unsupported { field, .. } if field == "1.type"), "{error}");
+    write("modules.json", "{}");
+    assert!(matches!(open().unwrap_err(), EncoderError::Published { .. }));
+}
+
+#[test]
 fn broken_folders_are_refused() {
     let open = |folder: &Path| PublishedClip::open(folder, &Device::flex()).unwrap_err();
     let empty = tempfile::tempdir().unwrap();

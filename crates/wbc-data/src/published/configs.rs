@@ -232,11 +232,11 @@ impl PixelTransform {
     }
 
     /// By what a published model's folder holds: `open_clip_config.json`, `preprocessor_config.json`, or timm's
-    /// `config.json`, the first of them that exists.
+    /// `config.json`, the first of them that exists; `None` where none says anything.
     ///
     /// # Errors
-    /// [`DataError::Transform`] naming file and cause, or what was looked for; [`DataError::Read`].
-    pub fn published(folder: &Path) -> Result<Self, DataError> {
+    /// [`DataError::Transform`] naming file and cause; [`DataError::Read`].
+    pub fn published(folder: &Path) -> Result<Option<Self>, DataError> {
         type Reader = fn(&Value) -> Result<PixelTransform, DataError>;
         let known: [(&str, Reader); 3] = [
             ("open_clip_config.json", Self::from_open_clip),
@@ -260,10 +260,9 @@ impl PixelTransform {
             if name == "config.json" && value.get("pretrained_cfg").is_none() {
                 continue; // of another library, which keeps its preprocessing elsewhere
             }
-            return read(&value).map_err(|e| invalid(e.to_string()));
+            return read(&value).map(Some).map_err(|e| invalid(e.to_string()));
         }
-        let cause = format!("none of {} found that says how", known.map(|(name, _)| name).join(", "));
-        Err(DataError::Transform { cause, path: folder.to_owned() })
+        Ok(None)
     }
 }
 

@@ -193,6 +193,9 @@ pub(crate) struct OnnxBackboneOutput {
     pub(crate) middle: Vec<OnnxValue>,
 }
 
+/// Smallest variance of a channel that counts as one.
+const SMALLEST_VARIANCE: f64 = 1e-12;
+
 /// Mean and standard deviation (of the sample, as PyTorch's `std`) over the positions of a map
 /// `[batch, channels, height, width]`: `[batch, 2 * channels]`.
 pub(crate) fn mean_and_spread(map: &Tensor<4>) -> Tensor<2> {
@@ -201,7 +204,10 @@ pub(crate) fn mean_and_spread(map: &Tensor<4>) -> Tensor<2> {
     let mean = flat.clone().mean_dim(2);
     let rest = flat - mean.clone();
     let n = (height * width).saturating_sub(1).max(1) as f64;
-    let spread = ((rest.clone() * rest).sum_dim(2) / n).sqrt();
+    let variance = (rest.clone() * rest).sum_dim(2) / n;
+    // at zero a root has no gradient, and a channel that is the same everywhere is common: it gets none instead of NaN
+    let varies = variance.clone().detach().greater_elem(SMALLEST_VARIANCE).float();
+    let spread = variance.clamp_min(SMALLEST_VARIANCE).sqrt() * varies;
     Tensor::cat(vec![mean.squeeze_dim::<2>(2), spread.squeeze_dim::<2>(2)], 1)
 }
 

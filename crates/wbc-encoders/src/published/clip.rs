@@ -4,7 +4,7 @@ use super::configs::{PublishedConfig, Section};
 use super::file::WeightFile;
 use super::image::ImageLayout;
 use super::text::TextLayout;
-use crate::{Backbone, BertPooling, EncoderError, PublishedText, PublishedTextConfig};
+use crate::{Backbone, BertConfig, BertPooling, EncoderError, PublishedText, PublishedTextConfig};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,9 @@ const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
 const TRANSFORMERS_CONFIG: &str = "config.json";
 /// How Transformers prepares images.
 const TRANSFORMERS_PIXELS: &str = "preprocessor_config.json";
-/// How sentence-transformers pools.
+/// What sentence-transformers does one after the other, the longest text that it reads, and how it pools.
+const SENTENCE_MODULES: &str = "modules.json";
+const SENTENCE_LENGTH: &str = "sentence_bert_config.json";
 const SENTENCE_POOLING: &str = "1_Pooling/config.json";
 
 /// Scale and bias of the cosines of a published CLIP.
@@ -119,8 +121,15 @@ impl Backbone {
     /// # Errors
     /// As [`PublishedClip::open`].
     pub fn open(folder: &Path, device: &Device) -> Result<(ImageLayout, Self), EncoderError> {
-        let file = WeightFile::open(&weights_in(folder)?)?;
-        let (layout, mut config) = ImageLayout::detect(&file)?;
+        Self::from_file(&WeightFile::open(&weights_in(folder)?)?, folder, device)
+    }
+
+    /// The same from a file that is open already, whatever its name, with the configurations of a folder.
+    ///
+    /// # Errors
+    /// As [`PublishedClip::open`].
+    pub fn from_file(file: &WeightFile, folder: &Path, device: &Device) -> Result<(ImageLayout, Self), EncoderError> {
+        let (layout, mut config) = ImageLayout::detect(file)?;
         let beside = match layout {
             ImageLayout::OpenClipVit | ImageLayout::OpenClipTimmVit => Some(OPEN_CLIP_CONFIG),
             ImageLayout::TransformersClip => Some(TRANSFORMERS_CONFIG),
@@ -129,30 +138,59 @@ impl Backbone {
         if let Some(path) = beside.map(|name| folder.join(name)).filter(|path| path.is_file()) {
             PublishedConfig::read(&path)?.correct_image(&mut config)?;
         }
-        Ok((layout, layout.load(&file, &config, device)?))
+        Ok((layout, layout.load(file, &config, device)?))
     }
 }
 
 impl PublishedText {
     /// Opens a folder with the weights of a text encoder or of a whole CLIP (names as in [`PublishedClip::open`]) and
-    /// applies what configurations beside them say: OpenCLIP's, Transformers', and how sentence-transformers pools.
+    /// applies what configurations beside them say: OpenCLIP's, Transformers', and how sentence-transformers
+    /// pools and where it cuts.
     ///
     /// # Errors
     /// As [`PublishedClip::open`].
     pub fn open(folder: &Path, device: &Device) -> Result<(TextLayout, Self), EncoderError> {
-        let file = WeightFile::open(&weights_in(folder)?)?;
-        let (layout, mut config) = TextLayout::detect(&file)?;
+        Self::from_file(&WeightFile::open(&weights_in(folder)?)?, folder, device)
+    }
+
+    /// The same from a file that is open already, whatever its name, with the configurations of a folder.
+    ///
+    /// # Errors
+    /// As [`PublishedClip::open`].
+    pub fn from_file(file: &WeightFile, folder: &Path, device: &Device) -> Result<(TextLayout, Self), EncoderError> {
+        let (layout, mut config) = TextLayout::detect(file)?;
         for known in configs_in(folder, layout)? {
             known.correct_text(&mut config)?;
         }
-        let pooling = folder.join(SENTENCE_POOLING);
-        if let PublishedTextConfig::Bert(bert) = &mut config
-            && pooling.is_file()
-        {
-            bert.pooling = sentence_pooling(&Section::read(&pooling)?)?;
+        if let PublishedTextConfig::Bert(bert) = &mut config {
+            sentence_transformer(folder, bert)?;
         }
-        Ok((layout, layout.load(&file, &config, device)?))
+        Ok((layout, layout.load(file, &config, device)?))
     }
+}
+
+/// What sentence-transformers does around a BERT: modules in a row, of which the first has a largest length.
+fn sentence_transformer(folder: &Path, bert: &mut BertConfig) -> Result<(), EncoderError> {
+    let [modules, length, pooling] =
+        [SENTENCE_MODULES, SENTENCE_LENGTH, SENTENCE_POOLING].map(|name| folder.join(name));
+    if modules.is_file() {
+        for module in Section::read_list(&modules)? {
+            // its name is the last part of a Python path; unit length is what embeddings here have anyway
+            let known = module.text("type")?.and_then(|t| t.rsplit('.').next());
+            if !known.is_some_and(|name| ["Transformer", "Pooling", "Normalize"].contains(&name)) {
+                return Err(module.unsupported("type"));
+            }
+        }
+    }
+    if length.is_file()
+        && let Some(longest) = Section::read(&length)?.count("max_seq_length")?
+    {
+        bert.max_len = longest.min(bert.positions);
+    }
+    if pooling.is_file() {
+        bert.pooling = sentence_pooling(&Section::read(&pooling)?)?;
+    }
+    Ok(())
 }
 
 /// The one way of pooling that sentence-transformers was told to use.

@@ -85,9 +85,7 @@ impl PublishedConfig {
                 }
                 if let NetworkConfig::Vit(vit) = &mut config.network {
                     if vision.is_set("timm_model_name") {
-                        vision.only("timm_pool", &["", "avg", "token"])?;
-                        vision.only("timm_proj", &["linear", "", "none"])?;
-                        vision.refuse(&["timm_proj_bias"])?;
+                        open_clip_timm(&vision, vit)?;
                     } else {
                         open_clip_vision(&model, &vision, vit)?;
                     }
@@ -187,6 +185,19 @@ fn open_clip_vision(model: &Section, vision: &Section, vit: &mut VisionTransform
     Ok(())
 }
 
+/// timm's vision transformer in OpenCLIP. What `timm_proj` says with an empty text is a classifier as projection, which has
+/// a bias and no place here.
+fn open_clip_timm(vision: &Section, vit: &mut VisionTransformerConfig) -> Result<(), EncoderError> {
+    vision.only("timm_pool", &["", "avg", "token"])?;
+    vision.only("timm_proj", &["linear", "none"])?;
+    vision.refuse(&["timm_proj_bias"])?;
+    // the empty text leaves timm's own way, the class token; with `fc_norm` the mean is what the weights say already
+    if vit.pooling == VitPooling::Class && vision.text("timm_pool")?.unwrap_or("avg") == "avg" {
+        vit.pooling = VitPooling::Mean;
+    }
+    Ok(())
+}
+
 fn open_clip_text(model: &Section, text: &Section, clip: &mut ClipTextConfig) -> Result<(), EncoderError> {
     text.refuse(&SPECIAL_BLOCKS)?;
     text.refuse(&["no_causal_mask", "embed_cls", "ls_init_value", "proj_bias"])?;
@@ -218,6 +229,16 @@ fn open_clip_bert(text: &Section, bert: &mut BertConfig) -> Result<(), EncoderEr
     Ok(())
 }
 
+fn read_json(path: &Path) -> Result<Value, EncoderError> {
+    let io = |source| EncoderError::Io { path: path.to_owned(), source };
+    let refused = |cause: String| EncoderError::Published { cause, path: path.to_owned() };
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > MAX_BYTES {
+        return Err(refused(format!("{size} bytes, more than the {MAX_BYTES} that a configuration may have")));
+    }
+    serde_json::from_slice(&std::fs::read(path).map_err(io)?).map_err(|e| refused(format!("no JSON: {e}")))
+}
+
 /// A part of a configuration, with the way to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Section {
@@ -228,17 +249,21 @@ pub(super) struct Section {
 
 impl Section {
     pub(super) fn read(path: &Path) -> Result<Self, EncoderError> {
-        let io = |source| EncoderError::Io { path: path.to_owned(), source };
-        let refused = |cause: String| EncoderError::Published { cause, path: path.to_owned() };
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_BYTES {
-            return Err(refused(format!("{size} bytes, more than the {MAX_BYTES} that a configuration may have")));
+        match read_json(path)? {
+            Value::Object(values) => Ok(Self { file: path.to_owned(), way: String::new(), values }),
+            _ => Err(EncoderError::Published { cause: "no JSON object".into(), path: path.to_owned() }),
         }
-        match serde_json::from_slice(&std::fs::read(path).map_err(io)?) {
-            Ok(Value::Object(values)) => Ok(Self { file: path.to_owned(), way: String::new(), values }),
-            Ok(_) => Err(refused("no JSON object".into())),
-            Err(e) => Err(refused(format!("no JSON: {e}"))),
-        }
+    }
+
+    /// The objects of a list.
+    pub(super) fn read_list(path: &Path) -> Result<Vec<Self>, EncoderError> {
+        let refused = || EncoderError::Published { cause: "no JSON list of objects".into(), path: path.to_owned() };
+        let Value::Array(list) = read_json(path)? else { return Err(refused()) };
+        let one = |(i, value)| match value {
+            Value::Object(values) => Ok(Self { file: path.to_owned(), way: format!("{i}."), values }),
+            _ => Err(refused()),
+        };
+        list.into_iter().enumerate().map(one).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -277,7 +302,7 @@ impl Section {
         }
     }
 
-    fn count(&self, field: &str) -> Result<Option<usize>, EncoderError> {
+    pub(super) fn count(&self, field: &str) -> Result<Option<usize>, EncoderError> {
         let Some(value) = self.value(field) else { return Ok(None) };
         let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
         count.map(Some).ok_or_else(|| self.unsupported(field))

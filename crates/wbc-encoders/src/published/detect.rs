@@ -4,8 +4,16 @@ use super::file::WeightFile;
 use crate::layers::Activation;
 use crate::{ConvNextConfig, EncoderError, ResNetBlock, ResNetConfig, VisionTransformerConfig, VitPooling};
 
-/// Width of an attention head wherever the weights do not say it: all published vision transformers of these layouts.
-pub(super) const HEAD_WIDTH: usize = 64;
+/// Width of an attention head in nearly all published transformers of these layouts.
+const HEAD_WIDTH: usize = 64;
+/// Widths and heads of the others: TinyBERT and the largest vision transformers (huge, giant, gigantic).
+const OTHER_HEADS: [(usize, usize); 4] = [(312, 12), (1280, 16), (1408, 16), (1664, 16)];
+
+/// How many attention heads a transformer of that width has, which its weights do not say.
+pub(super) fn heads_of(width: usize) -> usize {
+    let other = OTHER_HEADS.iter().find(|(w, _)| *w == width);
+    other.map_or((width / HEAD_WIDTH).max(1), |(_, heads)| *heads)
+}
 
 /// Shapes of a file's tensors below a prefix.
 pub(super) struct Names<'a> {
@@ -63,17 +71,19 @@ pub(super) fn timm_vit(
         (false, true) => VitPooling::Class,
         (false, false) => VitPooling::Mean,
     };
+    // timm's copies of CLIP have CLIP's norms
+    let pre_norm = names.has(&at("norm_pre.weight"));
     let config = VisionTransformerConfig {
         patch,
         width,
         depth: names.count(&at("blocks."), ".norm1.weight"),
-        heads: (width / HEAD_WIDTH).max(1),
+        heads: heads_of(width),
         hidden,
         activation: Activation::Gelu,
-        norm_epsilon: 1e-6,
+        norm_epsilon: if pre_norm { 1e-5 } else { 1e-6 },
         class_token,
         patch_bias: names.has(&at("patch_embed.proj.bias")),
-        pre_norm: names.has(&at("norm_pre.weight")),
+        pre_norm,
         pooling,
         projection,
     };
@@ -111,7 +121,7 @@ fn clip_vit(patch: usize, width: usize, depth: usize, hidden: usize, projection:
         patch,
         width,
         depth,
-        heads: (width / HEAD_WIDTH).max(1),
+        heads: heads_of(width),
         hidden,
         activation: Activation::QuickGelu,
         norm_epsilon: 1e-5,

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest weight file; encoders of the supported kinds stay below 2 GB.
-const MAX_FILE_BYTES: u64 = 8 << 30;
+pub(crate) const MAX_FILE_BYTES: u64 = 8 << 30;
 /// Largest single tensor once it is 32-bit floats, in elements: the token table of a large multilingual model has 2²⁸.
 const MAX_ELEMENTS: usize = 1 << 30;
 /// How often more bytes a tensor of a PyTorch checkpoint may have than the whole file: views that repeat one number need

@@ -94,15 +94,20 @@ impl ImageLayout {
     /// # Errors
     /// [`EncoderError::Weights`] when no layout fits; [`EncoderError::Tensor`] when sizes contradict each other.
     pub fn detect(file: &WeightFile) -> Result<(Self, BackboneConfig), EncoderError> {
-        let found = Self::TELLTALES.iter().find(|(_, name)| file.tensors().contains_key(*name));
-        let (layout, _) = found.ok_or_else(|| {
+        let layout = Self::of(file).ok_or_else(|| {
             let known: Vec<&str> = Self::TELLTALES.iter().map(|(_, name)| *name).collect();
             EncoderError::Weights {
                 cause: format!("no image encoder that is known: none of the tensors {}", known.join(", ")),
                 path: file.path().to_owned(),
             }
         })?;
-        Ok((*layout, layout.config(file)?))
+        Ok((layout, layout.config(file)?))
+    }
+
+    /// The layout whose telltale tensor a file holds, whatever else is in it.
+    pub fn of(file: &WeightFile) -> Option<Self> {
+        let found = Self::TELLTALES.iter().find(|(_, name)| file.tensors().contains_key(*name));
+        found.map(|(layout, _)| *layout)
     }
 
     fn config(self, file: &WeightFile) -> Result<BackboneConfig, EncoderError> {
@@ -110,7 +115,10 @@ impl ImageLayout {
         let vit = |(config, side), mean, std| BackboneConfig { network: NetworkConfig::Vit(config), side, mean, std };
         let conv = |network, mean, std| BackboneConfig { network, side: IMAGENET_SIDE, mean, std };
         Ok(match self {
-            Self::TimmVit => vit(detect::timm_vit(names, "", None)?, HALF, HALF),
+            Self::TimmVit => match detect::timm_vit(names, "", None)? {
+                of_clip if of_clip.0.pre_norm => vit(of_clip, CLIP_MEAN, CLIP_STD),
+                other => vit(other, HALF, HALF),
+            },
             Self::OpenClipTimmVit => vit(detect::timm_vit(names, TRUNK, Some(TRUNK_PROJECTION))?, CLIP_MEAN, CLIP_STD),
             Self::OpenClipVit => vit(detect::open_clip_vit(names)?, CLIP_MEAN, CLIP_STD),
             Self::TransformersClip => vit(detect::transformers_vit(names)?, CLIP_MEAN, CLIP_STD),

@@ -15,6 +15,7 @@ mod write;
 pub(crate) use blocks::{bert_block, open_clip_block, transformers_block};
 pub use clip::{ClipScale, PublishedClip, weights_in};
 pub use configs::PublishedConfig;
+pub(crate) use file::MAX_FILE_BYTES;
 pub use file::{FloatTensor, TensorInfo, WeightFile};
 pub use image::ImageLayout;
 pub(crate) use layout::{Form, Layout, Path};

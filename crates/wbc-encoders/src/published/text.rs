@@ -1,6 +1,6 @@
 //! Which published text encoder a file holds, told from its names and shapes.
 
-use super::detect::{HEAD_WIDTH, Names};
+use super::detect::{Names, heads_of};
 use super::file::{FloatTensor, WeightFile};
 use super::layout::Layout;
 use crate::layers::Activation;
@@ -14,7 +14,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Width and heads of the MiniLM family, the one common BERT whose heads are narrower than [`HEAD_WIDTH`].
+/// Width and heads of the MiniLM family, the one common BERT whose heads are narrower than 64.
 const MINI_LM: (usize, usize) = (384, 12);
 
 /// Whose names and forms a file of text weights uses.
@@ -51,15 +51,20 @@ impl TextLayout {
     /// # Errors
     /// [`EncoderError::Weights`] when no layout fits, or tensors are missing.
     pub fn detect(file: &WeightFile) -> Result<(Self, PublishedTextConfig), EncoderError> {
-        let found = Self::TELLTALES.iter().find(|(_, name)| file.tensors().contains_key(*name));
-        let (layout, _) = found.ok_or_else(|| {
+        let layout = Self::of(file).ok_or_else(|| {
             let known: Vec<&str> = Self::TELLTALES.iter().map(|(_, name)| *name).collect();
             EncoderError::Weights {
                 cause: format!("no text encoder that is known: none of the tensors {}", known.join(", ")),
                 path: file.path().to_owned(),
             }
         })?;
-        Ok((*layout, layout.config(file)?))
+        Ok((layout, layout.config(file)?))
+    }
+
+    /// The layout whose telltale tensor a file holds, whatever else is in it.
+    pub fn of(file: &WeightFile) -> Option<Self> {
+        let found = Self::TELLTALES.iter().find(|(_, name)| file.tensors().contains_key(*name));
+        found.map(|(layout, _)| *layout)
     }
 
     fn config(self, file: &WeightFile) -> Result<PublishedTextConfig, EncoderError> {
@@ -119,6 +124,13 @@ impl TextLayout {
         config: &PublishedTextConfig,
         device: &Device,
     ) -> Result<PublishedText, EncoderError> {
+        config.check()?;
+        // as of image encoders: what the file cannot fill must not take memory first
+        let (needed, held) = (config.n_weights(), file.n_elements());
+        if needed > held {
+            let cause = format!("{held} numbers, too few for an encoder of at least {needed}");
+            return Err(EncoderError::Weights { cause, path: file.path().to_owned() });
+        }
         let prefix = self.prefix(file);
         let old_norms = file.tensors().contains_key(&format!("{prefix}embeddings.LayerNorm.gamma"));
         let layout = self.layout(config, old_norms)?;
@@ -150,7 +162,7 @@ fn open_clip(names: &Names<'_>) -> Result<ClipTextConfig, EncoderError> {
         max_len,
         width,
         depth: names.count("transformer.resblocks.", ".ln_1.weight"),
-        heads: (width / HEAD_WIDTH).max(1),
+        heads: heads_of(width),
         hidden,
         activation: Activation::Gelu,
         norm_epsilon: NORM_EPSILON,
@@ -171,7 +183,7 @@ fn transformers_clip(names: &Names<'_>) -> Result<ClipTextConfig, EncoderError> 
         max_len,
         width,
         depth: names.count("text_model.encoder.layers.", ".layer_norm1.weight"),
-        heads: (width / HEAD_WIDTH).max(1),
+        heads: heads_of(width),
         hidden,
         activation: Activation::QuickGelu,
         norm_epsilon: NORM_EPSILON,
@@ -196,7 +208,7 @@ fn bert_below(names: &Names<'_>, start: &str, projection: BertProjection) -> Res
         max_len: positions,
         width,
         depth: names.count(&format!("{start}encoder.layer."), ".intermediate.dense.weight"),
-        heads: if width == MINI_LM.0 { MINI_LM.1 } else { (width / HEAD_WIDTH).max(1) },
+        heads: if width == MINI_LM.0 { MINI_LM.1 } else { heads_of(width) },
         hidden,
         activation: Activation::Gelu,
         norm_epsilon: BERT_EPSILON,

@@ -59,6 +59,16 @@ impl PublishedTextConfig {
         }
     }
 
+    /// Numbers that its weights have at least.
+    pub(crate) fn n_weights(&self) -> usize {
+        let (rows, width, depth, hidden) = match self {
+            Self::Clip(c) => (c.vocab_size + c.max_len, c.width, c.depth, c.hidden),
+            Self::Bert(c) => (c.vocab_size + c.positions, c.width, c.depth, c.hidden),
+        };
+        let block = (4 * width + 2 * hidden).saturating_mul(width);
+        rows.saturating_mul(width).saturating_add(depth.saturating_mul(block))
+    }
+
     /// Width of the pooled answer.
     pub fn width(&self) -> usize {
         match self {
