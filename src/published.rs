@@ -236,7 +236,7 @@ impl Parts {
             let (layout, config) = TextLayout::detect(file)?;
             (layout, layout.load(file, &config, device)?)
         };
-        self.tokenizer = Some(Tokenizer::published(folder)?);
+        self.tokenizer = Some(layout.tokenizer(folder, &encoder.config())?);
         self.text = Some((layout, encoder.config(), layout.store(&encoder)?));
         Ok(())
     }

@@ -210,6 +210,10 @@ impl ImageEncoder for ImageTower {
         Some(branch.features(pixels, &mut Mode::Eval))
     }
 
+    fn sees_pixels(&self) -> bool {
+        self.pixels.is_some()
+    }
+
     /// Branches without input are left out, so one alone can be asked.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ mod image;
 mod layout;
 mod pickle;
 mod text;
+mod tokens;
 mod write;
 
 pub(crate) use blocks::{bert_block, open_clip_block, transformers_block};

@@ -3,6 +3,7 @@
 use super::{TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
+use crate::ops::layer_norm;
 use crate::published::{Form, Layout, bert_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxValue};
 use burn::module::{Module, Param};
@@ -164,7 +165,7 @@ impl Bert {
         let pad = input.pad.narrow(1, 0, n);
         let place = self.position.val().narrow(0, 0, n) + self.token_type.val().narrow(0, 0, 1);
         let x = self.token.forward(input.tokens.narrow(1, 0, n)) + place.unsqueeze::<3>();
-        let mut x = self.norm.forward(x);
+        let mut x = layer_norm(&self.norm, self.config.norm_epsilon, x);
         let ignored = pad.clone().reshape([batch, 1, 1, n]);
         for block in &self.blocks {
             x = block.forward(x, Some(&ignored), 0.0, mode);
