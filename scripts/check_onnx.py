@@ -11,7 +11,7 @@ written by
 of which the second writes whole exports, FOLDER/run-*. There the Python code of the model card is run, too: it must make
 the same token ids, measurements and zero-shot probabilities. Every model must pass onnx.checker, and every output must be
 within TOLERANCE, or within that share of its largest number where this is above 1, as in embeddings before they are
-brought to unit length. Exits with 1 where one is not."""
+brought to unit length; a batch of nothing is answered with nothing. Exits with 1 where one is not."""
 import collections
 import json
 import os
@@ -53,6 +53,16 @@ def check(path):
             size = max(1.0, float(numpy.abs(tensors[name]).max()))
             worst[name] = max(worst[name], float(numpy.abs(answer - tensors[name]).max()) / size)
     return len(batches), worst
+
+
+def answers_nothing(path):
+    """Whether no cells and no texts are answered with no embeddings."""
+    model = session(path)
+    kinds = {"tensor(float)": numpy.float32, "tensor(int64)": numpy.int64, "tensor(bool)": numpy.bool_}
+    sides = lambda dims: [0 if d == "batch" else d if isinstance(d, int) else 3 for d in dims]
+    inputs = {i.name: numpy.zeros(sides(i.shape), kinds[i.type]) for i in model.get_inputs()}
+    answers = zip(model.get_outputs(), model.run(None, inputs))
+    return all(list(answer.shape) == sides(output.shape) for output, answer in answers)
 
 
 def check_card(folder):
@@ -99,6 +109,9 @@ def main():
         n, worst = check(path)
         print(f"{path}: {n} batches, " + ", ".join(f"{name} {value:.1e}" for name, value in worst.items()))
         failed |= not all(value <= TOLERANCE for value in worst.values())
+        if not answers_nothing(path):
+            print(f"{path}: a batch of nothing has an answer of another shape")
+            failed = True
     for folder in sorted({p.parent for p in paths if (p.parent / "README.md").is_file()}):
         worst = check_card(folder)
         print(f"{folder}/README.md: " + ", ".join(f"{name} {value:.1e}" for name, value in worst.items()))

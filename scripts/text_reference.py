@@ -58,7 +58,9 @@ def spread(model, seed):
 def texts(sizes, start, end, seed):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda n: torch.randint(5, sizes.vocab - 2, (n,), generator=generator).tolist()
-    return [[start] + draw(n - 2) + [end] for n in sizes.lengths]
+    ids = [[start] + draw(n - 2) + [end] for n in sizes.lengths]
+    # a text that names the end token
+    return ids + [[start] + draw(2) + [end] + draw(3) + [end]]
 
 
 def padded(ids, length=None):
@@ -120,7 +122,7 @@ def open_clip_case(folder, sizes, quick, custom, bias, seed, vision_extra={}, te
         model_cfg["init_logit_bias"] = -10
     kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
     model = spread(kind(**{k: v for k, v in model_cfg.items() if k != "custom_text"}), seed)
-    ids = texts(sizes, sizes.vocab - 2, sizes.vocab - 1, seed)
+    ids = texts(sizes, sizes.vocab - 2, text_extra.get("eos_id", sizes.vocab - 1), seed)
     folder.mkdir(parents=True)
     if quick:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
@@ -160,7 +162,8 @@ def open_clip_bert_case(folder, sizes, pooler, proj, seed, image=None):
     whole(folder, "open-clip-bert", model, ids, padded(ids), model_cfg["vision_cfg"]["image_size"], model.encode_image, model.encode_text)
 
 
-def transformers_clip_case(folder, sizes, activation, seed):
+def transformers_clip_case(folder, sizes, activation, seed, old_end=None):
+    """`old_end`: the id that configurations gave for the end token until 2023, 2, whatever it was."""
     common = {
         "hidden_size": sizes.width, "intermediate_size": sizes.hidden, "num_hidden_layers": sizes.depth,
         "num_attention_heads": sizes.heads, "hidden_act": activation, "projection_dim": sizes.out,
@@ -168,7 +171,7 @@ def transformers_clip_case(folder, sizes, activation, seed):
     end = sizes.vocab - 1
     config = transformers.CLIPConfig(
         text_config=common | {
-            "vocab_size": sizes.vocab, "max_position_embeddings": sizes.context, "eos_token_id": end,
+            "vocab_size": sizes.vocab, "max_position_embeddings": sizes.context, "eos_token_id": old_end or end,
             "bos_token_id": sizes.vocab - 2, "pad_token_id": end,
         },
         vision_config=common | {"image_size": sizes.side, "patch_size": sizes.patch},
@@ -235,11 +238,12 @@ def main():
     open_clip_case(out / "open_clip_custom", sizes, quick=True, custom=True, bias=False, seed=3)
     special = {"act_kwargs": {"approximate": "tanh"}, "norm_kwargs": {"eps": 1e-2}}
     averaged = special | {"pool_type": "avg", "final_ln_after_pool": True}
-    open_clip_case(out / "open_clip_special", sizes, False, True, False, 10, averaged, special)
+    named_end = special | {"pool_type": "eos", "eos_id": 4}
+    open_clip_case(out / "open_clip_special", sizes, False, True, False, 10, averaged, named_end)
     open_clip_bert_case(out / "open_clip_bert_mlp", sizes, "cls_last_hidden_state_pooler", "mlp", seed=4)
     open_clip_bert_case(out / "open_clip_bert_linear", sizes, "mean_pooler", "linear", seed=5)
     transformers_clip_case(out / "transformers_clip", sizes, "quick_gelu", seed=6)
-    transformers_clip_case(out / "transformers_clip_gelu", sizes, "gelu", seed=7)
+    transformers_clip_case(out / "transformers_clip_gelu", sizes, "gelu", seed=7, old_end=2)
     bert_case(out / "bert", sizes, with_heads=False, seed=8)
     bert_case(out / "bert_with_heads", sizes, with_heads=True, seed=9)
     if not arguments.golden:

@@ -138,6 +138,10 @@ def reference(folder, texts, simple, context, bert_context, vocab_txt):
     repaired = open_clip.basic_clean
     open_clip.basic_clean = without_repair
     documents["open_clip_without_repair"] = open_clip_ids(simple, texts, context)
+    simple.clean_fn = open_clip.get_clean_fn("canonicalize")
+    documents["open_clip_canonicalize"] = open_clip_ids(simple, texts, context)
+    # what HFTokenizer does before it hands a text on
+    documents["bert_whitespace"] = cut(bert, [open_clip.get_clean_fn("whitespace")(t) for t in texts], bert_context)
     open_clip.basic_clean = repaired
     documents |= {"bert": cut(bert, texts, bert_context), "bert_cased": cut(cased, texts, bert_context)}
     documents |= {"clip_context": context, "bert_context": bert_context, "strings": texts}

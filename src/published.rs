@@ -236,7 +236,7 @@ impl Parts {
 
     fn add_text(&mut self, folder: &Path, file: &WeightFile, device: &Device) -> Result<(), Error> {
         let (layout, encoder) = PublishedText::from_file(file, folder, device)?;
-        self.tokenizer = Some(Tokenizer::published(folder)?);
+        self.tokenizer = Some(layout.tokenizer(folder, &encoder.config())?);
         self.text = Some((layout, encoder.config(), layout.store(&encoder)?));
         Ok(())
     }

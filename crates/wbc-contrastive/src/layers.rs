@@ -93,6 +93,24 @@ impl LearningRates {
 mod tests {
     use super::*;
 
+    fn small_bert() -> wbc_encoders::PublishedTextConfig {
+        use wbc_encoders::{Activation, BertConfig, BertPooling, BertProjection, PublishedTextConfig};
+        PublishedTextConfig::Bert(BertConfig {
+            vocab_size: 9,
+            token_types: 2,
+            positions: 8,
+            max_len: 8,
+            width: 8,
+            depth: 2,
+            heads: 2,
+            hidden: 8,
+            activation: Activation::Gelu,
+            norm_epsilon: 1e-12,
+            pooling: BertPooling::Mean,
+            projection: BertProjection::None,
+        })
+    }
+
     fn exponents<const N: usize>(paths: [&str; N]) -> [usize; N] {
         layer_exponents(&paths.map(String::from)).try_into().unwrap()
     }
@@ -110,6 +128,18 @@ mod tests {
         ]);
         // three blocks are there: 0, 1 and 11
         assert_eq!(got, [4, 3, 1, 2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn published_encoders_have_their_stem_before_their_blocks() {
+        let bert = small_bert().init(1, &burn::tensor::Device::flex()).unwrap();
+        let paths = crate::parameters::parameter_paths(&bert);
+        let exponents = layer_exponents(&paths);
+        let of = |name: &str| paths.iter().zip(&exponents).find(|(p, _)| p.contains(name)).map(|(_, e)| *e);
+        assert_eq!(
+            [of("embedding_norm"), of("token"), of("position"), of("blocks.0"), of("blocks.1")].map(Option::unwrap),
+            [3, 3, 3, 2, 1]
+        );
     }
 
     #[test]

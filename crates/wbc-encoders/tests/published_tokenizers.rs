@@ -8,7 +8,10 @@
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use wbc_encoders::burn::tensor::Device;
-use wbc_encoders::{EncoderError, TextCleaning, Tokenizer, TokenizerConfig, WordPieceOptions};
+use wbc_encoders::{
+    Activation, ClipTextConfig, EncoderError, PublishedTextConfig, TextCleaning, TextLayout, Tokenizer,
+    TokenizerConfig, WordPieceOptions,
+};
 
 type Ids = Vec<Vec<u32>>;
 
@@ -20,8 +23,12 @@ struct Reference {
     open_clip: Ids,
     /// What open_clip would say if ftfy did not look for mojibake.
     open_clip_without_repair: Ids,
+    /// The same with `clean` as in SigLIP's models.
+    open_clip_canonicalize: Ids,
     bert: Ids,
     bert_cased: Ids,
+    /// As open_clip's `HFTokenizer` hands texts to BERT's, without the repair.
+    bert_whitespace: Ids,
     bert_context: usize,
 }
 
@@ -59,6 +66,8 @@ fn check(folder: &Path, json: &str) {
         assert_eq!(differing(tokenizer, &reference, &reference.bert, reference.bert_context), nothing);
         assert_eq!(Some(tokenizer.pad_id()), tokenizer.token_id("[PAD]"));
     }
+    let whitespace = bert.with_cleaning(TextCleaning::Whitespace);
+    assert_eq!(differing(&whitespace, &reference, &reference.bert_whitespace, reference.bert_context), nothing);
     let bert = Tokenizer::from_wordpiece(&of("vocab.txt"), cased).unwrap();
     assert_eq!(differing(&bert, &reference, &reference.bert_cased, reference.bert_context), nothing);
     if of("tokenizer.json").is_file() {
@@ -78,6 +87,8 @@ fn check(folder: &Path, json: &str) {
         let repaired = differing(tokenizer, &reference, &reference.open_clip, context).len();
         eprintln!("{repaired} of {} strings are mojibake that open_clip repairs", reference.strings.len());
     }
+    let bare = open_clip.with_cleaning(TextCleaning::Canonicalize);
+    assert_eq!(differing(&bare, &reference, &reference.open_clip_canonicalize, reference.clip_context), nothing);
     let unclean = differing(&clip, &reference, &reference.open_clip, reference.clip_context).len();
     eprintln!("{unclean} of them have other ids in open_clip than in transformers");
 }
@@ -161,6 +172,97 @@ fn a_folder_is_read_by_what_it_holds() {
     assert_ne!(cased.ids(&["Cell"], 8).unwrap(), cased.ids(&["cell"], 8).unwrap());
     std::fs::write(folder.path().join("tokenizer_config.json"), "{").unwrap();
     assert!(Tokenizer::published(folder.path()).is_err());
+    std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"pad_token": "<|nothing|>"}"#).unwrap();
+    let error = Tokenizer::published(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("<|nothing|>") && error.ends_with("tokenizer_config.json"), "{error}");
+}
+
+/// A folder with CLIP's merges and that configuration of OpenCLIP's.
+fn open_clip_folder(text_cfg: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(golden().join("merges.txt"), folder.path().join("merges.txt")).unwrap();
+    let config = format!(r#"{{"model_cfg": {{"embed_dim": 4, "text_cfg": {text_cfg}}}}}"#);
+    std::fs::write(folder.path().join("open_clip_config.json"), config).unwrap();
+    folder
+}
+
+fn clip_config() -> ClipTextConfig {
+    ClipTextConfig {
+        vocab_size: 914,
+        max_len: 77,
+        width: 8,
+        depth: 1,
+        heads: 1,
+        hidden: 8,
+        activation: Activation::Gelu,
+        norm_epsilon: 1e-5,
+        projection: None,
+    }
+}
+
+#[test]
+fn texts_are_cleaned_as_the_configuration_of_open_clip_says() {
+    let encoder = PublishedTextConfig::Clip(clip_config());
+    for (text_cfg, cleaning) in [
+        (r#"{}"#, TextCleaning::Lower),
+        (r#"{"context_length": 77, "tokenizer_kwargs": {"strip_sep_token": false}}"#, TextCleaning::Lower),
+        (r#"{"hf_tokenizer_name": "some/one"}"#, TextCleaning::Whitespace),
+        (r#"{"hf_tokenizer_name": "a", "tokenizer_kwargs": {"clean": "whitespace"}}"#, TextCleaning::Whitespace),
+        (r#"{"hf_tokenizer_name": "a", "tokenizer_kwargs": {"clean": "lower"}}"#, TextCleaning::Lower),
+        (r#"{"tokenizer_kwargs": {"clean": "canonicalize"}}"#, TextCleaning::Canonicalize),
+    ] {
+        let folder = open_clip_folder(text_cfg);
+        for layout in [TextLayout::OpenClip, TextLayout::OpenClipCustom] {
+            assert_eq!(layout.tokenizer(folder.path(), &encoder).unwrap().cleaning(), cleaning, "{text_cfg}");
+        }
+        // what stands there for others is none of Transformers' business
+        let tokenizer = TextLayout::TransformersClip.tokenizer(folder.path(), &encoder).unwrap();
+        assert_eq!(tokenizer.cleaning(), TextCleaning::AsIs);
+    }
+    let bare = open_clip_folder(r#"{"tokenizer_kwargs": {"clean": "canonicalize"}}"#);
+    let tokenizer = TextLayout::OpenClip.tokenizer(bare.path(), &encoder).unwrap();
+    let ids = tokenizer.ids(&["Large, round_cell!", "large roundcell"], 77).unwrap();
+    let spaced = tokenizer.ids(&["large round cell"], 77).unwrap();
+    assert_eq!(ids[0], spaced[0]);
+    assert_ne!(ids[1], spaced[0]);
+    std::fs::remove_file(bare.path().join("open_clip_config.json")).unwrap();
+    assert_eq!(TextLayout::OpenClip.tokenizer(bare.path(), &encoder).unwrap().cleaning(), TextCleaning::Lower);
+}
+
+#[test]
+fn what_open_clip_may_do_to_texts_and_is_not_known_is_refused_by_name() {
+    let encoder = PublishedTextConfig::Clip(clip_config());
+    let kwargs = "model_cfg.text_cfg.tokenizer_kwargs";
+    for (text_cfg, field, value) in [
+        (r#"{"tokenizer_kwargs": {"clean": "polish"}}"#, format!("{kwargs}.clean"), r#""polish""#),
+        (r#"{"tokenizer_kwargs": {"clean": 3}}"#, format!("{kwargs}.clean"), "3"),
+        (r#"{"tokenizer_kwargs": {"clean": "whitespace"}}"#, format!("{kwargs}.clean"), r#""whitespace""#),
+        (r#"{"tokenizer_kwargs": {"strip_sep_token": true}}"#, format!("{kwargs}.strip_sep_token"), "true"),
+        (r#"{"tokenizer_kwargs": {"reduction_mask": "random"}}"#, format!("{kwargs}.reduction_mask"), r#""random""#),
+        (r#"{"tokenizer_kwargs": 1}"#, kwargs.into(), "1"),
+        (r#"{"tokenizer_mode": "clips"}"#, "model_cfg.text_cfg.tokenizer_mode".into(), r#""clips""#),
+        (r#"{"context_length": 64}"#, "model_cfg.text_cfg.context_length".into(), "64"),
+    ] {
+        let folder = open_clip_folder(text_cfg);
+        match TextLayout::OpenClip.tokenizer(folder.path(), &encoder).unwrap_err() {
+            EncoderError::Unsupported { field: f, value: v, path } => {
+                assert_eq!((f, v.as_str()), (field, value));
+                assert!(path.ends_with("open_clip_config.json"));
+            }
+            other => panic!("{text_cfg}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_encoder_knows_is_refused() {
+    let folder = open_clip_folder("{}");
+    let of = |vocab_size| PublishedTextConfig::Clip(ClipTextConfig { vocab_size, ..clip_config() });
+    assert!(TextLayout::OpenClip.tokenizer(folder.path(), &of(1000)).is_ok());
+    match TextLayout::OpenClip.tokenizer(folder.path(), &of(913)).unwrap_err() {
+        EncoderError::Published { cause, .. } => assert!(cause.contains("914") && cause.contains("913"), "{cause}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -194,6 +296,17 @@ fn broken_files_are_refused_by_name() {
         ),
         ("pre_tokenizer", serde_json::json!({"type": "FixedLength", "length": 0}), "FixedLength"),
         ("normalizer", serde_json::json!({"type": "Precompiled", "precompiled_charsmap": ""}), "Precompiled"),
+        (
+            "model",
+            serde_json::json!({"type": "BPE", "dropout": 0.1, "vocab": {"a": 0}, "merges": []}),
+            "`dropout` = 0.1",
+        ),
+        (
+            "padding",
+            serde_json::json!({"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 4_000_000_000_u32, "pad_type_id": 0, "pad_token": "[PAD]"}),
+            "padding by the id 4000000000",
+        ),
     ];
     for (part, content, cause) in hostile {
         let mut value: serde_json::Value = serde_json::from_str(&plain).unwrap();

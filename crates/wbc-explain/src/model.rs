@@ -280,7 +280,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         };
         let heat_maps = looks.map(|looks| self.heat_maps(&looks, input, &decisions, &mut pictures)).transpose()?;
         if heat_maps.is_none() {
-            notes.push("The model has no pixel branch that tells places apart, so there is no heat map.".into());
+            notes.push(why_no_heat_map(self.model.model.image.sees_pixels(), pixels.is_some()).into());
         }
         let nearest_captions =
             self.gallery.as_ref().map(|gallery| nearest(gallery, &cell, self.options.captions)).transpose()?;
@@ -395,6 +395,18 @@ impl<'m> Row<'m> {
     fn lacks_sizes(&self) -> bool {
         let defs = self.statistics.schema.measurements.iter().zip(&self.raw).zip(&self.mask);
         defs.into_iter().any(|((d, raw), known)| d.unit.pixel_power() != 0 && raw.is_finite() && *known == 0.0)
+    }
+}
+
+/// Why places have no share of their own.
+fn why_no_heat_map(sees_pixels: bool, has_pixels: bool) -> &'static str {
+    match (sees_pixels, has_pixels) {
+        (true, true) => {
+            "The pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
+             behind it: no place has a share of its own, so there is no heat map."
+        }
+        (true, false) => "The view has no pixels, so there is no heat map.",
+        (false, _) => "The model sees no pixels, so there is no heat map.",
     }
 }
 

@@ -10,7 +10,8 @@ use wbc_core::{
     Optics, QualityFlag, QualityFlags, RgbImage, Unit, ViewerSpec,
 };
 use wbc_encoders::{
-    ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, PixelBranchConfig, Preprocess,
+    BackboneConfig, ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, NetworkConfig,
+    PixelBranchConfig, PixelEncoderConfig, Preprocess, PublishedBranchConfig, PublishedHead, ResNetBlock, ResNetConfig,
     TextConfig, TextTower, Tokenizer, TokenizerConfig,
 };
 
@@ -299,7 +300,7 @@ fn a_model_without_pixel_branch_or_measurements_is_explained_as_far_as_it_goes()
     let measured = view(Some(BIG));
     let e = explainer.explain(&ExplainInput::new("c", &image, &measured)).unwrap();
     assert!(e.heat_maps.is_none() && e.measurements.is_some());
-    assert!(e.notes.iter().any(|n| n.contains("no heat map")));
+    assert!(e.notes.iter().any(|n| n.contains("sees no pixels, so there is no heat map")));
     let pixelless = CellView { pixels: RgbImage::new(1, 1), ..measured.clone() };
     let same = explainer.explain(&ExplainInput::new("c", &image, &pixelless)).unwrap();
     assert!(same.cell_type == e.cell_type && !same.pictures.contains_key(Explanation::VIEW));
@@ -311,6 +312,28 @@ fn a_model_without_pixel_branch_or_measurements_is_explained_as_far_as_it_goes()
     let e = explainer.explain(&ExplainInput::new("c", &image, &plain)).unwrap();
     assert!(e.heat_maps.is_some() && e.measurements.is_none() && e.attributes.iter().all(|a| a.agrees.is_none()));
     assert!(html_page(&e).contains("not measured"));
+}
+
+#[test]
+fn behind_a_perceptron_no_place_has_a_share_and_the_notes_say_so() {
+    let device = Device::flex();
+    let network = NetworkConfig::ResNet(ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 });
+    let backbone = BackboneConfig { network, side: SIDE as usize, mean: [0.5; 3], std: [0.25; 3] };
+    let with_head = |head: PublishedHead| {
+        let branch = PublishedBranchConfig { backbone: backbone.clone(), head, frozen: false };
+        let pixels = Some(PixelEncoderConfig::Published(branch));
+        let config = ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 };
+        let mut model = model(true, false);
+        model.model.image = config.init(8, 3, &device).unwrap();
+        let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+        explainer.explain(&ExplainInput::new("c", &disc(), &view(None))).unwrap()
+    };
+    let mixed = with_head(PublishedHead::Perceptron { hidden: 8, dropout: 0.0, noise: 0.0 });
+    assert!(mixed.heat_maps.is_none());
+    assert!(mixed.notes.iter().any(|n| n.contains("perceptron") && n.contains("no heat map")), "{:?}", mixed.notes);
+    assert!(html_page(&mixed).contains("no heat map"));
+    let linear = with_head(PublishedHead::Linear);
+    assert!(linear.heat_maps.is_some() && !linear.notes.iter().any(|n| n.contains("heat map")));
 }
 
 #[test]

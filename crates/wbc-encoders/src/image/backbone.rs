@@ -3,7 +3,7 @@
 use super::conv::OnnxMap;
 use super::{
     ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig, ResNet, ResNetConfig, VisionTransformer,
-    VisionTransformerConfig,
+    VisionTransformerConfig, VitPooling,
 };
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
@@ -40,6 +40,18 @@ pub enum NetworkConfig {
     /// ConvNeXt.
     #[serde(rename = "convnext")]
     ConvNext(ConvNextConfig),
+}
+
+impl NetworkConfig {
+    /// Whether the pooled answer is the mean of [`BackboneOutput::map`], up to a linear map.
+    pub(crate) fn answers_by_mean(&self) -> bool {
+        match self {
+            Self::Vit(c) => c.pooling == VitPooling::Mean,
+            Self::ResNet(_) | Self::EfficientNetLite(_) => true,
+            // normalises the mean
+            Self::ConvNext(_) => false,
+        }
+    }
 }
 
 /// A published image encoder: network, and how it wants its pixels.

@@ -123,7 +123,7 @@ impl OnnxMap {
 
     /// As [`super::backbone::mean_and_spread`].
     pub(crate) fn mean_and_spread(&self, graph: &mut OnnxGraph) -> OnnxValue {
-        let flat = graph.reshape(&self.value, &[0, 0, -1]);
+        let flat = graph.reshape(&self.value, &[0, 0, (self.side * self.side) as i64]);
         graph.mean_and_spread(&flat, 2, self.side * self.side)
     }
 }
@@ -215,6 +215,21 @@ mod tests {
             let conv = ConvNorm::new(shape, 1e-3, &mut seeded_rng(&[1]), &device);
             let y = conv.forward(Tensor::ones([1, 2, side, side], &device));
             assert_eq!(y.dims(), [1, 3, 4, 4], "side {side}, kernel {kernel}");
+        }
+    }
+
+    #[test]
+    fn same_padding_puts_the_odd_row_and_column_behind() {
+        let device = Device::flex();
+        // how many rows of the image each row of windows sees
+        for (side, kernel, seen) in
+            [(4, 3, &[3.0, 2.0][..]), (5, 3, &[2.0, 3.0, 2.0]), (4, 5, &[4.0, 3.0]), (5, 5, &[3.0, 5.0, 3.0])]
+        {
+            let shape = ConvShape::new(1, 1, kernel).stride(2).padding(Padding::Same);
+            let ones = |side| Tensor::<4>::ones([1, 1, side, side], &device);
+            let y = shape.forward(ones(side), ones(kernel), None).into_data().try_to_vec::<f32>().unwrap();
+            let expected: Vec<f32> = seen.iter().flat_map(|row| seen.iter().map(move |column| row * column)).collect();
+            assert_eq!(y, expected, "side {side}, kernel {kernel}");
         }
     }
 }

@@ -2,11 +2,11 @@ use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, posit
 use super::conv::{Conv, ConvShape, OnnxMap, Padding};
 use crate::layers::{linear, norm_layer};
 use crate::limits::{depth, width};
+use crate::ops::{gelu, layer_norm, linear_layer};
 use crate::published::{Form, Layout};
 use crate::{EncoderError, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ fn channels_first(x: Tensor<4>) -> Tensor<4> {
 
 /// Normalises each position over its channels.
 fn over_channels(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
-    channels_first(norm.forward(channels_last(x)))
+    channels_first(layer_norm(norm, EPSILON, channels_last(x)))
 }
 
 /// Depthwise convolution, then a perceptron at each position, added to the input.
@@ -113,8 +113,8 @@ struct ConvNextBlock {
 
 impl ConvNextBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.norm.forward(channels_last(self.depthwise.forward(x.clone())));
-        let y = self.down.forward(gelu(self.up.forward(y)));
+        let y = layer_norm(&self.norm, EPSILON, channels_last(self.depthwise.forward(x.clone())));
+        let y = linear_layer(&self.down, gelu(linear_layer(&self.up, y)));
         x + channels_first(y * self.scale.val().unsqueeze::<4>())
     }
 
@@ -191,7 +191,7 @@ impl ConvNext {
         }
         let map = positions(x);
         BackboneOutput {
-            pooled: self.norm.forward(map.clone().mean_dim(1)).squeeze_dim::<2>(1),
+            pooled: layer_norm(&self.norm, EPSILON, map.clone().mean_dim(1)).squeeze_dim::<2>(1),
             map,
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
         }

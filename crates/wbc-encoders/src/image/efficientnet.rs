@@ -140,6 +140,9 @@ fn relu6(x: Tensor<4>) -> Tensor<4> {
 
 /// EfficientNet-Lite0 without its classifier (Tan and Le 2019; Lite: no squeeze-and-excitation, ReLU6, unscaled stem and
 /// head, <https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite>).
+///
+/// Maps are padded as their own size asks for, as TensorFlow and timm do. The package `efficientnet_lite_pytorch` does so
+/// when it is told `image_size`; else it pads every image as one of 224 pixels, which is the same for multiples of 32.
 #[derive(Module, Debug)]
 pub struct EfficientNetLite {
     stem: ConvNorm,

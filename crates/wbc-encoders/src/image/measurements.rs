@@ -1,6 +1,6 @@
 use crate::layers::linear;
 use crate::limits::{dropout, width};
-use crate::ops::quick_gelu;
+use crate::ops::{linear_layer, quick_gelu};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -86,9 +86,9 @@ pub struct MeasurementBranch {
 impl MeasurementBranch {
     /// `[batch, n_measurements]` to `[batch, embed_dim]`.
     pub fn forward(&self, input: MeasurementInput, mode: &mut Mode<'_>) -> Tensor<2> {
-        let x = mode.dropout(quick_gelu(self.first.forward(input.values * input.mask)), self.dropout);
-        let x = mode.dropout(quick_gelu(self.second.forward(x)), self.dropout);
-        self.projection.forward(x)
+        let x = mode.dropout(quick_gelu(linear_layer(&self.first, input.values * input.mask)), self.dropout);
+        let x = mode.dropout(quick_gelu(linear_layer(&self.second, x)), self.dropout);
+        linear_layer(&self.projection, x)
     }
 
     /// Number of measurements.

@@ -54,6 +54,11 @@ pub trait ImageEncoder: Module + ModuleDisplay + Sync {
         None
     }
 
+    /// Whether it looks at pixels at all.
+    fn sees_pixels(&self) -> bool {
+        true
+    }
+
     /// Encodes a batch.
     fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput;
 }

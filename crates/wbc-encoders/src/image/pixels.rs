@@ -1,6 +1,6 @@
 use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads};
-use crate::ops::{NORM_EPSILON, affine, layer_norm};
+use crate::ops::{NORM_EPSILON, affine, layer_norm, linear_layer};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
@@ -86,14 +86,14 @@ impl PixelBranch {
             [pixels.dims()[0], n, width]
         };
         let tokens = self.tokens(pixels, mode).reshape([batch * n, width]);
-        let projected = self.projection.forward(tokens);
+        let projected = linear_layer(&self.projection, tokens);
         let embed_dim = projected.dims()[1];
         projected.reshape([batch, n, embed_dim])
     }
 
     /// `[batch, 3, side, side]` in `0..=1` to `[batch, embed_dim]`.
     pub fn forward(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
-        self.projection.forward(self.tokens(pixels, mode).mean_dim(1).squeeze_dim::<2>(1))
+        linear_layer(&self.projection, self.tokens(pixels, mode).mean_dim(1).squeeze_dim::<2>(1))
     }
 
     /// Side of the square view, in pixels.

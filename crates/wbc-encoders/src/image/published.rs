@@ -1,6 +1,7 @@
 use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
 use crate::layers::linear;
 use crate::limits::{dropout, width};
+use crate::ops::linear_layer;
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -202,7 +203,7 @@ impl PublishedBranch {
                 };
                 perceptron.forward(MeasurementInput::complete(mode.noise(normalised, noise)), mode)
             }
-            (Head::Linear(linear), ..) => linear.forward(features),
+            (Head::Linear(linear), ..) => linear_layer(linear, features),
             _ => features,
         }
     }
@@ -228,13 +229,14 @@ impl PublishedBranch {
         }
     }
 
-    /// What each position contributes, `[batch, n_positions, embed_dim]`; `None` after a perceptron, which mixes them.
+    /// What each position contributes, `[batch, n_positions, embed_dim]`: their mean is the answer. `None` where it is
+    /// not, after a perceptron, which mixes them, and for networks that answer by a class token or normalise the mean.
     pub(crate) fn patches(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Option<(Tensor<2>, Tensor<3>)> {
         let project = |x: Tensor<3>| match &self.head {
-            Head::Linear(linear) => linear.forward(x),
+            Head::Linear(linear) => linear_layer(linear, x),
             _ => x,
         };
-        if self.has_perceptron() {
+        if self.has_perceptron() || !self.config.backbone.network.answers_by_mean() {
             return None;
         }
         let seen = self.backbone.forward(pixels, false, mode);

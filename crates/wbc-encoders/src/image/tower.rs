@@ -210,6 +210,10 @@ impl ImageEncoder for ImageTower {
         Some(branch.features(pixels, &mut Mode::Eval))
     }
 
+    fn sees_pixels(&self) -> bool {
+        self.pixels.is_some()
+    }
+
     /// Branches without input are left out, so one alone can be asked.
     ///
     /// # Panics
@@ -290,7 +294,10 @@ impl OnnxImageEncoder for ImageTower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MeasurementInput;
+    use crate::{
+        Activation, BackboneConfig, ConvNextConfig, EfficientNetLiteConfig, MeasurementInput, NetworkConfig,
+        PublishedHead, ResNetBlock, ResNetConfig, VisionTransformerConfig, VitPooling,
+    };
 
     fn inputs(device: &Device) -> ImageInput {
         ImageInput {
@@ -342,6 +349,50 @@ mod tests {
         let mean = out.patches.unwrap().mean_dim(1).squeeze_dim::<2>(1);
         let difference: f32 = (mean - out.pooled).abs().max().into_scalar();
         assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn positions_of_a_published_encoder_average_to_the_embedding_or_are_not_told() {
+        let device = Device::flex();
+        let vit = |pooling| {
+            NetworkConfig::Vit(VisionTransformerConfig {
+                patch: 16,
+                width: 8,
+                depth: 1,
+                heads: 1,
+                hidden: 8,
+                activation: Activation::Gelu,
+                norm_epsilon: 1e-6,
+                class_token: true,
+                patch_bias: true,
+                pre_norm: false,
+                pooling,
+                projection: None,
+            })
+        };
+        let resnet = ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 };
+        let convnext = ConvNextConfig { depths: [1; 4], widths: [4, 4, 8, 8] };
+        for (network, told) in [
+            (vit(VitPooling::Mean), true),
+            (vit(VitPooling::Class), false),
+            (vit(VitPooling::MeanThenNorm), false),
+            (NetworkConfig::ResNet(resnet), true),
+            (NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {}), true),
+            (NetworkConfig::ConvNext(convnext), false),
+        ] {
+            let backbone = BackboneConfig { network, side: 64, mean: [0.5; 3], std: [0.5; 3] };
+            let branch = PublishedBranchConfig { backbone, head: PublishedHead::Linear, frozen: false };
+            let pixels = Some(PixelEncoderConfig::Published(branch));
+            let tower =
+                ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 }.init(6, 1, &device).unwrap();
+            let pixels = Some(Tensor::random([2, 3, 64, 64], burn::tensor::Distribution::Default, &device));
+            let out = tower.forward(ImageInput { pixels, ..ImageInput::default() }, &mut Mode::Eval);
+            assert_eq!(out.patches.is_some(), told);
+            if let Some(patches) = out.patches {
+                let difference: f32 = (patches.mean_dim(1).squeeze_dim::<2>(1) - out.pooled).abs().max().into_scalar();
+                assert!(difference < 1e-5, "{difference}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@ use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread};
 use super::conv::OnnxMap;
 use crate::layers::{Activation, Block, BlockConfig, linear, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, heads, width};
+use crate::ops::{layer_norm, linear_layer};
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode, OnnxGraph};
 use burn::module::{Module, Param};
@@ -145,14 +146,14 @@ impl VisionTransformer {
             .reshape([batch, channels, rows, patch, columns, patch])
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([batch, rows * columns, channels * patch * patch]);
-        let mut x = self.embedding.forward(patches);
+        let mut x = linear_layer(&self.embedding, patches);
         if let Some(class) = &self.class_token {
             let class = class.val().reshape([1, 1, self.config.width]).expand([batch, 1, self.config.width]);
             x = Tensor::cat(vec![class, x], 1);
         }
         x = x + self.position.val().unsqueeze::<3>();
         if let Some(norm) = &self.pre_norm {
-            x = norm.forward(x);
+            x = layer_norm(norm, self.config.norm_epsilon, x);
         }
         let first = usize::from(self.config.class_token);
         let of_patches = |x: &Tensor<3>| x.clone().narrow(1, first, rows * columns);
@@ -163,11 +164,12 @@ impl VisionTransformer {
                 on_the_way.push(mean_and_spread(&of_patches(&x).swap_dims(1, 2).unsqueeze_dim::<4>(3)));
             }
         }
-        let map = self.norm.forward(of_patches(&x));
+        let normed = |x: Tensor<3>| layer_norm(&self.norm, self.config.norm_epsilon, x);
+        let map = normed(of_patches(&x));
         let pooled = match self.config.pooling {
-            VitPooling::Class => self.norm.forward(x.narrow(1, 0, 1)),
+            VitPooling::Class => normed(x.narrow(1, 0, 1)),
             VitPooling::Mean => map.clone().mean_dim(1),
-            VitPooling::MeanThenNorm => self.norm.forward(of_patches(&x).mean_dim(1)),
+            VitPooling::MeanThenNorm => normed(of_patches(&x).mean_dim(1)),
         };
         let pooled = pooled.squeeze_dim::<2>(1);
         let project = |x| self.projection.as_ref().map(|p| p.forward(x));

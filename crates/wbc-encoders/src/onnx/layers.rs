@@ -91,7 +91,8 @@ impl OnnxGraph {
         self.node("MatMul", &[a, b], &[])
     }
 
-    /// Another shape; 0 keeps the dimension, -1 takes what is left.
+    /// Another shape; 0 keeps the dimension, -1 takes what is left, of which an empty batch leaves nothing to tell:
+    /// [`Self::squeeze`] or a number serves it, too.
     pub fn reshape(&mut self, x: &OnnxValue, shape: &[i64]) -> OnnxValue {
         let shape = self.ints(shape);
         self.node("Reshape", &[x, &shape], &[])
@@ -106,6 +107,12 @@ impl OnnxGraph {
     pub fn unsqueeze(&mut self, x: &OnnxValue, axes: &[i64]) -> OnnxValue {
         let axes = self.ints(axes);
         self.node("Unsqueeze", &[x, &axes], &[])
+    }
+
+    /// Without the dimensions `axes`, which have length 1.
+    pub fn squeeze(&mut self, x: &OnnxValue, axes: &[i64]) -> OnnxValue {
+        let axes = self.ints(axes);
+        self.node("Squeeze", &[x, &axes], &[])
     }
 
     /// Entries `start..end` along an axis; an end beyond the last is the last.
@@ -295,7 +302,7 @@ impl OnnxGraph {
     /// The mean over all positions: `[batch, channels, height, width]` to `[batch, channels]`.
     pub fn global_average_pool(&mut self, x: &OnnxValue) -> OnnxValue {
         let pooled = self.node("GlobalAveragePool", &[x], &[]);
-        self.reshape(&pooled, &[0, -1])
+        self.squeeze(&pooled, &[2, 3])
     }
 
     /// Mean and standard deviation (of the sample) over an axis of `[batch, …, …]` with `n` entries, one behind the other:
@@ -345,15 +352,15 @@ impl OnnxGraph {
         self.unsqueeze(&pad, &[1, 2])
     }
 
-    /// One token of each text: `[batch, seq_len, width]` and an Int `[batch]` to `[batch, width]`.
+    /// One token of each text: `[batch, seq_len, …]` and an Int `[batch]` to `[batch, …]`.
     pub fn token_at(&mut self, tokens: &OnnxValue, index: &OnnxValue) -> OnnxValue {
         let index = self.unsqueeze(index, &[1]);
         self.node("GatherND", &[tokens, &index], &[("batch_dims", OnnxAttribute::Int(1))])
     }
 
-    /// Where the largest id of each text stands, the first of equal ones: Int `[batch, seq_len]` to `[batch]`.
-    pub fn arg_max(&mut self, ids: &OnnxValue) -> OnnxValue {
-        self.node("ArgMax", &[ids], &[("axis", OnnxAttribute::Int(1)), ("keepdims", OnnxAttribute::Int(0))])
+    /// Where the largest number of each row stands, the first of equal ones: `[batch, seq_len]` to an Int `[batch]`.
+    pub fn arg_max(&mut self, rows: &OnnxValue) -> OnnxValue {
+        self.node("ArgMax", &[rows], &[("axis", OnnxAttribute::Int(1)), ("keepdims", OnnxAttribute::Int(0))])
     }
 
     /// For each pair of positions of `[batch, seq_len]` whether the second lies behind the first, a Bool

@@ -74,7 +74,7 @@ impl OnnxTextInput {
             let word = g.unsqueeze(&word, &[2]);
             let position = g.matmul(&counted, &word);
             let position = g.cast(&position, OnnxType::Int);
-            let position = g.reshape(&position, &[0, -1]);
+            let position = g.squeeze(&position, &[2]);
             let position = g.mul(&position, &behind_leading);
             (clauses, g.mul(&position, &real))
         })
@@ -90,7 +90,7 @@ fn is_one_of(graph: &mut OnnxGraph, ids: &OnnxValue, list: &[i64]) -> OnnxValue 
     let equal = graph.cast(&equal, OnnxType::Float);
     let found = graph.max(&equal, 2);
     let found = graph.cast(&found, OnnxType::Int);
-    graph.reshape(&found, &[0, -1])
+    graph.squeeze(&found, &[2])
 }
 
 /// An image encoder that can be written as ONNX.

@@ -10,6 +10,7 @@ mod layout;
 mod pickle;
 mod publish;
 mod text;
+mod tokens;
 mod write;
 
 pub(crate) use blocks::{bert_block, open_clip_block, transformers_block};

@@ -3,6 +3,7 @@
 use super::{TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
+use crate::ops::layer_norm;
 use crate::published::{Form, Layout, bert_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxValue};
 use burn::module::{Module, Param};
@@ -128,7 +129,7 @@ impl BertConfig {
             token: Embedding { weight: token },
             position,
             token_type,
-            norm: norm_layer(self.width, self.norm_epsilon, device),
+            embedding_norm: norm_layer(self.width, self.norm_epsilon, device),
             blocks,
             projection_hidden,
             projection,
@@ -144,7 +145,7 @@ pub struct Bert {
     token: Embedding,
     position: Param<Tensor<2>>,
     token_type: Param<Tensor<2>>,
-    norm: LayerNorm,
+    embedding_norm: LayerNorm,
     blocks: Vec<Block>,
     projection_hidden: Option<Linear>,
     projection: Option<Linear>,
@@ -164,7 +165,7 @@ impl Bert {
         let pad = input.pad.narrow(1, 0, n);
         let place = self.position.val().narrow(0, 0, n) + self.token_type.val().narrow(0, 0, 1);
         let x = self.token.forward(input.tokens.narrow(1, 0, n)) + place.unsqueeze::<3>();
-        let mut x = self.norm.forward(x);
+        let mut x = layer_norm(&self.embedding_norm, self.config.norm_epsilon, x);
         let ignored = pad.clone().reshape([batch, 1, 1, n]);
         for block in &self.blocks {
             x = block.forward(x, Some(&ignored), 0.0, mode);
@@ -189,7 +190,7 @@ impl Bert {
         let place = graph.parameter("position", place);
         let place = graph.rows_for(&place, &input.ids);
         let x = graph.add(&tokens, &place);
-        let mut x = graph.layer_norm("norm", &self.norm, self.config.norm_epsilon, &x);
+        let mut x = graph.layer_norm("embedding_norm", &self.embedding_norm, self.config.norm_epsilon, &x);
         let ignored = graph.padding_mask(&input.real);
         for (i, block) in self.blocks.iter().enumerate() {
             x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&ignored)));
@@ -222,7 +223,7 @@ pub(crate) fn bert_layout(start: &str, old_norms: bool) -> Layout {
         // a head for a task of pre-training
         .unused(&at("pooler.*"))
         .unused("cls.*");
-    let layout = norm(layout, "norm", &at("embeddings.LayerNorm"));
+    let layout = norm(layout, "embedding_norm", &at("embeddings.LayerNorm"));
     bert_block(layout, norm, "blocks.{}", &at("encoder.layer.{}"))
 }
 

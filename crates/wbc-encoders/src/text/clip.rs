@@ -4,11 +4,12 @@ use super::{TextInput, TextOutput};
 use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::mode::plain;
+use crate::ops::layer_norm;
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxType, OnnxValue};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, Linear};
-use burn::tensor::{Bool, Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Bool, Device, FloatDType, Int, Tensor, TensorData};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +71,10 @@ impl ClipTextConfig {
 }
 
 /// CLIP's text transformer (Radford et al. 2021, section 2.4) as OpenAI, OpenCLIP and Transformers build it: a token sees
-/// itself and what stands before it, and the last token, the end token, answers for the text.
+/// itself and what stands before it, and the end token answers for the text.
+///
+/// The end token is the one that a text ends with; where it stands in the text, too, the first of them answers. So do the
+/// references, which look for the first token of the highest id (`argmax`) or of the id that a configuration names.
 #[derive(Module, Debug)]
 pub struct ClipText {
     token: Embedding,
@@ -92,17 +96,19 @@ impl ClipText {
         let [batch, len] = input.tokens.dims();
         let n = len.min(self.config.max_len);
         let device = plain(&self.position.val().device());
-        let mut x = self.token.forward(input.tokens.narrow(1, 0, n));
+        let tokens = input.tokens.narrow(1, 0, n);
+        let mut x = self.token.forward(tokens.clone());
         x = x + self.position.val().narrow(0, 0, n).unsqueeze::<3>();
         // padding stands behind the end token, so that this mask hides it, too
         let later = later(n, &device);
         for block in &self.blocks {
             x = block.forward(x, Some(&later), 0.0, mode);
         }
-        let x = self.norm.forward(x);
+        let x = layer_norm(&self.norm, self.config.norm_epsilon, x);
         let dtype: FloatDType = x.dtype().into();
-        let last = last_of(input.pad.narrow(1, 0, n)).cast(dtype).reshape([batch, n, 1]);
-        let pooled = (x.clone() * last).sum_dim(1).squeeze_dim::<2>(1);
+        let end = end_of(tokens, input.pad.narrow(1, 0, n));
+        let end = end.float().cast(dtype).reshape([batch, n, 1]);
+        let pooled = (x.clone() * end).sum_dim(1).squeeze_dim::<2>(1);
         let pooled = match &self.projection {
             Some(projection) => projection.forward(pooled),
             None => pooled,
@@ -125,7 +131,12 @@ impl ClipText {
         let (zero, one) = (graph.int(0), graph.int(1));
         let last = graph.sub(&count, &one);
         let last = graph.node("Max", &[&last, &zero], &[]);
-        let pooled = graph.token_at(&x, &last);
+        let end = graph.token_at(&input.ids, &last);
+        let end = graph.unsqueeze(&end, &[1]);
+        let is_end = graph.node("Equal", &[&input.ids, &end], &[]);
+        let is_end = graph.cast(&is_end, OnnxType::Float);
+        let first = graph.arg_max(&is_end);
+        let pooled = graph.token_at(&x, &first);
         match &self.projection {
             Some(projection) => graph.linear("projection", projection, &pooled),
             None => pooled,
@@ -139,15 +150,17 @@ fn later(n: usize, device: &Device) -> Tensor<4, Bool> {
     Tensor::from_data(TensorData::new(mask, [1, 1, n, n]), device)
 }
 
-/// 1 at the last token that is no padding, 0 elsewhere, `[batch, seq_len]`; the first position of an empty text.
-fn last_of(pad: Tensor<2, Bool>) -> Tensor<2> {
-    let [batch, n] = pad.dims();
-    let real = pad.bool_not().float();
-    let device = real.device();
-    let place: Vec<f32> = (0..n).map(|i| i as f32).collect();
-    let place = Tensor::<2>::from_data(TensorData::new(place, [1, n]), &device).expand([batch, n]);
-    let last = (real.sum_dim(1) - 1.0).clamp_min(0.0).expand([batch, n]);
-    place.equal(last).float()
+/// True at the first token with the id of the last that is no padding, `[batch, seq_len]`; at the first position of an
+/// empty text.
+fn end_of(tokens: Tensor<2, Int>, pad: Tensor<2, Bool>) -> Tensor<2, Bool> {
+    let [batch, n] = tokens.dims();
+    let place: Vec<i32> = (0..n as i32).collect();
+    let place = Tensor::<2, Int>::from_data(TensorData::new(place, [1, n]), &tokens.device()).expand([batch, n]);
+    let last = (pad.bool_not().int().sum_dim(1) - 1).clamp_min(0);
+    let end = tokens.clone().gather(1, last).expand([batch, n]);
+    // padding behind the text may have the same id, but is never the first
+    let first = place.clone().mask_fill(tokens.not_equal(end), n as i64).min_dim(1);
+    place.equal(first.expand([batch, n]))
 }
 
 /// The names of OpenAI's CLIP and OpenCLIP.
@@ -215,6 +228,19 @@ mod tests {
         let (a, b, c) = (first(&[1, 2, 3, 4]), first(&[1, 2, 9]), first(&[7, 2, 3, 4]));
         assert!((a.clone() - b).abs().max().into_scalar::<f32>() < 1e-6);
         assert!((a - c).abs().max().into_scalar::<f32>() > 1e-3);
+    }
+
+    #[test]
+    fn the_first_end_token_answers_whatever_pads() {
+        let first = |ids: &[u32], pad: u32| {
+            let input = TextInput::from_ids(&[ids.to_vec(), vec![5; 6]], pad, &[], &[], &Device::flex());
+            small().forward(input, &mut Mode::Eval).pooled.narrow(0, 0, 1)
+        };
+        let apart = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
+        for pad in [0, 9] {
+            assert!(apart(first(&[1, 2, 9, 4, 9], pad), first(&[1, 2, 9], 0)) < 1e-6);
+            assert!(apart(first(&[1, 2, 9, 4, 9], pad), first(&[1, 2, 8, 4, 9], 0)) > 1e-3);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::layers::linear;
 use crate::limits::width;
+use crate::ops::linear_layer;
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -248,7 +249,7 @@ impl TextEncoder for HeadedText {
     fn forward(&self, input: TextInput, mode: &mut Mode<'_>) -> TextOutput {
         let TextOutput { pooled, tokens } = self.encoder.forward(input, mode);
         let pooled = match &self.head {
-            Some(head) => head.forward(pooled),
+            Some(head) => linear_layer(head, pooled),
             None => pooled,
         };
         TextOutput { pooled, tokens }

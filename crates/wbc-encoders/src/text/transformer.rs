@@ -1,7 +1,7 @@
 use super::{TextEncoder, TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads, length};
-use crate::ops::{NORM_EPSILON, layer_norm};
+use crate::ops::{NORM_EPSILON, layer_norm, linear_layer};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextEncoder, OnnxTextInput, OnnxValue};
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, LayerNormConfig, Linear};
@@ -116,7 +116,7 @@ impl TextEncoder for TextTransformer {
         }
         let x = layer_norm(&self.norm, NORM_EPSILON, x);
         let pooled = mean_of_tokens(&x, pad);
-        TextOutput { pooled: self.projection.forward(pooled), tokens: x }
+        TextOutput { pooled: linear_layer(&self.projection, pooled), tokens: x }
     }
 }
 

@@ -112,7 +112,12 @@ impl Tokenizer {
         }
         let (plain, cleaning) = outline::checked(bytes)?;
         let inner = tokenizers::Tokenizer::from_bytes(plain).map_err(failed)?;
-        Ok(Self::from_inner(inner, cleaning))
+        let made = Self::from_inner(inner, cleaning);
+        // a table of tokens has no row for such an id
+        if made.pad_id as usize >= made.vocab_size().max(1) {
+            return Err(failed(format!("padding by the id {} of {} tokens", made.pad_id, made.vocab_size())));
+        }
+        Ok(made)
     }
 
     fn from_inner(mut inner: tokenizers::Tokenizer, cleaning: TextCleaning) -> Self {

@@ -26,6 +26,7 @@ struct Model {
     #[serde(rename = "type")]
     kind: Option<String>,
     continuing_subword_prefix: Option<String>,
+    dropout: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,12 +40,15 @@ struct Ours {
 /// # Errors
 /// [`EncoderError::Tokenizer`] for JSON of another form and for what would make the library panic: template tokens that
 /// are not declared or a second text where there is one, pieces of length 0, SentencePiece's tables, merges whose second
-/// half lacks the prefix to be cut off.
+/// half lacks the prefix to be cut off; for merges left out at random, with which a text has no ids of its own.
 pub(super) fn checked(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, TextCleaning), EncoderError> {
     let outline: Outline = serde_json::from_slice(bytes).map_err(failed)?;
     let prefix = outline.model.continuing_subword_prefix.unwrap_or_default();
     if !prefix.is_empty() && outline.model.kind.as_deref() != Some("WordPiece") {
         return Err(failed(format!("byte pairs with the prefix `{prefix}` are not supported")));
+    }
+    if let Some(rate) = outline.model.dropout.filter(|rate| *rate != 0.0) {
+        return Err(failed(format!("`dropout` = {rate} leaves merges out at random, which is not supported")));
     }
     check_templates(&outline.post_processor)?;
     check_parts(&outline.pre_tokenizer)?;

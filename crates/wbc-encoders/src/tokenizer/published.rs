@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, Replace, Sequence, replace::ReplacePattern};
@@ -115,7 +115,8 @@ impl Tokenizer {
     /// becomes of capitals and accents.
     ///
     /// # Errors
-    /// [`EncoderError::TokenizerFile`] naming what was looked for; errors of the files.
+    /// [`EncoderError::TokenizerFile`] naming what was looked for, or a `pad_token` that is not in the vocabulary; errors of
+    /// the files.
     pub fn published(folder: &Path) -> Result<Self, EncoderError> {
         let settings = Settings::read(folder)?;
         let [json, vocab_txt, merges, open_clip] = KNOWN_FILES.map(|name| folder.join(name));
@@ -148,8 +149,9 @@ impl Tokenizer {
         } else {
             return Err(in_file(folder, format!("none of {} found", KNOWN_FILES.join(", "))));
         };
-        if let Some(id) = settings.pad_token.and_then(|t| made.inner.token_to_id(&t)) {
-            made.pad_id = id;
+        if let Some((token, said_by)) = settings.pad_token {
+            let id = made.inner.token_to_id(&token);
+            made.pad_id = id.ok_or_else(|| in_file(&said_by, format!("`pad_token` = `{token}` is no known token")))?;
         }
         Ok(made)
     }
@@ -162,7 +164,8 @@ struct Settings {
     /// `Some(None)` where the file leaves it to `lowercase`.
     strip_accents: Option<Option<bool>>,
     split_cjk: Option<bool>,
-    pad_token: Option<String>,
+    /// Which token pads, and the file that says so.
+    pad_token: Option<(String, PathBuf)>,
 }
 
 impl Settings {
@@ -181,7 +184,7 @@ impl Settings {
                 value.get("strip_accents").map(|_| flag("strip_accents")).or(settings.strip_accents);
             settings.split_cjk = flag("tokenize_chinese_chars").or(settings.split_cjk);
             let pad = value.get("pad_token").and_then(|t| t.get("content").unwrap_or(t).as_str());
-            settings.pad_token = pad.map(ToOwned::to_owned).or(settings.pad_token);
+            settings.pad_token = pad.map(|token| (token.to_owned(), path.clone())).or(settings.pad_token);
         }
         Ok(settings)
     }

@@ -176,7 +176,7 @@ impl OnnxImageEncoder for ClassToken {
 
     fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> Result<OnnxValue, EncoderError> {
         let x = graph.conv2d("patches", exported(&self.patches, [0; 4]), input.pixels.as_ref().expect("pixels"));
-        let x = graph.reshape(&x, &[0, Self::WIDTH as i64, -1]);
+        let x = graph.reshape(&x, &[0, Self::WIDTH as i64, (Self::SIDE / Self::PATCH).pow(2) as i64]);
         let x = graph.transpose(&x, &[0, 2, 1]);
         let class = graph.parameter("class", self.class.val());
         let class = graph.repeated(&class, &x);

@@ -1,15 +1,17 @@
-use crate::published::at_side;
+mod grammar;
+mod model;
+mod view;
+
+pub(crate) use grammar::GrammarSection;
+pub use model::{BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, TextEncoderSection};
+pub use view::{ViewSection, ViewerKind};
+
 use crate::{Error, RunEncoders};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use wbc_caption::{Grammar, GrammarOptions, Register};
-use wbc_contrastive::{ModelConfig, OptimiserConfig};
+use wbc_contrastive::OptimiserConfig;
 use wbc_core::{AttributeSchema, CellType};
-use wbc_data::{Augmentation, HospitalShift};
-use wbc_encoders::{
-    ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, PixelEncoderConfig, PublishedBranchConfig,
-    PublishedHead, TextConfig, TextTowerConfig, TokenizerConfig,
-};
+use wbc_data::Augmentation;
 
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,207 +66,8 @@ fn default_captions() -> String {
 /// The value of `captions` that means the built-in grammar.
 pub(crate) const GRAMMAR: &str = "grammar";
 
-/// What the grammar writes in training and where captions are retrieved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GrammarSection {
-    /// Fewest facts of a caption.
-    pub min_facts: usize,
-    /// Most facts of a caption, the type apart.
-    pub max_facts: usize,
-    /// Share of lists of noun phrases; the rest are labels, sentences, reports and notes.
-    pub lists: f64,
-}
-
-impl Default for GrammarSection {
-    /// 2 to 8 facts, nine of ten captions being lists: chosen on the validation cells.
-    fn default() -> Self {
-        Self { min_facts: 2, max_facts: 8, lists: 0.9 }
-    }
-}
-
-impl GrammarSection {
-    /// The grammar of these settings.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for settings out of range.
-    pub fn build(&self, schema: &AttributeSchema) -> Result<Grammar, Error> {
-        let invalid = |cause: String| Error::Config { place: "grammar".into(), cause };
-        if !(0.0..=1.0).contains(&self.lists) {
-            return Err(invalid(format!("lists is {}, expected 0 to 1", self.lists)));
-        }
-        let mut options =
-            GrammarOptions { min_facts: self.min_facts, max_facts: self.max_facts, ..GrammarOptions::default() };
-        let rest: f64 = options.registers.iter().filter(|(r, _)| *r != Register::List).map(|(_, w)| w).sum();
-        for (register, weight) in &mut options.registers {
-            *weight = if *register == Register::List { self.lists } else { *weight / rest * (1.0 - self.lists) };
-        }
-        Grammar::new(schema, options).map_err(|e| invalid(e.to_string()))
-    }
-
-    /// The grammar of these settings in one tone only.
-    pub(crate) fn build_in(&self, schema: &AttributeSchema, register: Register) -> Result<Grammar, Error> {
-        let options = GrammarOptions {
-            min_facts: self.min_facts,
-            max_facts: self.max_facts,
-            registers: vec![(register, 1.0)],
-            ..GrammarOptions::default()
-        };
-        Grammar::new(schema, options).map_err(|e| Error::Config { place: "grammar".into(), cause: e.to_string() })
-    }
-}
-
-/// Which viewer makes cell views.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewerKind {
-    /// Segmented, centred, scaled to the cell, stain normalised; with measurements.
-    Canonical,
-    /// The frame as it is, without measurements.
-    Plain,
-    /// The frame as the published encoder of `model.image_encoder` wants it, without measurements.
-    Published,
-}
-
-/// How cells are looked at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ViewSection {
-    /// The viewer.
-    pub viewer: ViewerKind,
-    /// Side of the view in pixels.
-    pub side: u32,
-    /// Simulated other hospitals per training cell.
-    pub shifted_copies: u32,
-    /// How they are simulated.
-    pub shift: HospitalShift,
-}
-
-impl Default for ViewSection {
-    fn default() -> Self {
-        Self { viewer: ViewerKind::Canonical, side: 112, shifted_copies: 1, shift: HospitalShift::default() }
-    }
-}
-
-/// Which branches the image tower has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BranchKind {
-    /// Named measurements alone.
-    Measurements,
-    /// Pixels alone.
-    Pixels,
-    /// Both, fused late.
-    Both,
-}
-
-/// Architecture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelSection {
-    /// Branches of the image tower.
-    pub branches: BranchKind,
-    /// Width of the shared space.
-    pub embed_dim: usize,
-    /// Share of training cells for which a branch is left out, each.
-    pub branch_dropout: f64,
-    /// Measurement branch.
-    pub measurements: MeasurementSection,
-    /// Pixel branch; not used with a published encoder.
-    pub pixels: PixelSection,
-    /// A published encoder in the pixel branch's place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_encoder: Option<ImageEncoderSection>,
-    /// Text transformer.
-    pub text: TextConfig,
-    /// A published text encoder in the text transformer's place, with its own tokenizer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_encoder: Option<TextEncoderSection>,
-    /// Tokenizer.
-    pub tokenizer: TokenizerConfig,
-}
-
-impl Default for ModelSection {
-    fn default() -> Self {
-        Self {
-            branches: BranchKind::Both,
-            embed_dim: 128,
-            branch_dropout: 0.25,
-            measurements: MeasurementSection::default(),
-            pixels: PixelSection::default(),
-            image_encoder: None,
-            text: TextConfig::default(),
-            text_encoder: None,
-            tokenizer: TokenizerConfig::default(),
-        }
-    }
-}
-
-/// Measurement branch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MeasurementSection {
-    /// Width of the hidden layers.
-    pub hidden: usize,
-    /// Dropout after each hidden layer.
-    pub dropout: f64,
-}
-
-impl Default for MeasurementSection {
-    fn default() -> Self {
-        let c = MeasurementBranchConfig::new(1);
-        Self { hidden: c.hidden, dropout: c.dropout }
-    }
-}
-
-/// Pixel branch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PixelSection {
-    /// Side of a patch in pixels; divides the side of the view.
-    pub patch: usize,
-    /// Width of a token.
-    pub width: usize,
-    /// Transformer blocks.
-    pub depth: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Dropout inside the blocks.
-    pub dropout: f64,
-}
-
-impl Default for PixelSection {
-    fn default() -> Self {
-        let c = PixelBranchConfig::default();
-        Self { patch: c.patch, width: c.width, depth: c.depth, heads: c.heads, dropout: c.dropout }
-    }
-}
-
-/// A published text encoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextEncoderSection {
-    /// Folder made by `wbc-clip weights import`; needed for training only, the run folder holds what it was.
-    pub folder: PathBuf,
-}
-
-/// A published image encoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageEncoderSection {
-    /// Folder made by `wbc-clip weights import`; needed for training only, the run folder holds what it was.
-    pub folder: PathBuf,
-    /// Whether it stays as it is: then each view is looked at once, and training takes minutes.
-    #[serde(default = "yes")]
-    pub frozen: bool,
-    /// What follows it.
-    #[serde(default)]
-    pub head: PublishedHead,
-}
-
-fn yes() -> bool {
-    true
-}
+/// What a published image encoder is called.
+const BACKBONE: &str = "image.pixels.backbone";
 
 impl RunConfig {
     /// The current version of the file format.
@@ -327,6 +130,17 @@ impl RunConfig {
         if self.view.viewer == ViewerKind::Published && self.model.image_encoder.is_none() {
             return invalid("the viewer `published` needs model.image_encoder".into());
         }
+        if let Some(encoder) = &self.model.image_encoder {
+            if self.model.branches == BranchKind::Measurements {
+                return invalid("model.image_encoder looks at pixels, model.branches are measurements alone".into());
+            }
+            let mut targets = self.optimiser.lora.iter().flat_map(|lora| &lora.targets);
+            if let Some(target) = targets.find(|t| encoder.frozen && t.starts_with(BACKBONE)) {
+                let cause =
+                    format!("optimiser.lora.targets: `{target}` is in a frozen encoder, where nothing is learned");
+                return invalid(cause);
+            }
+        }
         if !(16..=1024).contains(&self.view.side) {
             return invalid(format!("view.side is {}, expected 16 to 1024", self.view.side));
         }
@@ -358,62 +172,6 @@ impl RunConfig {
     /// [`Error::Config`] for a value that TOML cannot hold.
     pub fn to_toml(&self) -> Result<String, Error> {
         toml::to_string(self).map_err(|e| Error::Config { place: "config.toml".into(), cause: e.to_string() })
-    }
-
-    /// The architecture for views with that many measurements and published encoders.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for an encoder that is missing or does not take views of this size.
-    pub fn model_config(&self, n_measurements: usize, encoders: &RunEncoders) -> Result<ModelConfig, Error> {
-        let m = &self.model;
-        let measurements = (m.branches != BranchKind::Pixels).then_some(MeasurementBranchConfig {
-            n_measurements,
-            hidden: m.measurements.hidden,
-            dropout: m.measurements.dropout,
-        });
-        let unknown = |place: &str| Error::Config {
-            place: place.into(),
-            cause: "what the encoder is made of is not known".into(),
-        };
-        let side = self.view.side as usize;
-        let pixels: Option<PixelEncoderConfig> = match &m.image_encoder {
-            _ if !self.has_pixels() => None,
-            Some(section) => {
-                let image = encoders.image.as_ref().ok_or_else(|| unknown("model.image_encoder"))?;
-                Some(PixelEncoderConfig::Published(PublishedBranchConfig {
-                    backbone: at_side(&image.backbone, side)?,
-                    head: section.head.clone(),
-                    frozen: section.frozen,
-                }))
-            }
-            None => Some(
-                PixelBranchConfig {
-                    side,
-                    patch: m.pixels.patch,
-                    width: m.pixels.width,
-                    depth: m.pixels.depth,
-                    heads: m.pixels.heads,
-                    dropout: m.pixels.dropout,
-                }
-                .into(),
-            ),
-        };
-        let text = match (&m.text_encoder, &encoders.text) {
-            (None, _) => m.text.clone().into(),
-            (Some(_), Some(part)) => TextTowerConfig::Published(part.encoder.clone()),
-            (Some(_), None) => return Err(unknown("model.text_encoder")),
-        };
-        Ok(ModelConfig {
-            embed_dim: m.embed_dim,
-            image: ImageTowerConfig { pixels, measurements, branch_dropout: m.branch_dropout },
-            text,
-            tokenizer: m.tokenizer.clone(),
-        })
-    }
-
-    /// Whether the image tower looks at pixels.
-    pub fn has_pixels(&self) -> bool {
-        self.model.branches != BranchKind::Measurements
     }
 }
 

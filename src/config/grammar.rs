@@ -1,0 +1,54 @@
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use wbc_caption::{Grammar, GrammarOptions, Register};
+use wbc_core::AttributeSchema;
+
+/// What the grammar writes in training and where captions are retrieved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrammarSection {
+    /// Fewest facts of a caption.
+    pub min_facts: usize,
+    /// Most facts of a caption, the type apart.
+    pub max_facts: usize,
+    /// Share of lists of noun phrases; the rest are labels, sentences, reports and notes.
+    pub lists: f64,
+}
+
+impl Default for GrammarSection {
+    /// 2 to 8 facts, nine of ten captions being lists: chosen on the validation cells.
+    fn default() -> Self {
+        Self { min_facts: 2, max_facts: 8, lists: 0.9 }
+    }
+}
+
+impl GrammarSection {
+    /// The grammar of these settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings out of range.
+    pub fn build(&self, schema: &AttributeSchema) -> Result<Grammar, Error> {
+        let invalid = |cause: String| Error::Config { place: "grammar".into(), cause };
+        if !(0.0..=1.0).contains(&self.lists) {
+            return Err(invalid(format!("lists is {}, expected 0 to 1", self.lists)));
+        }
+        let mut options =
+            GrammarOptions { min_facts: self.min_facts, max_facts: self.max_facts, ..GrammarOptions::default() };
+        let rest: f64 = options.registers.iter().filter(|(r, _)| *r != Register::List).map(|(_, w)| w).sum();
+        for (register, weight) in &mut options.registers {
+            *weight = if *register == Register::List { self.lists } else { *weight / rest * (1.0 - self.lists) };
+        }
+        Grammar::new(schema, options).map_err(|e| invalid(e.to_string()))
+    }
+
+    /// The grammar of these settings in one tone only.
+    pub(crate) fn build_in(&self, schema: &AttributeSchema, register: Register) -> Result<Grammar, Error> {
+        let options = GrammarOptions {
+            min_facts: self.min_facts,
+            max_facts: self.max_facts,
+            registers: vec![(register, 1.0)],
+            ..GrammarOptions::default()
+        };
+        Grammar::new(schema, options).map_err(|e| Error::Config { place: "grammar".into(), cause: e.to_string() })
+    }
+}
