@@ -3,8 +3,8 @@
 
     python scripts/bench_peers.py --ours PROGRAM [--devices flex,libtorch] [--rounds 3]
 
-PROGRAM is the bench `peers` (`cargo bench --bench peers --no-run` prints where it is). Needs torch, timm and
-open_clip_torch. The image tower is timm's VisionTransformer without a class token and with mean pooling, the text tower
+PROGRAM is the bench `peers` (`cargo bench --bench peers --no-run` prints where it is). Needs torch==2.9.0, timm==1.0.31
+and open_clip_torch==3.3.0. The image tower is timm's VisionTransformer without a class token and with mean pooling, the text tower
 open_clip's TextTransformer, both with open_clip's QuickGELU: what `benches/peers.rs` builds, at the same sizes. The text
 tower of open_clip masks causally where ours masks by clause; both add a mask of the same size.
 
@@ -50,6 +50,8 @@ def peer(model, task, attention, steps):
 
     torch.set_num_threads(1)
     torch.manual_seed(7)
+    # without it `nn.MultiheadAttention` (open_clip's text tower) takes one fused kernel in inference, eager or not
+    torch.backends.mha.set_fastpath_enabled(attention != "eager")
     image_tower, text_tower, length, vocab = towers(model)
     both = torch.nn.ModuleList([image_tower, text_tower])
     scale = torch.nn.Parameter(torch.tensor(2.659))

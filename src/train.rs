@@ -23,7 +23,8 @@ use wbc_core::{
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
 use wbc_encoders::{
-    ClipScale, ImageTower, MeasurementStatistics, Preprocess, PublishedHead, TextTower, Tokenizer, save_weights,
+    ClipScale, ImageTower, MeasurementStatistics, NetworkConfig, Preprocess, PublishedHead, TextTower, Tokenizer,
+    save_weights,
 };
 use wbc_eval::ZeroShotValidator;
 use wbc_explain::TrainingReference;
@@ -56,6 +57,9 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     // before hours of work: an encoder that cannot be used is said at once
     let encoders = published_encoders(config)?;
+    if trains_convolutions_on_ndarray(config, &encoders) {
+        tracing::warn!("burn's ndarray backend trains convolutions a hundred times as slowly as flex does");
+    }
     if folder.join(CONFIG).is_file() && RunEncoders::read(&folder.join(ENCODERS))? != encoders {
         let cause = "the published encoders of the configuration are not those that it was begun with".into();
         return Err(Error::Run { path: folder.to_owned(), cause });
@@ -201,6 +205,16 @@ fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
     };
     config.model_config(1, &encoders)?.check()?;
     Ok(encoders)
+}
+
+/// burn 0.22 differentiates a convolution on ndarray by convolving with kernels as large as its map; a frozen encoder is
+/// not differentiated.
+fn trains_convolutions_on_ndarray(config: &RunConfig, encoders: &RunEncoders) -> bool {
+    let convolves = |image: &PublishedImage| !matches!(image.backbone.network, NetworkConfig::Vit(_));
+    config.device == "ndarray"
+        && config.model.image_encoder.as_ref().is_some_and(|section| !section.frozen)
+        && !config.optimiser.freeze.iter().any(|name| name == "image")
+        && encoders.image.as_ref().is_some_and(convolves)
 }
 
 /// Scale and bias of the published CLIP whose halves are both used, with nothing between them and the shared space.

@@ -1,9 +1,13 @@
 //! Single passes equal the chains of smaller operations that they stand for, in value and gradient, on every backend.
+//! `ndarray` runs the chains on both sides, and shows that they are the same functions.
 #![recursion_limit = "256"]
 
-use burn::nn::{LayerNormConfig, Linear};
+mod common;
+
+use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::{gelu as burn_gelu, sigmoid};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use common::devices;
 use rand::Rng;
 use wbc_core::seeded_rng;
 use wbc_encoders::{attention, gelu, layer_norm, linear, linear_layer, quick_gelu, self_attention};
@@ -12,13 +16,6 @@ use wbc_encoders::{attention, gelu, layer_norm, linear, linear_layer, quick_gelu
 /// to a few hundred terms.
 const TOLERANCE: f32 = 1e-5;
 const EPSILON: f64 = 1e-5;
-
-/// `ndarray` runs the chains on both sides, and shows that they are the same functions.
-fn devices() -> [Device; 2] {
-    #[expect(deprecated, reason = "deprecated upstream; our users ask for it")]
-    let ndarray = Device::ndarray();
-    [Device::flex(), ndarray]
-}
 
 fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let mut rng = seeded_rng(&[seed]);
@@ -68,7 +65,7 @@ fn plain_quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 #[test]
 fn activations_equal_their_definitions() {
-    for device in devices() {
+    for (_, device) in devices() {
         for shape in [[1, 1], [3, 7], [40, 1000]] {
             let wide = |x: Tensor<2>| x * 3.0;
             compare("quick_gelu", shape, |x| quick_gelu(wide(x)), |x| plain_quick_gelu(wide(x)), &device);
@@ -80,18 +77,19 @@ fn activations_equal_their_definitions() {
     }
 }
 
+/// With uneven `gamma`.
+fn norm_layer(width: usize, device: &Device) -> LayerNorm {
+    let mut layer = LayerNormConfig::new(width).with_epsilon(EPSILON).init(device);
+    let uneven = random([width], 3, &device.clone().inner());
+    layer.gamma = burn::module::Param::from_tensor(Tensor::from_data(uneven.into_data(), device));
+    layer
+}
+
 #[test]
 fn layer_normalisation_equals_burns() {
-    for device in devices() {
+    for (_, device) in devices() {
         for (rows, width) in [(1, 5), (7, 16), (700, 100)] {
-            let layer = |device: &Device| {
-                let mut layer = LayerNormConfig::new(width).with_epsilon(EPSILON).init(device);
-                let uneven = random([width], 3, &device.clone().inner());
-                let uneven = Tensor::from_data(uneven.into_data(), device);
-                layer.gamma = burn::module::Param::from_tensor(uneven);
-                layer
-            };
-            let (plain, taped) = (layer(&device), layer(&device.clone().autodiff()));
+            let (plain, taped) = (norm_layer(width, &device), norm_layer(width, &device.clone().autodiff()));
             let of = |x: &Tensor<3>| if x.device().is_autodiff() { taped.clone() } else { plain.clone() };
             let shape = [1, rows, width];
             compare("layer_norm", shape, |x| layer_norm(&of(&x), EPSILON, x), |x| of(&x).forward(x), &device);
@@ -111,7 +109,7 @@ fn layer_normalisation_equals_burns() {
 
 #[test]
 fn linear_layers_equal_burns() {
-    for device in devices() {
+    for (_, device) in devices() {
         let layer = |device: &Device| linear(12, 20, &mut seeded_rng(&[9]), device);
         let (plain, taped): (Linear, Linear) = (layer(&device), layer(&device.clone().autodiff()));
         let of = |x: &Tensor<3>| if x.device().is_autodiff() { taped.clone() } else { plain.clone() };
@@ -131,15 +129,18 @@ fn linear_layers_equal_burns() {
 
 #[test]
 fn self_attention_equals_attention_by_parts() {
-    for device in devices() {
+    for (_, device) in devices() {
         for (batch, n, heads, head_dim) in [(1, 1, 1, 1), (2, 5, 2, 3), (3, 49, 3, 16)] {
             let width = heads * head_dim;
             let never = vec![false; batch * n];
             let some: Vec<bool> = (0..batch * n).map(|at| at % n > n / 2).collect();
             let causal: Vec<bool> = (0..batch * n * n).map(|at| at % n > at / n % n).collect();
+            // the first row of the batch has no key at all, as an empty text
+            let nothing: Vec<bool> = (0..batch * n).map(|at| at < n || at % n > 1).collect();
             let masks = [
                 None,
-                Some(Tensor::<4, Bool>::from_data(TensorData::new(never, [batch, 1, 1, n]), &device)),
+                Some(Tensor::<4, Bool>::from_data(TensorData::new(nothing, [batch, 1, 1, n]), &device)),
+                Some(Tensor::from_data(TensorData::new(never, [batch, 1, 1, n]), &device)),
                 Some(Tensor::from_data(TensorData::new(some, [batch, 1, 1, n]), &device)),
                 Some(Tensor::from_data(TensorData::new(causal, [batch, 1, n, n]), &device)),
             ];
@@ -154,6 +155,68 @@ fn self_attention_equals_attention_by_parts() {
                 compare("self_attention", [batch, n, 3 * width], ours, by_parts, &device);
             }
         }
+    }
+}
+
+#[test]
+fn a_query_without_keys_gets_the_mean_of_all_values() {
+    for (name, device) in devices() {
+        let [n, width] = [5, 8];
+        let mask = Tensor::<4, Bool>::from_data(TensorData::new(vec![true; n], [1, 1, 1, n]), &device);
+        let qkv = random([1, n, 3 * width], 1, &device);
+        let mean = qkv.clone().narrow(2, 2 * width, width).mean_dim(1).expand([1, n, width]);
+        same(name, self_attention(qkv, 2, Some(&mask)), mean);
+    }
+}
+
+/// All operations on inputs of `rows` rows, and the gradients by input and parameters.
+fn everything(rows: usize, device: &Device) -> Vec<Vec<f32>> {
+    const WIDTH: usize = 96;
+    const N: usize = 40;
+    let taped = device.clone().autodiff();
+    let (norm, layer) = (norm_layer(WIDTH, &taped), linear(WIDTH, 3 * WIDTH, &mut seeded_rng(&[9]), &taped));
+    let x = random([rows, N, WIDTH], 1, &taped).require_grad();
+    let some: Vec<bool> = (0..rows * N).map(|at| at % N > N / 2).collect();
+    let mask = Tensor::from_data(TensorData::new(some, [rows, 1, 1, N]), device);
+    let y = linear_layer(&layer, layer_norm(&norm, EPSILON, x.clone()));
+    let y = gelu(quick_gelu(self_attention(y.clone(), 3, None) + self_attention(y, 3, Some(&mask))));
+    assert_eq!(y.dims(), [rows, N, WIDTH]);
+    let grads = (random(y.dims(), 2, &taped) * y.clone()).sum().backward();
+    let mut all = vec![values(y), values(x.grad(&grads).unwrap())];
+    all.extend([&norm.gamma, norm.beta.as_ref().unwrap(), layer.bias.as_ref().unwrap()].map(|parameter| {
+        let gradient = parameter.val().grad(&grads).expect("the parameter has a gradient");
+        values(gradient)
+    }));
+    all.push(values(layer.weight.val().grad(&grads).unwrap()));
+    all
+}
+
+#[test]
+fn a_batch_without_rows_is_no_error() {
+    for (name, device) in devices() {
+        // burn's own operations panic there
+        if name == "ndarray" {
+            continue;
+        }
+        let all = everything(0, &device);
+        assert!(all[..2].iter().all(Vec::is_empty), "{name}");
+        assert!(all[2..].iter().all(|g| !g.is_empty() && g.iter().all(|g| *g == 0.0)), "{name}");
+        // and without a tape
+        let x = random([0, 7, 24], 1, &device);
+        assert_eq!(self_attention(quick_gelu(gelu(x)), 2, None).dims(), [0, 7, 8]);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing_on_flex() {
+    // several blocks of every kernel, none of them a multiple of another
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| everything(37, &Device::flex()))
+    };
+    let one = on(1);
+    for threads in [2, 3, 8] {
+        assert!(on(threads) == one, "{threads} threads");
     }
 }
 

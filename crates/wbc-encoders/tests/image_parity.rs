@@ -4,10 +4,11 @@
 //! among them, are compared when `WBC_CLIP_REFERENCE` names a folder that `scripts/image_reference.py` has filled.
 #![recursion_limit = "256"]
 #![expect(clippy::print_stderr, reason = "differences, and a skipped test, are told with --nocapture")]
-// ndarray is deprecated upstream and asked for by users
-#![allow(deprecated)]
+
+mod common;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use common::devices;
 use safetensors::SafeTensors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,10 +22,6 @@ const TOLERANCE: f32 = 1e-4;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/image")
-}
-
-fn devices() -> [(&'static str, Device); 2] {
-    [("flex", Device::flex()), ("ndarray", Device::ndarray())]
 }
 
 /// Names of all cases in a folder, in order.

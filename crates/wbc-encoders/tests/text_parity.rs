@@ -5,7 +5,10 @@
 #![recursion_limit = "256"]
 #![expect(clippy::print_stdout, reason = "`--nocapture` shows the differences and what was skipped")]
 
+mod common;
+
 use burn::tensor::{Device, Tensor, TensorData};
+use common::devices;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -44,11 +47,6 @@ fn cases(root: &Path) -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = entries.filter(|p| p.join("reference.json").is_file()).collect();
     cases.sort();
     cases
-}
-
-#[expect(deprecated, reason = "ndarray is supported as long as burn has it")]
-fn devices() -> [(&'static str, Device); 2] {
-    [("flex", Device::flex()), ("ndarray", Device::ndarray())]
 }
 
 fn largest_difference(ours: Tensor<2>, theirs: &[Vec<f32>]) -> f32 {

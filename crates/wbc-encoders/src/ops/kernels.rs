@@ -1,6 +1,7 @@
 //! Loops over slices, vectorised for the processor at hand (`pulp` chooses at run time). Sums go through a fixed number
 //! of lanes and blocks, so that results depend neither on the processor's vectors nor on the number of threads.
 
+use super::fused::{Activation, QUICK};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
@@ -9,8 +10,6 @@ use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 const LANES: usize = 16;
 /// Elements that one task works on.
 const BLOCK: usize = 1 << 15;
-/// Coefficient of OpenAI's GELU.
-const QUICK: f32 = 1.702;
 
 /// `e^x` to two units in the last place between -87 and 88, zero below, constant above; Cephes' polynomial after reduction by
 /// powers of two, without a branch.
@@ -27,8 +26,16 @@ fn exp(x: f32) -> f32 {
         * r
         + 0.5;
     let p = p * r * r + r + 1.0;
-    // zero instead of numbers below the normal ones, with which processors are slow
-    if tiny { 0.0 } else { f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23)) }
+    let power = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    // zero instead of numbers below the normal ones, with which processors are slow; what a NaN carries in its lowest
+    // bits must not become an exponent
+    if tiny {
+        0.0
+    } else if x.is_nan() {
+        x
+    } else {
+        power
+    }
 }
 
 /// Error function to 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26), and `e^(-x²)`, which it needs.
@@ -38,13 +45,6 @@ fn erf(x: f32) -> (f32, f32) {
     let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
     let p = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
     ((1.0 - p * bell).copysign(x), bell)
-}
-
-/// A function of one number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Activation {
-    QuickGelu,
-    Gelu,
 }
 
 impl Activation {
@@ -311,7 +311,19 @@ mod tests {
             let expected = f64::from(x).exp();
             assert!((f64::from(exp(x)) / expected - 1.0).abs() < 3e-7, "exp({x}) = {}", exp(x));
         }
-        assert!(exp(f32::NEG_INFINITY) == 0.0 && exp(f32::NAN).is_nan());
+        assert!(exp(f32::NEG_INFINITY) == 0.0);
+    }
+
+    #[test]
+    fn exponential_of_every_kind_of_nan_is_nan() {
+        for payload in 1..1024 {
+            for start in [0x7f80_0000, 0x7fc0_0000, 0xff80_0000, 0xffc0_0000] {
+                let nan = f32::from_bits(start | payload);
+                assert!(exp(nan).is_nan(), "{:x}", nan.to_bits());
+                assert!(Activation::QuickGelu.values(&[nan; 40]).iter().all(|y| y.is_nan()));
+                assert!(Activation::Gelu.gradients(&[nan; 40], &[1.0; 40]).iter().all(|y| y.is_nan()));
+            }
+        }
     }
 
     #[test]

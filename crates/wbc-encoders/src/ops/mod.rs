@@ -1,48 +1,67 @@
 //! Operations that burn has only as chains of smaller ones, or not vectorised: in one pass where the backend is known,
 //! with a gradient of their own, and as the chain everywhere else.
 //!
-//! What is known is `flex` in f32, with or without a tape (feature `flex` of this crate). burn 0.22 computes `exp` and
-//! `erf` element by element there, and differentiates softmax, layer normalisation and slices through their parts.
-//! Chain and single pass agree to f32 rounding, in value and gradient; `tests/fused.rs` compares them.
+//! What is known are `flex` and `libtorch` in f32, with or without a tape (features of this crate by these names). burn
+//! 0.22 computes `exp` and `erf` element by element on flex, and differentiates softmax, layer normalisation and slices
+//! through their parts on both. Chain and single pass agree to f32 rounding, in value and gradient; `tests/fused.rs`
+//! compares them.
 
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+mod fused;
 #[cfg(feature = "flex")]
 mod kernels;
+#[cfg(feature = "libtorch")]
+mod libtorch;
 
 use crate::attention;
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::module::linear;
 use burn::tensor::{Bool, Tensor, activation};
+#[cfg(any(feature = "flex", feature = "libtorch"))]
+use fused::{Activation, Fused};
+#[cfg(feature = "libtorch")]
+use libtorch::Torch;
 
 /// Epsilon of burn's layer normalisation unless told otherwise; a [`LayerNorm`] does not tell its own.
 pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
+/// Returns what the first backend says that takes these tensors, if one does.
+macro_rules! in_one_pass {
+    ($operation:ident($($input:expr),+)) => {
+        #[cfg(feature = "flex")]
+        if let Some(y) = <Flex as Fused>::$operation($($input),+) {
+            return y;
+        }
+        #[cfg(feature = "libtorch")]
+        if let Some(y) = <Torch as Fused>::$operation($($input),+) {
+            return y;
+        }
+    };
+}
+
 /// `x · sigmoid(1.702 x)`, the GELU of OpenAI's CLIP (Hendrycks and Gimpel 2016, section 2).
 pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = flex::activation(flex::Activation::QuickGelu, &x) {
-        return y;
-    }
+    in_one_pass!(activation(Activation::QuickGelu, &x));
     x.clone() * activation::sigmoid(x * 1.702)
 }
 
 /// `x · Φ(x)` with the distribution function of the normal distribution (Hendrycks and Gimpel 2016).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = flex::activation(flex::Activation::Gelu, &x) {
-        return y;
-    }
+    in_one_pass!(activation(Activation::Gelu, &x));
     activation::gelu(x)
 }
 
 /// Layer normalisation over the last dimension by the parameters of `layer`, which was made with `epsilon`.
 pub fn layer_norm<const D: usize>(layer: &LayerNorm, epsilon: f64, x: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = layer.beta.as_ref().and_then(|beta| flex::layer_norm(&x, layer.gamma.val(), beta.val(), epsilon)) {
-        return y;
+    #[cfg(any(feature = "flex", feature = "libtorch"))]
+    if let Some(beta) = &layer.beta {
+        in_one_pass!(layer_norm(&x, &layer.gamma.val(), &beta.val(), epsilon));
     }
-    #[cfg(not(feature = "flex"))]
+    #[cfg(not(any(feature = "flex", feature = "libtorch")))]
     let _ = epsilon;
     layer.forward(x)
 }
@@ -57,20 +76,14 @@ pub fn linear_layer<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 
 /// `x W + b` over the last dimension; `W` is `[inputs, outputs]`.
 pub(crate) fn affine<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = flex::linear(&x, &weight, &bias) {
-        return y;
-    }
+    in_one_pass!(linear(&x, &weight, &bias));
     linear(x, weight, Some(bias))
 }
 
 /// Self-attention from the joint projection `[batch, seq_len, 3 * width]` of queries, keys and values, each with its
 /// heads side by side, to `[batch, seq_len, width]`; `mask` as in [`attention`].
 pub fn self_attention(qkv: Tensor<3>, heads: usize, mask: Option<&Tensor<4, Bool>>) -> Tensor<3> {
-    #[cfg(feature = "flex")]
-    if let Some(y) = flex::self_attention(&qkv, heads, mask) {
-        return y;
-    }
+    in_one_pass!(self_attention(&qkv, heads, mask));
     let [batch, n, width] = qkv.dims();
     let width = width / 3;
     let qkv = qkv.reshape([batch, n, 3 * heads, width / heads]).swap_dims(1, 2);
