@@ -8,7 +8,7 @@ use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKEN
 use crate::{Error, Run};
 use clip::clip_export;
 use std::path::{Path, PathBuf};
-use wbc_encoders::{ClipLibrary, OnnxModel, TextCleaning, write_tensors};
+use wbc_encoders::{ClipLibrary, OnnxModel, TextCleaning, Tokenizer, write_tensors};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -55,6 +55,8 @@ pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf
 struct Parts {
     /// Names of files that are the run's.
     copied: Vec<&'static str>,
+    /// Names and contents of others.
+    texts: Vec<(&'static str, String)>,
     models: Vec<(&'static str, OnnxModel)>,
     clip: Option<clip::ClipExport>,
 }
@@ -67,22 +69,25 @@ impl Parts {
                 let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
                 let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
                 let copied = names.into_iter().chain(reference).chain(encoders).collect();
-                return Ok(Self { copied, models: Vec::new(), clip: None });
+                return Ok(Self { copied, texts: Vec::new(), models: Vec::new(), clip: None });
             }
             ExportFormat::Onnx => {
-                let copied = vec![TOKENIZER, PREPROCESS, PROMPTS, SCHEMA];
-                return Ok(Self { copied, models: onnx_models(run)?, clip: None });
+                let tokenizer = plain_tokenizer(run)?;
+                let models = onnx_models(run, &tokenizer)?;
+                let texts = vec![(TOKENIZER, tokenizer.to_json()?)];
+                return Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], texts, models, clip: None });
             }
             ExportFormat::OpenClip => ClipLibrary::OpenClip,
             ExportFormat::Transformers => ClipLibrary::Transformers,
         };
         let clip = Some(clip_export(run, library)?);
-        Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], models: Vec::new(), clip })
+        Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], texts: Vec::new(), models: Vec::new(), clip })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        let clip = self.clip.iter().flat_map(|c| c.texts.iter().map(|(name, _)| *name).chain([c.files.weights_name]));
-        self.copied.iter().copied().chain(self.models.iter().map(|(name, _)| *name)).chain(clip)
+        let texts = self.texts.iter().chain(self.clip.iter().flat_map(|c| &c.texts)).map(|(name, _)| *name);
+        let weights = self.clip.iter().map(|c| c.files.weights_name);
+        self.copied.iter().copied().chain(self.models.iter().map(|(name, _)| *name)).chain(texts).chain(weights)
     }
 
     fn write(&self, run: &Run, out: &Path) -> Result<(), Error> {
@@ -93,25 +98,34 @@ impl Parts {
         for (name, model) in &self.models {
             model.save(&out.join(name))?;
         }
+        for (name, text) in self.texts.iter().chain(self.clip.iter().flat_map(|c| &c.texts)) {
+            write_atomic(&out.join(name), text)?;
+        }
         if let Some(clip) = &self.clip {
-            for (name, text) in &clip.texts {
-                write_atomic(&out.join(name), text)?;
-            }
             write_tensors(&clip.files.weights, &out.join(clip.files.weights_name))?;
         }
         Ok(())
     }
 }
 
-/// Both encoders, with what their outputs need beside them in the metadata.
-fn onnx_models(run: &Run) -> Result<Vec<(&'static str, OnnxModel)>, Error> {
-    let trained = &run.trained;
-    if trained.tokenizer.cleaning() != TextCleaning::AsIs {
-        return Err(Error::Data(
-            "no ONNX: texts are cleaned as OpenCLIP does before they are tokenised, which no tokenizer.json can say"
-                .into(),
-        ));
+/// A run's tokenizer for programs that do nothing to a text before it: what is mended there (mojibake, HTML entities) is in
+/// no plain description, but white space and capitals are.
+fn plain_tokenizer(run: &Run) -> Result<Tokenizer, Error> {
+    const DESCRIPTION: [&str; 1] = ["  A LARGE  cell, with\tpink Granules. "];
+    let (cleaning, plain) = (&run.trained.tokenizer, run.trained.tokenizer.clone().with_cleaning(TextCleaning::AsIs));
+    if plain.ids(&DESCRIPTION, usize::MAX)? == cleaning.ids(&DESCRIPTION, usize::MAX)? {
+        return Ok(plain);
     }
+    let cause = format!(
+        "texts are cleaned before they are tokenised (`{}` of OpenCLIP), which no tokenizer.json can say",
+        cleaning.cleaning().open_clip_name()
+    );
+    Err(Error::Data(cause))
+}
+
+/// Both encoders, with what their outputs need beside them in the metadata.
+fn onnx_models(run: &Run, tokenizer: &Tokenizer) -> Result<Vec<(&'static str, OnnxModel)>, Error> {
+    let trained = &run.trained;
     let fingerprint = run.fingerprint()?;
     let scalar = |tensor: burn::tensor::Tensor<1>| tensor.into_scalar::<f32>();
     let model = &trained.model;
@@ -128,6 +142,6 @@ fn onnx_models(run: &Run) -> Result<Vec<(&'static str, OnnxModel)>, Error> {
         let names: Vec<&str> = statistics.schema.names().collect();
         image = image.with_metadata("measurements", names.join(","));
     }
-    let text = described(OnnxModel::text(&model.text, &trained.tokenizer)?);
+    let text = described(OnnxModel::text(&model.text, tokenizer)?);
     Ok(vec![(IMAGE_ONNX, image), (TEXT_ONNX, text)])
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use wbc_contrastive::Keep;
 use wbc_core::DatasetRef;
 use wbc_data::{DatasetEntry, Registry};
+use wbc_encoders::TextCleaning;
 
 /// How exports are used; run by `scripts/check_onnx.py` and `scripts/check_clip.py`, so that what the card says is true.
 const ONNX_USE: &str = include_str!("model_card/onnx_use.py");
@@ -183,7 +184,9 @@ fn usage(run: &Run, format: ExportFormat) -> String {
                 );
             }
             text += "\n`logit_scale` and `logit_bias` of captions and `contrast_scale` of prompt ensembles are in the \
-                models' metadata. With Python 3.11 and `pip install numpy onnxruntime tokenizers`:\n\n```python\n";
+                models' metadata.";
+            text += cleaned_before(run);
+            text += " With Python 3.11 and `pip install numpy onnxruntime tokenizers`:\n\n```python\n";
             text += ONNX_USE;
             text += ZERO_SHOT;
             text += "```\n\n";
@@ -191,7 +194,7 @@ fn usage(run: &Run, format: ExportFormat) -> String {
         ExportFormat::OpenClip | ExportFormat::Transformers => {
             let (package, code, after) = match format {
                 ExportFormat::OpenClip => ("open_clip_torch transformers", OPEN_CLIP_USE, OPEN_CLIP_TEXTS),
-                _ => ("torch transformers", TRANSFORMERS_USE, ""),
+                _ => ("torch transformers", TRANSFORMERS_USE, cleaned_before(run)),
             };
             text += &views_in_python(run);
             text += after;
@@ -204,6 +207,17 @@ fn usage(run: &Run, format: ExportFormat) -> String {
 /// What open_clip does to texts on its own.
 const OPEN_CLIP_TEXTS: &str = " open_clip mends texts (ftfy) and makes runs of white space one space before it reads them; \
     plain descriptions stay as they are.";
+
+/// What a model's texts went through in training, and do not here.
+fn cleaned_before(run: &Run) -> &'static str {
+    match run.trained.tokenizer.cleaning() {
+        TextCleaning::AsIs => "",
+        _ => {
+            " In training texts were mended before (ftfy, HTML entities), as OpenCLIP does; plain descriptions stay as they \
+             are."
+        }
+    }
+}
 
 /// Where the images come from that an exported encoder was trained on.
 fn views_in_python(run: &Run) -> String {

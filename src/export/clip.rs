@@ -32,8 +32,11 @@ pub(super) fn clip_export(run: &Run, library: ClipLibrary) -> Result<ClipExport,
     }
     let contrast_scale = f64::from(run.trained.prompt_scale());
     files.config[OWN] = json!({ "contrast_scale": contrast_scale, "weights": run.fingerprint()? });
-    // what is done to texts before is the library's business, told in its configuration
-    let tokenizer = run.trained.tokenizer.clone().with_cleaning(TextCleaning::AsIs);
+    let tokenizer = match library {
+        // what is done to texts before is told in its configuration
+        ClipLibrary::OpenClip => run.trained.tokenizer.clone().with_cleaning(TextCleaning::AsIs),
+        ClipLibrary::Transformers => super::plain_tokenizer(run)?,
+    };
     texts.push((crate::run::TOKENIZER, tokenizer.to_json()?));
     texts.push((TOKENIZER_CONFIG, pretty(&files.tokenizer_config)?));
     texts.push((files.config_name, pretty(&files.config)?));

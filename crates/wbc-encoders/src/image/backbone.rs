@@ -218,7 +218,8 @@ pub(crate) fn mean_and_spread(map: &Tensor<4>) -> Tensor<2> {
     let n = (height * width).saturating_sub(1).max(1) as f64;
     let variance = (rest.clone() * rest).sum_dim(2) / n;
     // at zero a root has no gradient, and a channel that is the same everywhere is common: it gets none instead of NaN
-    let varies = variance.clone().detach().greater_elem(SMALLEST_VARIANCE).float();
+    let dtype: FloatDType = variance.dtype().into();
+    let varies = variance.clone().detach().greater_elem(SMALLEST_VARIANCE).float().cast(dtype);
     let spread = variance.clamp_min(SMALLEST_VARIANCE).sqrt() * varies;
     Tensor::cat(vec![mean.squeeze_dim::<2>(2), spread.squeeze_dim::<2>(2)], 1)
 }
