@@ -36,6 +36,11 @@ fn transposed(x: FlexTensor) -> FlexTensor {
 }
 
 impl Attention<Flex> {
+    /// Of all heads together.
+    fn width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
     /// Queries, keys and values, `[batch, heads, seq_len, head_dim]` each, as views.
     fn parts(&self, qkv: FlexTensor) -> [FlexTensor; 3] {
         let shape = Shape::from(vec![self.batch, self.n, 3 * self.heads, self.head_dim]);

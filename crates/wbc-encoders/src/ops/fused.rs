@@ -34,11 +34,6 @@ impl<B: Backend> Attention<B> {
     pub(super) fn scale(&self) -> f64 {
         (self.head_dim as f64).powf(-0.5)
     }
-
-    /// Of all heads together.
-    pub(super) fn width(&self) -> usize {
-        self.heads * self.head_dim
-    }
 }
 
 /// The loops of a backend, over f32. Each forward pass returns what its gradient needs; without a tape that is dropped.
