@@ -9,9 +9,8 @@ Exports, FOLDER/run-*, are written by
     WBC_CLIP_REFERENCE_OUT=FOLDER cargo test --workspace --test clip_export
 
 together with the run's validation cells and some texts. Embeddings and zero-shot probabilities must be within TOLERANCE, and
-every cell must get the same class. A safetensors export beside one for OpenCLIP is tried in OpenCLIP's model, too. Exits with 1 where one is not."""
-import json
-import os
+every cell must get the same class. A safetensors export beside one for OpenCLIP is tried in OpenCLIP's model, too. Exits
+with 1 where one is not."""
 import pathlib
 import re
 import sys
@@ -20,6 +19,8 @@ import numpy
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
+
+from model_cards import difference, expected, run_card, zero_shot_difference
 
 TOLERANCE = 1e-4
 CONFIGS = ["open_clip_config.json", "config.json"]
@@ -57,28 +58,16 @@ def as_open_clip(folder):
 
 def check(folder, state=None):
     """Largest difference per answer, of the weights in the folder or of a state in their place."""
-    code = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
-    card, before = {}, os.getcwd()
-    os.chdir(folder)
-    try:
-        exec(compile(code, str(folder / "README.md"), "exec"), card)
-    finally:
-        os.chdir(before)
+    card = run_card(folder)
     if state is not None:
         card["model"].load_state_dict({name: torch.tensor(values) for name, values in state.items()})
-    cells, texts, whole = (load_file(folder / f"{name}.safetensors") for name in ("image", "text", "whole"))
-    difference = lambda a, b: float(numpy.abs(a - b).max())
+    cells, texts, whole, said = expected(folder)
     pixels = numpy.rint(cells["0/pixels"] * 255).astype(numpy.uint8).transpose(0, 2, 3, 1)
     views = [Image.fromarray(view) for view in pixels]
     embedded = numpy.concatenate([card["embed_cells"](views[i : i + 64]) for i in range(0, len(views), 64)])
     worst = {"cells": difference(embedded, cells["0/image_embedding"])}
-    said = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
     worst["texts"] = difference(card["embed_texts"](said), texts["0/text_embedding"])
-    for name in (s["name"] for s in card["prompts"]["sets"]):
-        _, probabilities = card["zero_shot"](embedded, name)
-        expected = whole[f"zero_shot/{name}"]
-        worst["zero-shot"] = max(worst.get("zero-shot", 0.0), difference(probabilities, expected))
-        assert (probabilities.argmax(axis=1) == expected.argmax(axis=1)).all(), name
+    worst["zero-shot"] = zero_shot_difference(card, embedded, whole)
     return len(views), worst
 
 

@@ -78,11 +78,7 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
         &warnings,
         |sample, image| {
             let found = segmenter.segment(image);
-            let path = item_path(out, &sample.id.0, "png")?;
-            if let Some(parent) = path.parent() {
-                make_dir(parent)?;
-            }
-            write_atomic(&path, png(&found.masks.to_image().into())?)?;
+            write_picture(out, sample, &found.masks.to_image().into())?;
             Ok(found.flags)
         },
         |sample, flags| {
@@ -118,11 +114,7 @@ pub fn write_views(run: &Run, input: &str, out: &Path, session: &Session) -> Res
         &warnings,
         |sample, image| {
             let view = run.viewer.view(image);
-            let path = item_path(out, &sample.id.0, "png")?;
-            if let Some(parent) = path.parent() {
-                make_dir(parent)?;
-            }
-            write_atomic(&path, png(&view.pixels.into())?)?;
+            write_picture(out, sample, &view.pixels.into())?;
             Ok(view.flags)
         },
         |_, flags| {
@@ -263,9 +255,13 @@ fn read_masks(path: &Path, image: &RgbImage, limits: &Limits) -> Result<CellMask
     Ok(CellMasks::from_image(&grey))
 }
 
-/// PNG bytes of an image.
-fn png(image: &DynamicImage) -> Result<Vec<u8>, Error> {
+/// Writes `out/<id>.png`.
+fn write_picture(out: &Path, sample: &Sample, image: &DynamicImage) -> Result<(), Error> {
+    let path = item_path(out, &sample.id.0, "png")?;
+    if let Some(parent) = path.parent() {
+        make_dir(parent)?;
+    }
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| Error::Data(e.to_string()))?;
-    Ok(bytes.into_inner())
+    write_atomic(&path, bytes.into_inner())
 }

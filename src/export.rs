@@ -6,9 +6,10 @@ use crate::files::{make_dir, write_atomic};
 use crate::model_card::model_card;
 use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
-use clip::clip_export;
+use clip::clip_parts;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wbc_encoders::{ClipLibrary, OnnxModel, TextCleaning, Tokenizer, write_tensors};
+use wbc_encoders::{ClipLibrary, FloatTensor, OnnxModel, TextCleaning, Tokenizer, write_tensors};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -16,6 +17,9 @@ pub(crate) const CARD: &str = "README.md";
 pub(crate) const IMAGE_ONNX: &str = "image.onnx";
 /// The text encoder of an ONNX export.
 pub(crate) const TEXT_ONNX: &str = "text.onnx";
+
+/// What every export has of the run.
+const SHARED: [&str; 3] = [PREPROCESS, PROMPTS, SCHEMA];
 
 /// Layout of exported weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +39,9 @@ pub enum ExportFormat {
 /// given layout, what belongs to them, and a model card (`README.md`).
 ///
 /// # Errors
-/// [`Error::Data`] when a file is in the way and [`Error::Encoder`] for a model that the layout cannot hold (nothing is
-/// written then), [`Error::Io`].
+/// [`Error::Data`] when a file is in the way, or texts are cleaned in a way that the layout has no words for;
+/// [`Error::Encoder`] for a model, [`Error::Dataset`] for a way of seeing that it cannot hold (nothing is written then);
+/// [`Error::Io`].
 pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf>, Error> {
     let parts = Parts::of(run, format)?;
     let names: Vec<&str> = parts.names().chain([CARD]).collect();
@@ -51,43 +56,41 @@ pub fn export(run: &Run, format: ExportFormat, out: &Path) -> Result<Vec<PathBuf
     Ok(files)
 }
 
-/// What an export consists of, before any of it is written.
+/// What an export consists of, by names of files, before any of it is written.
+#[derive(Default)]
 struct Parts {
-    /// Names of files that are the run's.
+    /// Files of the run.
     copied: Vec<&'static str>,
-    /// Names and contents of others.
     texts: Vec<(&'static str, String)>,
     models: Vec<(&'static str, OnnxModel)>,
-    clip: Option<clip::ClipExport>,
+    weights: Option<(&'static str, BTreeMap<String, FloatTensor>)>,
 }
 
 impl Parts {
     fn of(run: &Run, format: ExportFormat) -> Result<Self, Error> {
-        let library = match format {
+        match format {
             ExportFormat::Safetensors => {
                 let reference = run.reference.as_ref().map(|_| REFERENCE);
                 let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
                 let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
-                let copied = names.into_iter().chain(reference).chain(encoders).collect();
-                return Ok(Self { copied, texts: Vec::new(), models: Vec::new(), clip: None });
+                Ok(Self { copied: names.into_iter().chain(reference).chain(encoders).collect(), ..Self::default() })
             }
             ExportFormat::Onnx => {
                 let tokenizer = plain_tokenizer(run)?;
                 let models = onnx_models(run, &tokenizer)?;
                 let texts = vec![(TOKENIZER, tokenizer.to_json()?)];
-                return Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], texts, models, clip: None });
+                Ok(Self { copied: SHARED.to_vec(), texts, models, ..Self::default() })
             }
-            ExportFormat::OpenClip => ClipLibrary::OpenClip,
-            ExportFormat::Transformers => ClipLibrary::Transformers,
-        };
-        let clip = Some(clip_export(run, library)?);
-        Ok(Self { copied: vec![PREPROCESS, PROMPTS, SCHEMA], texts: Vec::new(), models: Vec::new(), clip })
+            ExportFormat::OpenClip => clip_parts(run, ClipLibrary::OpenClip),
+            ExportFormat::Transformers => clip_parts(run, ClipLibrary::Transformers),
+        }
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        let texts = self.texts.iter().chain(self.clip.iter().flat_map(|c| &c.texts)).map(|(name, _)| *name);
-        let weights = self.clip.iter().map(|c| c.files.weights_name);
-        self.copied.iter().copied().chain(self.models.iter().map(|(name, _)| *name)).chain(texts).chain(weights)
+        let texts = self.texts.iter().map(|(name, _)| *name);
+        let models = self.models.iter().map(|(name, _)| *name);
+        let weights = self.weights.iter().map(|(name, _)| *name);
+        self.copied.iter().copied().chain(texts).chain(models).chain(weights)
     }
 
     fn write(&self, run: &Run, out: &Path) -> Result<(), Error> {
@@ -95,14 +98,14 @@ impl Parts {
             let target = out.join(name);
             std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
         }
+        for (name, text) in &self.texts {
+            write_atomic(&out.join(name), text)?;
+        }
         for (name, model) in &self.models {
             model.save(&out.join(name))?;
         }
-        for (name, text) in self.texts.iter().chain(self.clip.iter().flat_map(|c| &c.texts)) {
-            write_atomic(&out.join(name), text)?;
-        }
-        if let Some(clip) = &self.clip {
-            write_tensors(&clip.files.weights, &out.join(clip.files.weights_name))?;
+        if let Some((name, tensors)) = &self.weights {
+            write_tensors(tensors, &out.join(name))?;
         }
         Ok(())
     }

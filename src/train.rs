@@ -4,7 +4,10 @@ use crate::files::{make_dir, read_text};
 use crate::run::{
     CONFIG, ENCODERS, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble,
 };
-use crate::{EncoderFolder, Error, PublishedImage, RunConfig, RunEncoders, Session, device, write_report};
+use crate::{
+    EncoderFolder, Error, ImageEncoderSection, PublishedImage, RunConfig, RunEncoders, Session, TextEncoderSection,
+    device, write_report,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use rand::Rng;
@@ -193,16 +196,19 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
 
 /// What the encoders of a configuration are made of.
 fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
-    let image = config.model.image_encoder.as_ref().filter(|_| config.has_pixels());
-    let image_folder = image.map(|s| Ok::<_, Error>((EncoderFolder::open(&s.folder)?, &s.folder))).transpose()?;
-    let text = config.model.text_encoder.as_ref();
-    let text_folder = text.map(|s| Ok::<_, Error>((EncoderFolder::open(&s.folder)?, &s.folder))).transpose()?;
-    let encoders = RunEncoders {
-        image: image_folder.as_ref().map(|(encoder, folder)| encoder.image(folder).cloned()).transpose()?,
-        image_source: image_folder.map(|(encoder, _)| encoder.source),
-        text: text_folder.as_ref().map(|(encoder, folder)| encoder.text(folder).cloned()).transpose()?,
-        text_source: text_folder.map(|(encoder, _)| encoder.source),
-    };
+    let mut encoders = RunEncoders::default();
+    if let Some(ImageEncoderSection { folder, .. }) =
+        config.model.image_encoder.as_ref().filter(|_| config.has_pixels())
+    {
+        let encoder = EncoderFolder::open(folder)?;
+        encoders.image = Some(encoder.image(folder)?.clone());
+        encoders.image_source = Some(encoder.source);
+    }
+    if let Some(TextEncoderSection { folder }) = &config.model.text_encoder {
+        let encoder = EncoderFolder::open(folder)?;
+        encoders.text = Some(encoder.text(folder)?.clone());
+        encoders.text_source = Some(encoder.source);
+    }
     config.model_config(1, &encoders)?.check()?;
     Ok(encoders)
 }

@@ -1,6 +1,7 @@
 //! Runs as CLIPs of OpenCLIP and Transformers. With `WBC_CLIP_REFERENCE_OUT` set, exports are written to that folder instead
 //! of a temporary one, with what `scripts/check_clip.py` compares the answers of these libraries with; with
-//! `WBC_CLIP_REFERENCE_RUN` (a run folder) and `WBC_CLIP_DATA`, that run and its validation cells, too.
+//! `WBC_CLIP_REFERENCE_RUN` (a run folder) and `WBC_CLIP_DATA`, that run in every format that holds it, with its validation
+//! cells, too (`scripts/check_onnx.py` compares onnxruntime's answers).
 #![recursion_limit = "256"]
 
 #[path = "support/clip.rs"]
@@ -113,9 +114,17 @@ fn a_clip_is_exported_to_every_format_and_comes_back_from_two() {
         let answers = answers.map(|(a, b)| (a - b).abs());
         answers.for_each(|difference| assert!(difference < 1e-5, "{difference}"));
     }
-    let views =
-        write_views(&run, &format!("{manifest}:val"), &folder.path().join("views"), &Session::default()).unwrap();
-    assert_eq!((views.n, views.side), (8, 32));
+    // what exports are to be shown is what the run sees
+    let (shown, session) = (folder.path().join("views"), Session::default());
+    let written = write_views(&run, &format!("{manifest}:val"), &shown, &session).unwrap();
+    assert_eq!((written.n, written.side), (8, 32));
+    let dataset = session.open(&format!("{manifest}:val")).unwrap();
+    let (views, _) = run.views(&dataset.samples, &session, &Default::default()).unwrap();
+    for (row, sample) in dataset.samples.iter().enumerate() {
+        let bytes = std::fs::read(shown.join(format!("{}.png", sample.id))).unwrap();
+        let picture = image::load_from_memory(&bytes).unwrap().into_rgb8();
+        assert_eq!(Some(picture.as_raw().as_slice()), views.pixels_of(row));
+    }
 }
 
 #[test]

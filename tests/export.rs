@@ -1,6 +1,5 @@
 //! What an export holds. With `WBC_CLIP_REFERENCE_OUT` set, ONNX exports are written to that folder instead of a temporary
-//! one, with what `scripts/check_onnx.py` compares onnxruntime's answers with; with `WBC_CLIP_REFERENCE_RUN` (a run folder)
-//! and `WBC_CLIP_DATA`, that run and its validation cells, too.
+//! one, with what `scripts/check_onnx.py` compares onnxruntime's answers with.
 #![recursion_limit = "256"]
 
 #[path = "support/reference.rs"]
@@ -8,7 +7,7 @@ mod reference;
 
 use reference::write_reference;
 use std::path::{Path, PathBuf};
-use wbc_clip::data::{DataStore, SyntheticOptions, synthetic_samples};
+use wbc_clip::data::{SyntheticOptions, synthetic_samples};
 use wbc_clip::{Error, ExportFormat, Run, RunConfig, Session, export, train};
 
 /// Synthetic cells as a manifest; half of the validation cells are from unknown optics.
@@ -89,20 +88,6 @@ fn exports_hold_what_their_users_need() {
             write_reference(&run, &views, &scales, &out);
         }
     }
-}
-
-/// Whether onnxruntime gives a real run's answers is seen by `scripts/check_onnx.py` afterwards.
-#[test]
-fn a_run_of_real_cells_is_exported_with_its_validation_cells() {
-    let given = |name| std::env::var_os(name).map(PathBuf::from);
-    let (Some(out), Some(folder)) = (given("WBC_CLIP_REFERENCE_OUT"), given("WBC_CLIP_REFERENCE_RUN")) else { return };
-    let session = Session { store: DataStore::new(given("WBC_CLIP_DATA")), ..Session::default() };
-    let run = Run::open(&folder, "flex").unwrap();
-    let out = out.join("run-given");
-    export(&run, ExportFormat::Onnx, &out).unwrap();
-    let dataset = session.open(&run.config.validation).unwrap();
-    let (views, scales) = run.views(&dataset.samples, &session, &Default::default()).unwrap();
-    write_reference(&run, &views, &scales, &out);
 }
 
 #[test]

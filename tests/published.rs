@@ -226,6 +226,10 @@ fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change(
     assert_eq!(asked("first", &[&head(16)]), 2, "training and validation cells");
     assert_eq!(asked("second", &[&head(24)]), 0, "another head asks for the same");
     assert_eq!(asked("third", &["model.image_encoder.head={ kind = 'linear' }"]), 2, "other layers");
+    let watch = Arc::new(Watch::default());
+    let session = Session { cache: cache.clone(), progress: watch.clone(), ..Session::default() };
+    embedded(&Run::open(&folder.path().join("third"), "flex").unwrap(), &manifest, &session);
+    assert_eq!(watch.asked.load(Ordering::Relaxed), 0, "nor does the trained run");
     // other weights in the place of the imported ones must not answer in their name
     let path = folder.path().join("vit/image.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();

@@ -1,12 +1,12 @@
 //! Runs as CLIPs of other libraries.
 
+use super::{Parts, SHARED, plain_tokenizer};
+use crate::run::TOKENIZER;
 use crate::{BranchKind, Error, Run, ViewerKind};
 use serde_json::{Value, json};
 use wbc_contrastive::LossKind;
 use wbc_data::{Centring, Interpolation, PixelTransform, ResizeMode};
-use wbc_encoders::{
-    BackboneConfig, ClipFiles, ClipLibrary, ClipScale, EncoderError, PublishableClip, TextCleaning, TextTower,
-};
+use wbc_encoders::{BackboneConfig, ClipLibrary, ClipScale, EncoderError, PublishableClip, TextCleaning, TextTower};
 
 /// Name of our part of a configuration; other programs pass over it.
 const OWN: &str = "wbc_clip";
@@ -14,33 +14,32 @@ const OWN: &str = "wbc_clip";
 const TRANSFORMERS_PIXELS: &str = "preprocessor_config.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
-/// A run as a library's CLIP: weights and configurations, and what is written beside them, by name.
-pub(super) struct ClipExport {
-    pub(super) files: ClipFiles,
-    pub(super) texts: Vec<(&'static str, String)>,
-}
-
+/// A run as a library's CLIP.
+///
 /// # Errors
 /// [`Error::Encoder`] with [`EncoderError::NotExpressible`] naming the part for which the library has no place.
-pub(super) fn clip_export(run: &Run, library: ClipLibrary) -> Result<ClipExport, Error> {
+pub(super) fn clip_parts(run: &Run, library: ClipLibrary) -> Result<Parts, Error> {
     let clip = publishable(run, library)?;
     let (mut files, transform) = (clip.files(library)?, transform(run, clip.image.config()));
     let mut texts = Vec::new();
-    match library {
-        ClipLibrary::OpenClip => files.config["preprocess_cfg"] = transform.to_open_clip()?,
-        ClipLibrary::Transformers => texts.push((TRANSFORMERS_PIXELS, pretty(&transform.to_transformers()?)?)),
-    }
+    // what is done to texts before is told in OpenCLIP's configuration
+    let tokenizer = match library {
+        ClipLibrary::OpenClip => {
+            files.config["preprocess_cfg"] = transform.to_open_clip()?;
+            clip.tokenizer.clone().with_cleaning(TextCleaning::AsIs)
+        }
+        ClipLibrary::Transformers => {
+            texts.push((TRANSFORMERS_PIXELS, pretty(&transform.to_transformers()?)?));
+            plain_tokenizer(run)?
+        }
+    };
     let contrast_scale = f64::from(run.trained.prompt_scale());
     files.config[OWN] = json!({ "contrast_scale": contrast_scale, "weights": run.fingerprint()? });
-    let tokenizer = match library {
-        // what is done to texts before is told in its configuration
-        ClipLibrary::OpenClip => run.trained.tokenizer.clone().with_cleaning(TextCleaning::AsIs),
-        ClipLibrary::Transformers => super::plain_tokenizer(run)?,
-    };
-    texts.push((crate::run::TOKENIZER, tokenizer.to_json()?));
+    texts.push((TOKENIZER, tokenizer.to_json()?));
     texts.push((TOKENIZER_CONFIG, pretty(&files.tokenizer_config)?));
     texts.push((files.config_name, pretty(&files.config)?));
-    Ok(ClipExport { files, texts })
+    let weights = Some((files.weights_name, files.weights));
+    Ok(Parts { copied: SHARED.to_vec(), texts, weights, ..Parts::default() })
 }
 
 fn pretty(value: &Value) -> Result<String, Error> {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu as burn_gelu, sigmoid};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use common::devices;
@@ -228,4 +228,14 @@ fn a_tape_that_recomputes_gets_the_chain() {
     };
     let recomputing = Device::flex().autodiff().gradient_checkpointing();
     same("gradient", gradient(recomputing), gradient(Device::flex().autodiff()));
+}
+
+/// Without a bias burn's own product is used, which on flex cannot take a batch without rows.
+#[test]
+fn a_linear_layer_without_bias_answers_an_empty_batch() {
+    for (_, device) in devices() {
+        let layer = LinearConfig::new(4, 3).with_bias(false).init(&device);
+        assert_eq!(linear_layer(&layer, Tensor::<2>::zeros([0, 4], &device)).dims(), [0, 3]);
+        assert_eq!(linear_layer(&layer, Tensor::<3>::zeros([0, 5, 4], &device)).dims(), [0, 5, 3]);
+    }
 }

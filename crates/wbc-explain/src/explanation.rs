@@ -191,7 +191,7 @@ pub struct Explanation {
     /// Measurements that moved the decision on the type most, the strongest first; absent where none is known.
     pub measurements: Option<Vec<MovedBy>>,
     /// Heat maps, the type's first; absent without a pixel branch whose embedding is the sum of what places contribute: a
-    /// perceptron behind a published encoder mixes them. `notes` says which it was.
+    /// published encoder that answers by a class token, or a perceptron behind one, mixes them. `notes` says why.
     pub heat_maps: Option<Vec<HeatMap>>,
     /// Captions of the gallery, the nearest first; absent without a gallery.
     pub nearest_captions: Option<Vec<NearestCaption>>,

@@ -28,8 +28,8 @@
 //!   [`TrainingReference`], which knows how they are distributed among training cells ([`MeasuredEvidence`]).
 //! - [`MovedBy`]: occlusion, the decision without one measurement (Zeiler and Fergus 2014, applied to measurements).
 //! - [`HeatMap`]: what each place of the view contributes to the similarity with a text, exactly, since the pixel
-//!   branch's embedding is the mean of its patches; averaged over turned and shifted views. Behind a perceptron head
-//!   nothing adds up like this, and there is none; the explanation's notes say so.
+//!   branch's embedding is the mean of its patches; averaged over turned and shifted views. Behind a class
+//!   token or a perceptron nothing adds up like this, and there is none; the explanation's notes say so.
 //! - [`Counterfactuals`]: the description with one attribute changed.
 //!
 //! # What it does not do

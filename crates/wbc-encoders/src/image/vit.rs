@@ -172,11 +172,11 @@ impl VisionTransformer {
             VitPooling::MeanThenNorm => normed(of_patches(&x).mean_dim(1)),
         };
         let pooled = pooled.squeeze_dim::<2>(1);
-        let project = |x| self.projection.as_ref().map(|p| p.forward(x));
+        let project = |x| self.projection.as_ref().map(|p| linear_layer(p, x));
         BackboneOutput {
             pooled: project(pooled.clone()).unwrap_or(pooled),
             map: match &self.projection {
-                Some(projection) => projection.forward(map),
+                Some(projection) => linear_layer(projection, map),
                 None => map,
             },
             middle: middle.then(|| Tensor::cat(on_the_way, 1)),
@@ -251,7 +251,6 @@ pub(crate) fn timm_layout(trunk: &str, norm: &str) -> Layout {
         .norm("blocks.{}.mlp_norm", &at("blocks.{}.norm2"))
         .linear("blocks.{}.up", &at("blocks.{}.mlp.fc1"))
         .linear("blocks.{}.down", &at("blocks.{}.mlp.fc2"))
-        .unused(&at("head.*"))
 }
 
 /// The names of OpenCLIP around timm's `VisionTransformer`.

@@ -13,6 +13,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// What OpenCLIP takes where a configuration is silent.
 const OPEN_CLIP_HEAD_WIDTH: usize = 64;
 const OPEN_CLIP_TEXT_HEADS: usize = 8;
+pub(super) const OPEN_CLIP_LENGTH: usize = 77;
 /// What Transformers' CLIP takes where a configuration is silent.
 const TRANSFORMERS_HEADS: (usize, usize) = (12, 8);
 const TRANSFORMERS_EPSILON: f64 = 1e-5;
@@ -202,7 +203,7 @@ fn open_clip_text(model: &Section, text: &Section, clip: &mut ClipTextConfig) ->
     text.refuse(&SPECIAL_BLOCKS)?;
     text.refuse(&["no_causal_mask", "embed_cls", "ls_init_value", "proj_bias"])?;
     text.only("block_type", &["default"])?;
-    // the end token has the highest number, stands last, and is what `eos` looks for
+    // either is the first of the tokens that end a text
     text.only("pool_type", &["argmax", "eos"])?;
     clip.heads = text.count("heads")?.unwrap_or(OPEN_CLIP_TEXT_HEADS);
     clip.activation = open_clip_activation(model, text)?;
@@ -223,9 +224,7 @@ fn open_clip_bert(text: &Section, bert: &mut BertConfig) -> Result<(), EncoderEr
     for field in ["hf_proj_type", "proj"] {
         text.only(field, &["mlp", "linear", "", "none"])?;
     }
-    if let Some(length) = text.count("context_length")? {
-        bert.max_len = length.min(bert.positions);
-    }
+    bert.max_len = text.count("context_length")?.unwrap_or(OPEN_CLIP_LENGTH).min(bert.positions);
     Ok(())
 }
 

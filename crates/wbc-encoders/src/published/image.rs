@@ -141,7 +141,7 @@ impl ImageLayout {
             _ => "norm",
         };
         match self {
-            Self::TimmVit => vit::timm_layout("", norm),
+            Self::TimmVit => vit::timm_layout("", norm).unused("head.*"),
             Self::OpenClipTimmVit => vit::open_clip_timm_layout(TRUNK, TRUNK_PROJECTION, norm),
             Self::OpenClipVit => vit::open_clip_layout(),
             Self::TransformersClip => vit::transformers_layout(),

@@ -53,7 +53,8 @@ pub struct PublishableClip<'m> {
     pub scale: ClipScale,
 }
 
-/// Weights and configurations as a library reads them; `tokenizer.json` belongs beside them.
+/// Weights and configurations as a library reads them. `tokenizer.json` belongs beside them, and how images become the
+/// encoder's pixels: `preprocess_cfg` in OpenCLIP's configuration, `preprocessor_config.json` for Transformers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipFiles {
     /// Name of the weight file.
@@ -132,12 +133,7 @@ impl PublishableClip<'_> {
             model["init_logit_bias"] = json!(bias);
             weights.insert("logit_bias".into(), scalar(bias));
         }
-        let pixels = self.image.config();
-        let preprocess = json!({
-            "size": [pixels.side, pixels.side], "mode": "RGB", "mean": decimals(&pixels.mean), "std": decimals(&pixels.std),
-            "interpolation": "bicubic", "resize_mode": "squash",
-        });
-        Ok((weights, json!({ "model_cfg": model, "preprocess_cfg": preprocess })))
+        Ok((weights, json!({ "model_cfg": model })))
     }
 
     fn open_clip_image(&self) -> Result<OpenClipImage, EncoderError> {
@@ -375,9 +371,4 @@ fn stored<const D: usize>(tensor: Tensor<D>) -> FloatTensor {
 
 fn scalar(value: f32) -> FloatTensor {
     FloatTensor { shape: vec![], values: vec![value] }
-}
-
-/// The shortest decimals that mean the same 32-bit floats.
-fn decimals(values: &[f32; 3]) -> [f64; 3] {
-    values.map(|v| v.to_string().parse().expect("a printed number"))
 }

@@ -1,14 +1,12 @@
 //! The tokenizer of a published text encoder, as the library that published the encoder uses it.
 
-use super::configs::Section;
+use super::configs::{OPEN_CLIP_LENGTH, Section};
 use super::text::TextLayout;
 use crate::{EncoderError, PublishedTextConfig, TextCleaning, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
 
 const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-/// What OpenCLIP takes where a configuration is silent.
-const OPEN_CLIP_LENGTH: usize = 77;
 
 impl TextLayout {
     /// The tokenizer of a published folder for an encoder that came with it: [`Tokenizer::published`] and, for OpenCLIP's

@@ -3,7 +3,7 @@
 use super::{TextInput, TextOutput, mean_of_tokens};
 use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
-use crate::ops::layer_norm;
+use crate::ops::{layer_norm, linear_layer};
 use crate::published::{Form, Layout, bert_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxValue};
 use burn::module::{Module, Param};
@@ -175,10 +175,10 @@ impl Bert {
             BertPooling::First => x.clone().narrow(1, 0, 1).squeeze_dim::<2>(1),
         };
         if let Some(hidden) = &self.projection_hidden {
-            pooled = Activation::Gelu.forward(hidden.forward(pooled));
+            pooled = Activation::Gelu.forward(linear_layer(hidden, pooled));
         }
         if let Some(projection) = &self.projection {
-            pooled = projection.forward(pooled);
+            pooled = linear_layer(projection, pooled);
         }
         TextOutput { pooled, tokens: x }
     }

@@ -4,7 +4,7 @@ use super::{TextInput, TextOutput};
 use crate::layers::{Activation, Block, BlockConfig, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, epsilon, heads, length, vocabulary, width};
 use crate::mode::plain;
-use crate::ops::layer_norm;
+use crate::ops::{layer_norm, linear_layer};
 use crate::published::{Form, Layout, open_clip_block, transformers_block};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxTextInput, OnnxType, OnnxValue};
 use burn::module::{Module, Param};
@@ -110,7 +110,7 @@ impl ClipText {
         let end = end.float().cast(dtype).reshape([batch, n, 1]);
         let pooled = (x.clone() * end).sum_dim(1).squeeze_dim::<2>(1);
         let pooled = match &self.projection {
-            Some(projection) => projection.forward(pooled),
+            Some(projection) => linear_layer(projection, pooled),
             None => pooled,
         };
         TextOutput { pooled, tokens: x }
