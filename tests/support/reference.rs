@@ -60,7 +60,7 @@ pub(crate) fn write_reference(run: &Run, views: &ViewSet, scales: &[Option<f64>]
         "more words, than, this, transformer, reads, so, that, its, end, whatever, it, says, is, cut, off, by, it, at, last",
     ];
     std::fs::write(out.join("texts.json"), serde_json::to_string(&texts).unwrap()).unwrap();
-    let tokens = trained.tokenizer.batch(&texts, usize::MAX, &trained.device).unwrap();
+    let tokens = trained.tokenizer.batch(&texts, trained.model.text.max_len(), &trained.device).unwrap();
     let mut written = Tensors::default();
     let ids = tokens.tokens.clone().into_data().convert::<i64>().try_to_vec::<i64>().unwrap();
     let real = tokens.pad.clone().bool_not().int().into_data().convert::<i64>().try_to_vec::<i64>().unwrap();
