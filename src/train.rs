@@ -61,7 +61,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     // before hours of work: an encoder that cannot be used is said at once
     let encoders = published_encoders(config)?;
     if trains_convolutions_on_ndarray(config, &encoders) {
-        tracing::warn!("burn's ndarray backend trains convolutions a hundred times as slowly as flex does");
+        tracing::warn!("burn's ndarray backend trains convolutions very slowly; flex does not");
     }
     if folder.join(CONFIG).is_file() && RunEncoders::read(&folder.join(ENCODERS))? != encoders {
         let cause = "the published encoders of the configuration are not those that it was begun with".into();
