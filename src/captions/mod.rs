@@ -13,7 +13,8 @@ use wbc_caption::{
     TokenCounter, Verifier, quoted, verify_file,
 };
 use wbc_core::{
-    AttributeSchema, CellDescription, CellType, Fact, MeasurementSchema, QualityFlag, SampleId, Warning, Warnings,
+    AttributeSchema, CellDescription, CellType, Fact, MeasurementRow, MeasurementSchema, QualityFlag, SampleId,
+    Warning, Warnings,
 };
 use wbc_data::{AnnotatedCells, ViewOptions, resolve_input};
 use wbc_encoders::Tokenizer;
@@ -87,7 +88,7 @@ struct Job {
     /// Writes the shortest captions, for where longer ones are refused.
     short: Grammar,
     /// Measurements per cell of the dataset, those only that captions can state; empty where none are stated.
-    measured: Vec<Option<Vec<Option<f32>>>>,
+    measured: Vec<Option<MeasurementRow>>,
     /// Theirs.
     schema: MeasurementSchema,
     warnings: Warnings,

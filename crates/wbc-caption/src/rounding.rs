@@ -12,8 +12,7 @@ pub(crate) struct Stated {
 }
 
 /// Rounds `measured` and writes it with `unit`; `None` where it is not finite or negative.
-pub(crate) fn state(measured: f32, rounding: Rounding, unit: &str) -> Option<Stated> {
-    let measured = f64::from(measured);
+pub(crate) fn state(measured: f64, rounding: Rounding, unit: &str) -> Option<Stated> {
     if !measured.is_finite() || measured < 0.0 {
         return None;
     }
@@ -63,11 +62,11 @@ mod tests {
         for m in [0.0, 0.04, 0.618, 3.26, 9.96, 12.4, 99.7, 148.0, 1234.0] {
             for rounding in [Rounding::About, Rounding::Percent, Rounding::Decimals(2)] {
                 let s = state(m, rounding, "px").unwrap();
-                assert!((s.value - f64::from(m)).abs() <= s.tolerance, "{m} {s:?}");
+                assert!((s.value - m).abs() <= s.tolerance, "{m} {s:?}");
             }
         }
         assert_eq!(state(148.0, Rounding::About, "px").unwrap().text, "about 150 px");
         assert_eq!(state(0.618, Rounding::Percent, "").unwrap().text, "62 %");
-        assert_eq!(state(f32::NAN, Rounding::About, "px"), None);
+        assert_eq!(state(f64::NAN, Rounding::About, "px"), None);
     }
 }

@@ -193,7 +193,7 @@ impl DescriptionKey {
         }
         if let (true, Some((_, row))) = (with_numbers, cell.measured) {
             for value in row {
-                hasher.update(&value.map_or(u32::MAX, f32::to_bits).to_le_bytes());
+                hasher.update(&value.map_or(u32::MAX, |v| (v as f32).to_bits()).to_le_bytes());
             }
         }
         let mut key = [0; 16];

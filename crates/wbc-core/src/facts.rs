@@ -128,7 +128,7 @@ impl Fact {
             Self::Attribute { name, value } => annotation.value(schema, name).map(|v| v == value),
             Self::Measurement { name, value, tolerance } => measured
                 .and_then(|(schema, row)| row.get(schema.index(name)?).copied().flatten())
-                .map(|m| (f64::from(m) - value).abs() <= *tolerance),
+                .map(|m| (m - value).abs() <= *tolerance),
         })
     }
 }

@@ -67,7 +67,7 @@ pub struct MeasurementDef {
 }
 
 /// Values of one cell in the order of a [`MeasurementSchema`]; `None` is undefined.
-pub type MeasurementRow = Vec<Option<f32>>;
+pub type MeasurementRow = Vec<Option<f64>>;
 
 /// A versioned list of measurements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -230,7 +230,7 @@ impl Work<'_> {
             (None, _) => None,
             (Some(schema), None) => Some(vec![f32::NAN; schema.len()]),
             (Some(schema), Some(row)) if row.len() == schema.len() => {
-                Some(row.into_iter().map(|m| m.unwrap_or(f32::NAN)).collect())
+                Some(row.into_iter().map(|m| m.map_or(f32::NAN, |m| m as f32)).collect())
             }
             (Some(schema), Some(row)) => {
                 let cause = format!("{} measurements, expected {}", row.len(), schema.len());

@@ -374,7 +374,7 @@ impl<'m> Row<'m> {
             Some(row) if row.len() != m => {
                 return Err(ExplainError::View { cause: format!("{} measurements where {m} are expected", row.len()) });
             }
-            Some(row) => row.iter().map(|v| v.unwrap_or(f32::NAN)).collect(),
+            Some(row) => row.iter().map(|v| v.map_or(f32::NAN, |v| v as f32)).collect(),
             None => vec![f32::NAN; m],
         };
         let (values, mask) = statistics.rows(&raw, &[input.length_scale]);

@@ -33,7 +33,7 @@ pub(crate) fn cells(root: &Path, split: &str, every: usize) -> Vec<(PathBuf, Ann
 pub(crate) fn measured(viewer: &CanonicalViewer, cells: &[(PathBuf, Annotation)]) -> Array2<f32> {
     let row = |path: &Path| -> Vec<f32> {
         let view = viewer.view(&read_image(path, &Limits::default()).unwrap());
-        view.measurements.unwrap().into_iter().map(|v| v.unwrap_or(f32::NAN)).collect()
+        view.measurements.unwrap().into_iter().map(|v| v.map_or(f32::NAN, |v| v as f32)).collect()
     };
     let rows = |part: &[(PathBuf, Annotation)]| part.iter().flat_map(|(path, _)| row(path)).collect::<Vec<f32>>();
     let (a, b) = cells.split_at(cells.len() / 2);

@@ -112,11 +112,11 @@ fn disc() -> RgbImage {
     })
 }
 
-fn view(measurements: Option<[Option<f32>; 4]>) -> CellView {
+fn view(measurements: Option<[Option<f64>; 4]>) -> CellView {
     CellView { pixels: disc(), measurements: measurements.map(|m| m.to_vec()), flags: QualityFlags::NONE }
 }
 
-const BIG: [Option<f32>; 4] = [Some(61.0), Some(0.91), Some(3.0), Some(1.0)];
+const BIG: [Option<f64>; 4] = [Some(61.0), Some(0.91), Some(3.0), Some(1.0)];
 
 #[test]
 fn all_probabilities_sum_to_one_and_the_best_is_the_decision() {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use wbc_core::{MeasurementRow, MeasurementSchema, QualityFlags};
+use wbc_core::{MeasurementSchema, QualityFlags};
 
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -67,8 +67,8 @@ pub enum TableError {
 /// let schema = MeasurementSchema { name: "sizes".into(), version: 1, measurements: vec![area] };
 ///
 /// let mut table = MeasurementTable::create(&path, &schema)?;
-/// table.write("cell-1", "cell-1.png", QualityFlags::NONE, &vec![Some(812.0)])?;
-/// table.write("cell-2", "cell-2.png", QualityFlags::NONE, &vec![None])?;
+/// table.write("cell-1", "cell-1.png", QualityFlags::NONE, &[Some(812.0)])?;
+/// table.write("cell-2", "cell-2.png", QualityFlags::NONE, &[None])?;
 /// table.finish()?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "id,path,flags,cell.area\ncell-1,cell-1.png,,812\ncell-2,cell-2.png,,\n");
 /// # std::fs::remove_file(path)?;
@@ -133,7 +133,7 @@ impl MeasurementTable {
     ///
     /// # Errors
     /// [`TableError::Columns`] for a row of another length than the schema, [`TableError::Write`].
-    pub fn write(&mut self, id: &str, path: &str, flags: QualityFlags, row: &MeasurementRow) -> Result<(), TableError> {
+    pub fn write(&mut self, id: &str, path: &str, flags: QualityFlags, row: &[Option<f64>]) -> Result<(), TableError> {
         if row.len() != self.names.len() {
             return Err(TableError::Columns { expected: self.names.len(), found: row.len(), id: id.into() });
         }
@@ -193,7 +193,7 @@ fn temporary_name(file_name: &str) -> String {
     format!(".{file_name}.{}-{count}.partial", std::process::id())
 }
 
-fn write_csv(rows: &mut csv::Writer<File>, keys: [&str; 3], row: &MeasurementRow) -> io::Result<()> {
+fn write_csv(rows: &mut csv::Writer<File>, keys: [&str; 3], row: &[Option<f64>]) -> io::Result<()> {
     for key in keys {
         rows.write_field(key)?;
     }
@@ -204,7 +204,7 @@ fn write_csv(rows: &mut csv::Writer<File>, keys: [&str; 3], row: &MeasurementRow
     Ok(())
 }
 
-fn write_json(rows: &mut BufWriter<File>, keys: [&str; 3], names: &[String], row: &MeasurementRow) -> io::Result<()> {
+fn write_json(rows: &mut BufWriter<File>, keys: [&str; 3], names: &[String], row: &[Option<f64>]) -> io::Result<()> {
     let mut json = serde_json::Serializer::new(&mut *rows);
     let mut map = json.serialize_map(Some(keys.len() + row.len()))?;
     for (name, key) in KEY_COLUMNS.iter().zip(keys) {

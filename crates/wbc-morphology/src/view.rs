@@ -152,7 +152,7 @@ impl CanonicalViewer {
         let mut row = measure::measure(image, masks);
         for (value, def) in row.iter_mut().zip(&self.schema.measurements) {
             let scale = factor.powi(def.unit.pixel_power());
-            *value = value.map(|v| (f64::from(v) * scale) as f32);
+            *value = value.map(|v| v * scale);
         }
         row
     }

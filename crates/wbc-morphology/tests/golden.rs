@@ -52,7 +52,7 @@ fn compare(library: &str, group: fn(Compartment) -> Box<dyn FeatureGroup>, toler
             for (property, expected) in item[name][library].as_object().unwrap() {
                 let found = row[schema.index(&format!("{name}.{property}")).unwrap()].unwrap();
                 let what = format!("{} {name}.{property}", item["id"]);
-                assert_near(&what, f64::from(found), expected.as_f64().unwrap(), tolerance);
+                assert_near(&what, found, expected.as_f64().unwrap(), tolerance);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Small helpers to write definitions and values in the same order.
 
 use super::context::Compartment;
-use wbc_core::{MeasurementDef, Unit};
+use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 /// Source named where the definition is this project's own.
 pub(crate) const OWN: &str = "wbc-morphology";
@@ -17,9 +17,9 @@ pub(crate) fn named(name: impl Into<String>, unit: Unit, definition: &str, sourc
 }
 
 /// Appends `N` values, or `N` times undefined; what is not finite is undefined.
-pub(crate) fn push<const N: usize>(out: &mut Vec<Option<f32>>, values: Option<[f64; N]>) {
+pub(crate) fn push<const N: usize>(out: &mut MeasurementRow, values: Option<[f64; N]>) {
     match values {
-        Some(values) => out.extend(values.map(|v| Some(v as f32).filter(|v| v.is_finite()))),
+        Some(values) => out.extend(values.map(|v| Some(v).filter(|v| v.is_finite()))),
         None => out.extend([None; N]),
     }
 }

@@ -56,7 +56,7 @@ impl FeatureGroup for Granules {
 }
 
 /// Energy per band and part.
-fn band_energies(plane: &Plane, scale: f64, cell: &CellContext) -> [[Option<f32>; 2]; 3] {
+fn band_energies(plane: &Plane, scale: f64, cell: &CellContext) -> [[Option<f64>; 2]; 3] {
     let mut pyramid = Pyramid::new(plane);
     SIGMAS.map(|(sigma, _)| {
         let narrow = pyramid.blurred((sigma * scale).max(MIN_SIGMA_PX));
@@ -66,7 +66,7 @@ fn band_energies(plane: &Plane, scale: f64, cell: &CellContext) -> [[Option<f32>
         let factor = pyramid.factor;
         let energy = Compartment::PARTS.map(|part| {
             let at = decimated(cell.pixels(part), cell.width(), factor, wide.width);
-            (!at.is_empty()).then(|| mean_std(&band, &at).1 as f32)
+            (!at.is_empty()).then(|| mean_std(&band, &at).1)
         });
         pyramid.advance(wide, wide_sigma);
         energy

@@ -80,6 +80,6 @@ impl FeatureGroup for Layout {
             [distance / cell.cell_diameter_px()]
         });
         push(out, offset);
-        out.push(cell.nucleus_od());
+        out.push(cell.nucleus_od().map(f64::from));
     }
 }

@@ -75,7 +75,7 @@ fn rotated(image: &RgbImage, masks: &CellMasks) -> (RgbImage, CellMasks) {
 }
 
 /// Names and values of the built-in groups and scikit-image's.
-fn everything(image: &RgbImage, masks: &CellMasks) -> Vec<(MeasurementDef, Option<f32>)> {
+fn everything(image: &RgbImage, masks: &CellMasks) -> Vec<(MeasurementDef, Option<f64>)> {
     let mut groups = builtin_groups();
     groups.extend(
         [Compartment::Nucleus, Compartment::Cell].map(|c| Box::new(RegionProps::of(c)) as Box<dyn FeatureGroup>),
@@ -87,21 +87,21 @@ fn everything(image: &RgbImage, masks: &CellMasks) -> Vec<(MeasurementDef, Optio
 }
 
 /// How far two values are apart, relative to their size; colours relative to a tenth of their scale at least.
-fn difference(definition: &MeasurementDef, a: Option<f32>, b: Option<f32>) -> f32 {
+fn difference(definition: &MeasurementDef, a: Option<f64>, b: Option<f64>) -> f64 {
     let floor = if definition.unit == Unit::Colour { 10.0 } else { 0.1 };
     match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() / a.abs().max(b.abs()).max(floor),
         (None, None) => 0.0,
-        _ => f32::INFINITY,
+        _ => f64::INFINITY,
     }
 }
 
 /// Sampling at a fixed size starts from the upper left corner, and so do decimated blurs.
 const SAMPLED: [&str; 2] = [".texture.", ".band_"];
 /// What the choice of samples changes in them: small nuclei have few.
-const SAMPLED_TOLERANCE: f32 = 0.25;
+const SAMPLED_TOLERANCE: f64 = 0.25;
 /// Sums in another order, and third moments that cancel.
-const EXACT_TOLERANCE: f32 = 2e-3;
+const EXACT_TOLERANCE: f64 = 2e-3;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -146,7 +146,7 @@ proptest! {
         ).unwrap();
         let image = RgbImage::from_fn(12, 9, |x, y| Rgb([(noise(x, y, 1) * 255.0) as u8, 40, (x * 20) as u8]));
         for (definition, value) in everything(&image, &masks) {
-            prop_assert!(value.is_none_or(f32::is_finite), "{}", definition.name);
+            prop_assert!(value.is_none_or(f64::is_finite), "{}", definition.name);
         }
     }
 }
@@ -157,7 +157,7 @@ fn ratios_are_free_of_scale() {
     let large = Drawn::plain(320, 96.0).draw();
     let (small, large) = (everything(&small.0, &small.1), everything(&large.0, &large.1));
     for ((definition, a), (_, b)) in small.iter().zip(&large) {
-        let scale = 2f32.powi(definition.unit.pixel_power());
+        let scale = 2f64.powi(definition.unit.pixel_power());
         // Pixels are coarse, and grit is as large as pixels.
         let coarse =
             ["texture", "band_fine", "_std", "concavity", "hu", "offset"].iter().any(|s| definition.name.contains(s));
@@ -238,7 +238,7 @@ impl FeatureGroup for Greenness {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let green = cell.rgb()[1];
-        out.push(cell.pixels(Compartment::Cell).iter().map(|i| green[*i]).reduce(f32::max));
+        out.push(cell.pixels(Compartment::Cell).iter().map(|i| f64::from(green[*i])).reduce(f64::max));
     }
 }
 

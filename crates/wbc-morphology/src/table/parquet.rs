@@ -1,6 +1,6 @@
-//! Parquet rows: text keys, nullable 32-bit floats.
+//! Parquet rows: text keys, nullable 64-bit floats.
 
-use arrow_array::builder::{Float32Builder, StringBuilder};
+use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use wbc_core::{MeasurementRow, MeasurementSchema};
+use wbc_core::MeasurementSchema;
 
 /// Rows that are collected before they are written as one row group.
 const ROWS_PER_GROUP: usize = 1000;
@@ -17,7 +17,7 @@ pub(super) struct ParquetRows {
     writer: ArrowWriter<File>,
     schema: Arc<Schema>,
     keys: [StringBuilder; 3],
-    values: Vec<Float32Builder>,
+    values: Vec<Float64Builder>,
     waiting: usize,
 }
 
@@ -27,7 +27,7 @@ impl ParquetRows {
         let keys = super::KEY_COLUMNS.map(|name| Field::new(name, DataType::Utf8, false));
         let values = schema.measurements.iter().map(|m| {
             let unit = HashMap::from([("unit".to_owned(), m.unit.symbol().to_owned())]);
-            Field::new(&m.name, DataType::Float32, true).with_metadata(unit)
+            Field::new(&m.name, DataType::Float64, true).with_metadata(unit)
         });
         let metadata = HashMap::from([
             ("wbc.measurements".to_owned(), schema.name.clone()),
@@ -39,12 +39,12 @@ impl ParquetRows {
             writer: ArrowWriter::try_new(file, arrow.clone(), None)?,
             schema: arrow,
             keys: Default::default(),
-            values: schema.measurements.iter().map(|_| Float32Builder::new()).collect(),
+            values: schema.measurements.iter().map(|_| Float64Builder::new()).collect(),
             waiting: 0,
         })
     }
 
-    pub(super) fn write(&mut self, keys: [&str; 3], row: &MeasurementRow) -> io::Result<()> {
+    pub(super) fn write(&mut self, keys: [&str; 3], row: &[Option<f64>]) -> io::Result<()> {
         self.keys.iter_mut().zip(keys).for_each(|(column, key)| column.append_value(key));
         self.values.iter_mut().zip(row).for_each(|(column, value)| column.append_option(*value));
         self.waiting += 1;

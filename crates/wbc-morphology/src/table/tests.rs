@@ -64,7 +64,7 @@ fn impossible_tables_are_typed_errors() {
     assert!(matches!(create("t"), TableError::UnknownFormat { .. }));
     assert!(matches!(create("missing/t.csv"), TableError::Write { .. }));
     let mut table = MeasurementTable::create(&folder.path().join("t.csv"), &schema()).unwrap();
-    let error = table.write("x", "x.png", QualityFlags::NONE, &vec![None]).unwrap_err();
+    let error = table.write("x", "x.png", QualityFlags::NONE, &[None]).unwrap_err();
     assert_eq!(error.to_string(), "1 values for 2 measurements: x");
 }
 
@@ -82,13 +82,13 @@ fn parquet_reads_back_in_groups_of_a_thousand() {
     use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use arrow_array::Array as _;
     use arrow_array::cast::AsArray as _;
-    use arrow_array::types::Float32Type;
+    use arrow_array::types::Float64Type;
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");
     let mut table = MeasurementTable::create(&path, &schema()).unwrap();
     for i in 0..2500 {
-        let value = (i % 3 != 0).then_some(i as f32);
+        let value = (i % 3 != 0).then_some(i as f64);
         table.write(&format!("cell-{i}"), "p.png", flags(), &vec![value, Some(0.5)]).unwrap();
     }
     table.finish().unwrap();
@@ -99,12 +99,12 @@ fn parquet_reads_back_in_groups_of_a_thousand() {
     let mut seen = 0;
     for batch in builder.build().unwrap() {
         let batch = batch.unwrap();
-        let values = batch.column_by_name("a.x").unwrap().as_primitive::<Float32Type>();
+        let values = batch.column_by_name("a.x").unwrap().as_primitive::<Float64Type>();
         let ids = batch.column_by_name("id").unwrap().as_string::<i32>();
         for row in 0..batch.num_rows() {
             assert_eq!(ids.value(row), format!("cell-{seen}"));
             let value = (!values.is_null(row)).then(|| values.value(row));
-            assert_eq!(value, (seen % 3 != 0).then_some(seen as f32));
+            assert_eq!(value, (seen % 3 != 0).then_some(seen as f64));
             seen += 1;
         }
     }
