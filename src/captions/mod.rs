@@ -179,7 +179,7 @@ impl Job {
             let found = !views.flags[row].contains(QualityFlag::NoCell);
             if let Some(values) = views.measurements.as_ref().filter(|_| found) {
                 let values = values.row(row);
-                let values = stated.iter().map(|i| Some(values[*i]).filter(|v| v.is_finite())).collect();
+                let values = stated.iter().map(|i| Some(f64::from(values[*i])).filter(|v| v.is_finite())).collect();
                 self.measured[self.cells[views.samples[row]]] = Some(values);
             }
         }

@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn every_caption_reads_back_as_exactly_its_facts(
-        cell in annotations(), seed: u64, row in prop::collection::vec(prop::option::of(0.0f32..400.0), 7),
+        cell in annotations(), seed: u64, row in prop::collection::vec(prop::option::of(0.0f64..400.0), 7),
     ) {
         let (measured, grammar) = measuring();
         let known = CellDescription { annotation: &cell, measured: Some((&measured, &row)) };

@@ -210,7 +210,7 @@ fn an_average_measurement_moves_nothing_and_an_extreme_one_does() {
     let reference = reference(&model);
     let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap().with_reference(&reference).unwrap();
     let mean = model.preprocess.statistics.as_ref().unwrap().mean[1];
-    let (image, view) = (disc(), view(Some([Some(90.0), Some(mean), None, Some(1.0)])));
+    let (image, view) = (disc(), view(Some([Some(90.0), Some(f64::from(mean)), None, Some(1.0)])));
     let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
     let moved = explainer.explain(&input).unwrap().measurements.unwrap();
     let effect = |name: &str| moved.iter().find(|m| m.name == name).map(|m| m.effect);

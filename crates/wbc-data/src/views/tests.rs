@@ -50,7 +50,7 @@ impl CellViewer for FirstPixel {
         let first = *image.get_pixel(0, 0);
         CellView {
             pixels: RgbImage::from_pixel(2, 2, first),
-            measurements: Some(vec![Some(f32::from(first[0])), None]),
+            measurements: Some(vec![Some(f64::from(first[0])), None]),
             flags: [QualityFlag::LowContrast].into_iter().collect(),
         }
     }

@@ -19,8 +19,8 @@ fn written(name: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let mut table = MeasurementTable::create(&path, &schema()).unwrap();
-    table.write("one, \"two\"", "a/b.png", flags(), &vec![Some(0.1), None]).unwrap();
-    table.write("zwei", "ü.png", QualityFlags::NONE, &vec![None, Some(-3.0)]).unwrap();
+    table.write("one, \"two\"", "a/b.png", flags(), &[Some(0.1), None]).unwrap();
+    table.write("zwei", "ü.png", QualityFlags::NONE, &[None, Some(-3.0)]).unwrap();
     assert!(!path.exists(), "not there before it is complete");
     table.finish().unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
@@ -50,7 +50,7 @@ fn an_abandoned_table_leaves_nothing_and_keeps_the_old_one() {
     let (folder, path) = written("t.csv");
     let before = std::fs::read(&path).unwrap();
     let mut table = MeasurementTable::create(&path, &schema()).unwrap();
-    table.write("x", "x.png", QualityFlags::NONE, &vec![None, None]).unwrap();
+    table.write("x", "x.png", QualityFlags::NONE, &[None, None]).unwrap();
     drop(table);
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -89,7 +89,7 @@ fn parquet_reads_back_in_groups_of_a_thousand() {
     let mut table = MeasurementTable::create(&path, &schema()).unwrap();
     for i in 0..2500 {
         let value = (i % 3 != 0).then_some(i as f64);
-        table.write(&format!("cell-{i}"), "p.png", flags(), &vec![value, Some(0.5)]).unwrap();
+        table.write(&format!("cell-{i}"), "p.png", flags(), &[value, Some(0.5)]).unwrap();
     }
     table.finish().unwrap();
 
