@@ -4,12 +4,13 @@
 //! cells need `WBC_CLIP_DATA`. `golden/reference.json.gz` is a first set of values of five cells of Zheng 2018, made
 //! independently with the same libraries; its conventions are written in it, and NaN is null.
 
-use flate2::read::GzDecoder;
+mod common;
+
+use common::{PARTS, golden, masks_from_runs, measured, read};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use wbc_core::{CellMasks, Mask, RgbImage, image};
-use wbc_morphology::{Compartment, FeatureGroup, Outline, RegionProps, Zernike, measure_groups, schema_of};
+use wbc_core::{CellMasks, image};
 
 /// Both sides compute in 64 bits.
 const EXACT: f64 = 1e-9;
@@ -19,26 +20,8 @@ const SINGLE: f64 = 1e-6;
 /// of their own. Relative to `area * diameter^order`.
 const CANCELLED: f64 = 1e-4;
 
-fn read(gz: &[u8]) -> Value {
-    serde_json::from_reader(GzDecoder::new(gz)).unwrap()
-}
-
-fn golden() -> Value {
-    read(include_bytes!("golden/shape.json.gz"))
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
-}
-
-fn masks_from_runs(item: &Value) -> CellMasks {
-    let side = |name: &str| item[name].as_u64().unwrap() as usize;
-    let numbers: Vec<usize> = item["runs"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect();
-    let grey: Vec<usize> = numbers.chunks_exact(2).flat_map(|run| std::iter::repeat_n(run[0], run[1])).collect();
-    let mask = |least: usize| {
-        Mask::from_vec(side("width"), side("height"), grey.iter().map(|v| *v >= least).collect()).unwrap()
-    };
-    CellMasks::new(mask(255), mask(64)).unwrap()
 }
 
 fn data() -> Option<PathBuf> {
@@ -47,18 +30,6 @@ fn data() -> Option<PathBuf> {
 
 fn masks_from_file(file: &str) -> Option<CellMasks> {
     data().map(|data| CellMasks::from_image(&image::open(data.join(file)).unwrap().into_luma8()))
-}
-
-const PARTS: [(&str, Compartment); 2] = [("nucleus", Compartment::Nucleus), ("cell", Compartment::Cell)];
-
-/// Every value of the shape of a compartment, by its name without the compartment.
-fn measured(masks: &CellMasks, part: Compartment) -> HashMap<String, Option<f64>> {
-    let groups: [Box<dyn FeatureGroup>; 3] =
-        [Box::new(RegionProps::of(part)), Box::new(Outline::of(part)), Box::new(Zernike::of(part))];
-    let image = RgbImage::new(masks.cell().width() as u32, masks.cell().height() as u32);
-    let row = measure_groups(&image, masks, &groups);
-    let names = schema_of("golden", 1, &groups).names().map(|n| n.split_once('.').unwrap().1.to_string()).collect();
-    std::iter::zip::<Vec<String>, _>(names, row).collect()
 }
 
 /// What a value is compared with where it is nearly nothing: see [`CANCELLED`].

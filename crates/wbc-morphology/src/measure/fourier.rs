@@ -71,16 +71,26 @@ impl Series {
         (size > 0.0).then(|| std::array::from_fn(|n| self.0[n].norm() / size))
     }
 
+    /// Parameter at which the first order lies on its major axis: where a series starts, whatever the contour's start.
+    fn phase(&self) -> f64 {
+        let Harmonic { a, b, c, d } = self.0[0];
+        0.5 * (2.0 * (a * b + c * d)).atan2(a * a - b * b + c * c - d * d)
+    }
+
     /// The curve smoothed by a Gaussian along its length: order `n` is damped by `exp(-(2π n σ)² / 2)`, with σ as a share
     /// of the length.
     pub(crate) fn smooth(&self, sigma: f64) -> Curve {
         let mut curve =
             Curve { position: [(0.0, 0.0); SAMPLES], speed: [(0.0, 0.0); SAMPLES], bend: [(0.0, 0.0); SAMPLES] };
         let table: [(f64, f64); SAMPLES] = std::array::from_fn(|i| (TAU * i as f64 / SAMPLES as f64).sin_cos());
+        // Either end of the major axis starts the same points, since their number is even.
+        let phase = self.phase();
         for (order, h) in (1..).zip(&self.0) {
             let n = order as f64;
             let damped = (-(TAU * n * sigma).powi(2) / 2.0).exp();
-            let (a, b, c, d) = (h.a * damped, h.b * damped, h.c * damped, h.d * damped);
+            let (sin, cos) = (n * phase).sin_cos();
+            let (a, b) = (damped * (h.a * cos + h.b * sin), damped * (h.b * cos - h.a * sin));
+            let (c, d) = (damped * (h.c * cos + h.d * sin), damped * (h.d * cos - h.c * sin));
             for i in 0..SAMPLES {
                 let (sin, cos) = table[i * order % SAMPLES];
                 let (x, y) = (a * cos + b * sin, c * cos + d * sin);
