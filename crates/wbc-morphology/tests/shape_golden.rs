@@ -1,8 +1,8 @@
 //! Shapes of 120 cells measured here and by scikit-image, scipy, OpenCV, pyefd and mahotas.
 //!
 //! `golden/shape.json.gz` is what `scripts/golden_morphology.py` wrote. It holds the masks of the 30 PBC cells; the other
-//! cells need `WBC_CLIP_DATA`. `golden/reference.json.gz` is a first set of values of five cells of Zheng 2018, made
-//! independently with the same libraries; its conventions are written in it, and NaN is null.
+//! cells need `WBC_CLIP_DATA`. `golden/reference.json.gz` is an independent set of values of five cells of Zheng 2018 with
+//! the same libraries, by `golden/make_reference.py`, where the conventions are written.
 
 mod common;
 

@@ -55,6 +55,13 @@ fn blobs() -> impl Strategy<Value = Mask> {
     })
 }
 
+/// Blobs of which one is the largest: which of two equal ones gives the outline, their order decides.
+fn one_large_blob() -> impl Strategy<Value = Mask> {
+    (blobs(), 18.0f64..40.0, 18.0f64..30.0).prop_map(|(mask, x0, y0)| {
+        Mask::from_fn(60, 50, |x, y| mask.get(x as isize, y as isize) ^ ((x as f64 - x0).hypot(y as f64 - y0) <= 16.0))
+    })
+}
+
 fn noise() -> impl Strategy<Value = Mask> {
     proptest::collection::vec(proptest::bool::weighted(0.4), 13 * 11)
         .prop_map(|data| Mask::from_vec(13, 11, data).unwrap())
@@ -237,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn a_turned_or_mirrored_shape_is_the_same_shape(mask in blobs()) {
+    fn a_turned_or_mirrored_shape_is_the_same_shape(mask in one_large_blob()) {
         turns_and_flips(&mask)?;
     }
 

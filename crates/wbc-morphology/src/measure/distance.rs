@@ -1,6 +1,7 @@
 //! Distances of mask pixels to the background.
 
 use super::region::Region;
+use super::runs::Run;
 
 /// Steps along an axis, along a diagonal, and of a chess knight (Borgefors 1986), cut to 16 binary digits as in OpenCV.
 const EDGE: f32 = 1.0;
@@ -96,7 +97,7 @@ pub(crate) fn inner_radius(region: &Region) -> Option<f64> {
     let mut start = (-1.0, None);
     for run in region.runs() {
         let ends = columns.ends(run.start, run.end);
-        for x in run.start..run.end {
+        for x in clear_of(ends, start.0, run) {
             let found = bound(run.y, x, ends);
             if found > start.0 {
                 start = (found, Some((run.y, x, ends)));
@@ -107,12 +108,17 @@ pub(crate) fn inner_radius(region: &Region) -> Option<f64> {
     best.try_pixel(y, x, ends);
     for run in region.runs() {
         let ends = columns.ends(run.start, run.end);
-        let margin = best.squared.sqrt().floor() as i32;
-        for x in run.start.max(ends.0.saturating_add(margin))..run.end.min(ends.1.saturating_sub(margin) + 1) {
+        for x in clear_of(ends, best.squared.sqrt() as f32, run) {
             best.try_pixel(run.y, x, ends);
         }
     }
     (best.squared < f64::from(FAR)).then(|| best.squared.sqrt())
+}
+
+/// Pixels of a run that are at least as far from both of its ends.
+fn clear_of((left, right): (i32, i32), distance: f32, run: &Run) -> std::ops::Range<i32> {
+    let distance = distance.floor() as i32;
+    run.start.max(left.saturating_add(distance))..run.end.min(right.saturating_sub(distance) + 1)
 }
 
 /// Distances to the background along the columns of a region's box.

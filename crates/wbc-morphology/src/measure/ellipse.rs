@@ -52,11 +52,8 @@ fn least_squares<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> Option
             }
         }
     }
-    for i in 1..N {
-        for j in 0..i {
-            matrix[i][j] = matrix[j][i];
-        }
-    }
+    // Only the upper triangle was added up.
+    let matrix = std::array::from_fn(|i| std::array::from_fn(|j| matrix[i.min(j)][i.max(j)]));
     solve(matrix, right)
 }
 

@@ -134,7 +134,7 @@ fn ring_moment(moments: &[[f64; DEGREE + 1]; DEGREE + 1], k: usize, l: usize) ->
 /// Coefficient of `ρ^k` in the radial polynomial of order `n` and repetition `l`.
 fn radial_coefficient(n: usize, l: usize, k: usize) -> f64 {
     let m = (n - k) / 2;
-    let sign = if m % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if m.is_multiple_of(2) { 1.0 } else { -1.0 };
     sign * factorial(n - m) / (factorial(m) * factorial((n + l) / 2 - m) * factorial((n - l) / 2 - m))
 }
 
