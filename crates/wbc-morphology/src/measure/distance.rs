@@ -90,18 +90,15 @@ fn least(a: f32, b: f32) -> f32 {
 pub(crate) fn inner_radius(region: &Region) -> Option<f64> {
     let columns = Columns::of(region);
     let mut best = Best { squared: 0.0, columns: &columns };
-    // A pixel that is far from the background along its row and its column is nearly the best: few can be better.
-    let bound = |y: i32, x: i32, (left, right): (i32, i32)| {
-        least(columns.at(y, x), least((x - left) as f32, (right - x) as f32))
-    };
+    // The middle of a run that is far from the background along its row and its column is nearly the best pixel: few can
+    // be better.
     let mut start = (-1.0, None);
     for run in region.runs() {
         let ends = columns.ends(run.start, run.end);
-        for x in clear_of(ends, start.0, run) {
-            let found = bound(run.y, x, ends);
-            if found > start.0 {
-                start = (found, Some((run.y, x, ends)));
-            }
+        let x = (run.start + run.end) / 2;
+        let bound = least(columns.at(run.y, x), least((x - ends.0) as f32, (ends.1 - x) as f32));
+        if bound > start.0 {
+            start = (bound, Some((run.y, x, ends)));
         }
     }
     let (y, x, ends) = start.1?;
