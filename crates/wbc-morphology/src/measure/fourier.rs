@@ -18,7 +18,7 @@ struct Harmonic {
 }
 
 /// A contour as a series of ellipses without its position, in pixels, over a parameter that grows with its length
-/// (Kuhl and Giardina 1982, doi 10.1016/0146-664X(82)90034-X, equations 8 to 12).
+/// (Kuhl and Giardina 1982, doi 10.1016/0146-664X(82)90034-X).
 pub(crate) struct Series([Harmonic; ORDERS]);
 
 impl Series {

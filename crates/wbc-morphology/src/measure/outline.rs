@@ -67,7 +67,7 @@ impl FeatureGroup for Outline {
             ratio(
                 "bending_energy",
                 "integral of the squared curvature of the smooth outline * its length / (4 pi²); 1 for a circle",
-                "Young, Walker and Bowie 1974, doi 10.1016/S0019-9958(74)91038-9",
+                "Young, Walker and Bowie 1974",
             ),
             ratio(
                 "radial_variation",
