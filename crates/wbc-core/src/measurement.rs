@@ -9,6 +9,18 @@ pub enum Unit {
     Px,
     /// Square pixels.
     Px2,
+    /// Pixels to the third power, as first moments of an area.
+    Px3,
+    /// Pixels to the fourth power, as second moments of an area.
+    Px4,
+    /// Pixels to the fifth power.
+    Px5,
+    /// Pixels to the sixth power.
+    Px6,
+    /// Pixels to the seventh power.
+    Px7,
+    /// Pixels to the eighth power.
+    Px8,
     /// Micrometres.
     Um,
     /// Square micrometres.
@@ -33,6 +45,12 @@ impl Unit {
         match self {
             Self::Px => "px",
             Self::Px2 => "px²",
+            Self::Px3 => "px³",
+            Self::Px4 => "px⁴",
+            Self::Px5 => "px⁵",
+            Self::Px6 => "px⁶",
+            Self::Px7 => "px⁷",
+            Self::Px8 => "px⁸",
             Self::Um => "µm",
             Self::Um2 => "µm²",
             Self::Percent => "%",
@@ -42,11 +60,18 @@ impl Unit {
         }
     }
 
-    /// Power of the pixel size by which a value scales: 1 for lengths in pixels, 2 for areas, 0 for everything else.
+    /// Power of the pixel size by which a value scales: 1 for lengths in pixels, 2 for areas, more for moments of areas, 0
+    /// for everything else.
     pub fn pixel_power(self) -> i32 {
         match self {
             Self::Px => 1,
             Self::Px2 => 2,
+            Self::Px3 => 3,
+            Self::Px4 => 4,
+            Self::Px5 => 5,
+            Self::Px6 => 6,
+            Self::Px7 => 7,
+            Self::Px8 => 8,
             _ => 0,
         }
     }

@@ -43,9 +43,9 @@ mod view;
 
 pub use error::MorphologyError;
 pub use measure::{
-    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout,
-    Percentiles, RegionProps, Shape, Sizes, Texture, builtin_groups, measure, measure_groups, measurement_schema,
-    schema_of,
+    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout, Outline,
+    Percentiles, RegionProps, Shape, Sizes, Texture, Zernike, builtin_groups, measure, measure_groups,
+    measurement_schema, schema_of,
 };
 pub use overlay::overlay;
 pub use segment::{GivenMasks, VoteParams, VoteSegmenter};

@@ -6,8 +6,8 @@ use wbc_core::image::GrayImage;
 use wbc_core::{CellMasks, Limits, Mask, RgbImage, read_image};
 use wbc_morphology::{Compartment, FeatureGroup, Glcm, RegionProps, Shape, measure_groups, schema_of};
 
-/// Both sides compute in 64 bits; rows of measurements hold 32.
-const EXACT: f64 = 2e-6;
+/// Both sides compute in 64 bits.
+const EXACT: f64 = 1e-9;
 /// OpenCV computes perimeters, ellipses and circles in 32 bits and depths in 1/256 px.
 const OPENCV: f64 = 2e-3;
 

@@ -1,7 +1,9 @@
 //! What all measurements of one cell share, computed once.
 
+use super::region::Region;
 use crate::ops::{Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
 use crate::stain::{background_colour, stain_normalised};
+use std::sync::OnceLock;
 use wbc_core::{CellMasks, Mask, RgbImage};
 
 /// A part of the cell.
@@ -42,6 +44,8 @@ pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 pub struct CellContext {
     width: usize,
     height: usize,
+    origin: (usize, usize),
+    regions: [OnceLock<Option<Region>>; 3],
     masks: [Mask; 3],
     pixels: [Vec<usize>; 3],
     cytoplasm_area_px: usize,
@@ -92,6 +96,8 @@ impl CellContext {
         Some(Self {
             width,
             height,
+            origin: (x0, y0),
+            regions: Default::default(),
             masks,
             pixels,
             cytoplasm_area_px,
@@ -111,6 +117,16 @@ impl CellContext {
     /// Height of the crop, in pixels.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Column and row of the crop's first pixel in the frame.
+    pub fn origin(&self) -> (usize, usize) {
+        self.origin
+    }
+
+    /// The shape of a part, prepared when it is first asked for; `None` where its mask is empty.
+    pub(crate) fn region(&self, compartment: Compartment) -> Option<&Region> {
+        self.regions[compartment as usize].get_or_init(|| Region::of(self.mask(compartment))).as_ref()
     }
 
     /// Where a part of the cell is. A cytoplasm of fewer than 10 px is replaced by a ring one pixel wide around the cell,

@@ -1,59 +1,80 @@
 //! Outer borders of the components of a mask: OpenCV's `findContours` with `RETR_EXTERNAL` and `CHAIN_APPROX_NONE`.
 
-use crate::ops::{Connectivity, components};
-use wbc_core::Mask;
+use super::bits::Bits;
+use super::hull::signed_area;
+use super::runs::{Run, components, gaps};
+use crate::ops::Connectivity;
+use std::f64::consts::SQRT_2;
 
 /// A pixel, `(x, y)`.
 pub(crate) type Point = (i32, i32);
 
+/// Outlines of so few pixels are specks, not parts of a cell.
+pub(crate) const MAX_SPECK_POINTS: usize = 5;
+
 /// The eight directions of a Freeman chain code: right, then counter-clockwise as seen on screen.
 const DIRECTIONS: [(i32, i32); 8] = [(1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1)];
 
-/// Border pixels of every 8-connected component that does not lie in a hole of another, in walking order.
-///
-/// A pixel that the border passes twice (a line one pixel wide) is listed twice, as in OpenCV.
-/// Source: Suzuki and Abe 1985, the algorithm of OpenCV's `findContours`.
-pub(crate) fn external_contours(mask: &Mask) -> Vec<Vec<Point>> {
-    // A frame of background makes the outside one region and spares all bounds checks.
-    let (width, height) = (mask.width() + 2, mask.height() + 2);
-    let framed = Mask::from_fn(width, height, |x, y| mask.get(x as isize - 1, y as isize - 1));
-    let image = framed.as_slice();
-    let background = components(&Mask::from_fn(width, height, |x, y| !image[y * width + x]), Connectivity::Four).labels;
-    let labels = components(&framed, Connectivity::Eight).labels;
+/// One closed border through pixel centres.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Contour {
+    /// In walking order; a pixel that the border passes twice (a line one pixel wide) is listed twice, as in OpenCV.
+    pub(crate) points: Vec<Point>,
+    /// Signed area of the polygon, in square pixels.
+    pub(crate) area: f64,
+    /// Length of the polygon, in pixels.
+    pub(crate) length: f64,
+}
 
-    let mut seen = 0;
+impl Contour {
+    fn of(points: Vec<Point>) -> Self {
+        let next = points.iter().skip(1).chain(points.first());
+        let oblique = points.iter().zip(next).filter(|(a, b)| a.0 != b.0 && a.1 != b.1).count();
+        // A single point is walked in no step.
+        let straight = if points.len() > 1 { points.len() - oblique } else { 0 };
+        Self { area: signed_area(&points), length: straight as f64 + oblique as f64 * SQRT_2, points }
+    }
+}
+
+/// Border pixels of every 8-connected component that does not lie in a hole of another, in the order of their first
+/// pixels. Source: Suzuki and Abe 1985, the algorithm of OpenCV's `findContours`.
+pub(crate) fn external_contours(bits: &Bits, runs: &[Run], width: usize, height: usize) -> Vec<Contour> {
+    let parts = components(runs, Connectivity::Eight);
+    let outside = components(&gaps(runs, width as i32, height as i32), Connectivity::Four);
     let mut contours = Vec::new();
-    for (start, label) in labels.iter().enumerate() {
-        if *label > seen {
-            seen = *label;
-            // Left of a component's first pixel lies what surrounds it; the first background region is the outside.
-            if background[start - 1] == 1 {
-                contours.push(trace(image, width, start));
-            }
+    for (i, run) in runs.iter().enumerate() {
+        // Left of a component's first pixel lies what surrounds it; the first gap is the outside.
+        if parts[i] == i && outside[1 + run.y as usize + i] == 0 {
+            contours.push(Contour::of(trace(bits, (run.start, run.y))));
         }
     }
     contours
 }
 
+/// Pixels of the shape and of all background that no path over edges or corners joins to the outside of its box.
+pub(crate) fn filled_area(runs: &[Run], width: usize, height: usize) -> usize {
+    let gaps = gaps(runs, width as i32, height as i32);
+    let holes = components(&gaps, Connectivity::Eight);
+    let inside: usize = gaps.iter().zip(&holes).filter(|(_, first)| **first != 0).map(|(g, _)| g.len()).sum();
+    inside + runs.iter().map(|r| r.len()).sum::<usize>()
+}
+
 /// Walks once around the component whose first pixel in reading order is `start`.
-fn trace(image: &[bool], width: usize, start: usize) -> Vec<Point> {
-    let step = |i: usize, direction: usize| {
-        let (dx, dy) = DIRECTIONS[direction];
-        i.wrapping_add_signed(dy as isize * width as isize + dx as isize)
-    };
-    let point = |i: usize| ((i % width) as i32 - 1, (i / width) as i32 - 1);
+fn trace(bits: &Bits, start: Point) -> Vec<Point> {
+    let step = |(x, y): Point, direction: usize| (x + DIRECTIONS[direction].0, y + DIRECTIONS[direction].1);
+    let set = |(x, y): Point| bits.get((x + 1) as usize, (y + 1) as usize);
 
     // Left of `start` is background: turn clockwise from there to the last pixel of the walk.
-    let Some(first) = (1..8).map(|k| (4 + 8 - k) % 8).find(|d| image[step(start, *d)]) else {
-        return vec![point(start)];
+    let Some(first) = (1..8).map(|k| (4 + 8 - k) % 8).find(|d| set(step(start, *d))) else {
+        return vec![start];
     };
     let last = step(start, first);
     let (mut here, mut from) = (start, first);
-    let mut contour = Vec::new();
+    let mut contour = Vec::with_capacity(512);
     loop {
-        let turn = (1..=8).map(|k| (from + k) % 8).find(|d| image[step(here, *d)]).unwrap_or(from);
+        let turn = (1..=8).map(|k| (from + k) % 8).find(|d| set(step(here, *d))).unwrap_or(from);
         let next = step(here, turn);
-        contour.push(point(here));
+        contour.push(here);
         if next == start && here == last {
             return contour;
         }
@@ -63,27 +84,42 @@ fn trace(image: &[bool], width: usize, start: usize) -> Vec<Point> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::measure::region::Region;
+    use wbc_core::Mask;
 
-    fn mask(rows: &[&str]) -> Mask {
-        Mask::from_fn(rows[0].len(), rows.len(), |x, y| rows[y].as_bytes()[x] == b'#')
+    fn contours(rows: &[&str]) -> Vec<super::Contour> {
+        let mask = Mask::from_fn(rows[0].len(), rows.len(), |x, y| rows[y].as_bytes()[x] == b'#');
+        Region::of(&mask).unwrap().contours().to_vec()
     }
 
     #[test]
     fn a_square_is_walked_once() {
-        let contours = external_contours(&mask(&["....", ".##.", ".##.", "...."]));
-        assert_eq!(contours, vec![vec![(1, 1), (1, 2), (2, 2), (2, 1)]]);
+        let found = contours(&["....", ".##.", ".##.", "...."]);
+        assert_eq!(found[0].points, [(0, 0), (0, 1), (1, 1), (1, 0)]);
+        assert_eq!((found.len(), found[0].area, found[0].length), (1, -1.0, 4.0));
     }
 
     #[test]
     fn a_thin_line_is_walked_there_and_back() {
-        let contours = external_contours(&mask(&["####"]));
-        assert_eq!(contours, vec![vec![(0, 0), (1, 0), (2, 0), (3, 0), (2, 0), (1, 0)]]);
+        let found = contours(&["####"]);
+        assert_eq!(found[0].points, [(0, 0), (1, 0), (2, 0), (3, 0), (2, 0), (1, 0)]);
+        assert_eq!((found[0].area, found[0].length), (0.0, 6.0));
+        assert_eq!(contours(&["#"])[0].length, 0.0);
     }
 
     #[test]
     fn what_lies_in_a_hole_has_no_outer_border() {
-        let contours = external_contours(&mask(&["#####.#", "#...#..", "#.#.#.#", "#...#.#", "#####.."]));
-        assert_eq!(contours.iter().map(Vec::len).collect::<Vec<_>>(), [16, 1, 2]);
+        let found = contours(&["#####.#", "#...#..", "#.#.#.#", "#...#.#", "#####.."]);
+        assert_eq!(found.iter().map(|c| c.points.len()).collect::<Vec<_>>(), [16, 1, 2]);
+    }
+
+    #[test]
+    fn holes_that_leak_at_a_corner_are_not_filled() {
+        let area = |rows: &[&str]| {
+            let mask = Mask::from_fn(rows[0].len(), rows.len(), |x, y| rows[y].as_bytes()[x] == b'#');
+            Region::of(&mask).unwrap().filled_area()
+        };
+        assert_eq!(area(&["####", "#..#", "####"]), 12);
+        assert_eq!(area(&["####", "#..#", "###."]), 9);
     }
 }

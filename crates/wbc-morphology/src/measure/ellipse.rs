@@ -7,18 +7,21 @@ use super::contour::Point;
 /// Two algebraic least-squares fits: a general conic for the centre, then `A x² + B y² + C xy = 1` around it.
 /// `None` for fewer than five points and where no ellipse fits (points on a line).
 /// Source: OpenCV `fitEllipseNoDirect` (D. Weiss).
-pub(crate) fn fit_ellipse_axes(points: &[Point]) -> Option<(f64, f64)> {
+pub(crate) fn fit_ellipse_axes(points: impl Iterator<Item = Point>) -> Option<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = points.map(|p| (f64::from(p.0), f64::from(p.1))).collect();
     if points.len() < 5 {
         return None;
     }
     let n = points.len() as f64;
-    let (cx, cy) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + f64::from(p.0) / n, y + f64::from(p.1) / n));
-    let spread: f64 = points.iter().map(|p| (f64::from(p.0) - cx).abs() + (f64::from(p.1) - cy).abs()).sum();
+    let sum = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0, y + p.1));
+    let (cx, cy) = (sum.0 / n, sum.1 / n);
+    let spread: f64 = points.iter().map(|p| (p.0 - cx).abs() + (p.1 - cy).abs()).sum();
     let unit = spread / n;
     if unit <= 0.0 {
         return None;
     }
-    let scaled = || points.iter().map(|p| ((f64::from(p.0) - cx) / unit, (f64::from(p.1) - cy) / unit));
+    points.iter_mut().for_each(|p| *p = ((p.0 - cx) / unit, (p.1 - cy) / unit));
+    let scaled = || points.iter().copied();
 
     let conic = least_squares(scaled().map(|(x, y)| [-x * x, -y * y, -x * y, x, y]))?;
     let [a, b, c, d, e] = conic;
@@ -44,11 +47,13 @@ fn least_squares<const N: usize>(rows: impl Iterator<Item = [f64; N]>) -> Option
     for row in rows {
         for i in 0..N {
             right[i] += row[i];
-            for j in 0..N {
+            for j in i..N {
                 matrix[i][j] += row[i] * row[j];
             }
         }
     }
+    // Only the upper triangle was added up.
+    let matrix = std::array::from_fn(|i| std::array::from_fn(|j| matrix[i.min(j)][i.max(j)]));
     solve(matrix, right)
 }
 
@@ -91,7 +96,7 @@ mod tests {
                     ((x + 1500.0).round() as i32, (y + 1200.0).round() as i32)
                 })
                 .collect();
-            let (minor, major) = fit_ellipse_axes(&points).unwrap();
+            let (minor, major) = fit_ellipse_axes(points.into_iter()).unwrap();
             // Points are rounded to whole pixels.
             assert!((minor - 800.0).abs() < 0.5 && (major - 1800.0).abs() < 0.5, "{minor} {major}");
         }
@@ -100,8 +105,8 @@ mod tests {
     #[test]
     fn points_on_a_line_have_no_ellipse() {
         let line: Vec<Point> = (0..20).map(|i| (i, 2 * i)).collect();
-        assert_eq!(fit_ellipse_axes(&line), None);
-        assert_eq!(fit_ellipse_axes(&[(3, 3); 9]), None);
-        assert_eq!(fit_ellipse_axes(&line[..3]), None);
+        assert_eq!(fit_ellipse_axes(line.iter().copied()), None);
+        assert_eq!(fit_ellipse_axes([(3, 3); 9].into_iter()), None);
+        assert_eq!(fit_ellipse_axes(line[..3].iter().copied()), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::contour::Point;
 
 /// Twice the signed area of the triangle `a b c`.
-fn cross(a: Point, b: Point, c: Point) -> i64 {
+pub(super) fn cross(a: Point, b: Point, c: Point) -> i64 {
     let (ux, uy) = (i64::from(b.0 - a.0), i64::from(b.1 - a.1));
     let (vx, vy) = (i64::from(c.0 - a.0), i64::from(c.1 - a.1));
     ux * vy - uy * vx
@@ -11,12 +11,28 @@ fn cross(a: Point, b: Point, c: Point) -> i64 {
 
 /// Corners of the convex hull, without points on its edges, in order of positive [`cross`] (monotone chain, exact).
 pub(crate) fn convex_hull(points: &[Point]) -> Vec<Point> {
-    let mut sorted = points.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() < 3 {
-        return sorted;
+    let Some(top) = points.iter().map(|p| p.1).min() else { return Vec::new() };
+    let mut rows: Vec<Option<(i32, i32)>> = Vec::new();
+    for (x, y) in points {
+        let row = (y - top) as usize;
+        rows.resize(rows.len().max(row + 1), None);
+        rows[row] = Some(rows[row].map_or((*x, *x), |(first, last)| (first.min(*x), last.max(*x))));
     }
+    let ends = rows.iter().zip(top..).filter_map(|(row, y)| row.map(|(first, last)| Ends { y, first, last }));
+    hull_of_rows(&ends.collect::<Vec<_>>())
+}
+
+/// First and last point of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) y: i32,
+    pub(crate) first: i32,
+    pub(crate) last: i32,
+}
+
+/// As [`convex_hull`], of points given by the ends of their rows from top to bottom: nothing is left to sort.
+pub(crate) fn hull_of_rows(rows: &[Ends]) -> Vec<Point> {
+    let (Some(top), Some(bottom)) = (rows.first(), rows.last()) else { return Vec::new() };
     let mut hull: Vec<Point> = Vec::with_capacity(64);
     let mut chain = |points: &mut dyn Iterator<Item = Point>| {
         let base = hull.len();
@@ -28,9 +44,35 @@ pub(crate) fn convex_hull(points: &[Point]) -> Vec<Point> {
         }
         hull.pop(); // the first point of the other chain
     };
-    chain(&mut sorted.iter().copied());
-    chain(&mut sorted.iter().rev().copied());
+    chain(&mut [(top.first, top.y)].into_iter().chain(rows.iter().map(|r| (r.last, r.y))));
+    chain(&mut [(bottom.last, bottom.y)].into_iter().chain(rows.iter().rev().map(|r| (r.first, r.y))));
+    hull.dedup();
     hull
+}
+
+/// For every even row within a hull in half pixels, the pixels whose centre lies in or on it: exact.
+pub(crate) fn pixel_rows_in(hull: &[Point]) -> Vec<Ends> {
+    let (Some(top), Some(bottom)) = (hull.iter().map(|p| p.1).min(), hull.iter().map(|p| p.1).max()) else {
+        return Vec::new();
+    };
+    let above = |y: i32| (y + 1).div_euclid(2); // first row at or below a half row
+    let mut rows: Vec<Ends> =
+        (above(top)..=bottom.div_euclid(2)).map(|y| Ends { y, first: i32::MIN, last: i32::MAX }).collect();
+    for (a, b) in hull.iter().zip(hull.iter().cycle().skip(1)) {
+        let (dx, dy) = (i64::from(b.0 - a.0), i64::from(b.1 - a.1));
+        for y in above(a.1.min(b.1))..=a.1.max(b.1).div_euclid(2) {
+            let row = &mut rows[(y - above(top)) as usize];
+            // Inside: cross(a, b, p) >= 0, linear in p.x, which is 2 per pixel.
+            let constant = dx * i64::from(2 * y - a.1) + dy * i64::from(a.0);
+            if dy > 0 {
+                row.last = row.last.min(constant.div_euclid(2 * dy) as i32);
+            } else if dy < 0 {
+                row.first = row.first.max(-constant.div_euclid(-2 * dy) as i32);
+            }
+        }
+    }
+    rows.retain(|row| row.first <= row.last);
+    rows
 }
 
 /// Signed area of a closed polygon, in square pixels.
@@ -46,11 +88,6 @@ pub(crate) fn arc_length(polygon: &[Point]) -> f64 {
     polygon.iter().zip(polygon.iter().cycle().skip(1)).map(|(a, b)| distance(*a, *b)).sum()
 }
 
-/// Largest distance between two points, in pixels.
-pub(crate) fn diameter(points: &[Point]) -> f64 {
-    points.iter().enumerate().flat_map(|(i, a)| points[i + 1..].iter().map(|b| distance(*a, *b))).fold(0.0, f64::max)
-}
-
 fn distance(a: Point, b: Point) -> f64 {
     f64::from(a.0 - b.0).hypot(f64::from(a.1 - b.1))
 }
@@ -58,8 +95,8 @@ fn distance(a: Point, b: Point) -> f64 {
 /// Depth of every bay between an outline and its hull, deepest first, in pixels: OpenCV's `convexityDefects`.
 ///
 /// Unlike there, outlines that touch themselves are no error: hull corners are matched in walking order.
-pub(crate) fn concavity_depths(contour: &[Point]) -> Vec<f64> {
-    let mut hull = convex_hull(contour);
+pub(crate) fn concavity_depths(contour: &[Point], hull: &[Point]) -> Vec<f64> {
+    let mut hull = hull.to_vec();
     if signed_area(contour) < 0.0 {
         hull.reverse();
     }
@@ -69,7 +106,7 @@ pub(crate) fn concavity_depths(contour: &[Point]) -> Vec<f64> {
     if hull.len() < 3 {
         return Vec::new();
     }
-    let mut depths = vec![0.0f64; hull.len()];
+    let mut depths = vec![0; hull.len()];
     let mut edge = 0;
     for p in contour.iter().cycle().skip(start + 1).take(contour.len()) {
         let (a, b) = (hull[edge], hull[(edge + 1) % hull.len()]);
@@ -79,9 +116,11 @@ pub(crate) fn concavity_depths(contour: &[Point]) -> Vec<f64> {
             }
             edge += 1;
         } else {
-            depths[edge] = depths[edge].max(cross(a, b, *p).abs() as f64 / distance(a, b));
+            depths[edge] = depths[edge].max(cross(a, b, *p).abs());
         }
     }
+    let edges = hull.iter().zip(hull.iter().cycle().skip(1));
+    let mut depths: Vec<f64> = depths.iter().zip(edges).map(|(d, (a, b))| *d as f64 / distance(*a, *b)).collect();
     depths.retain(|d| *d > 0.0);
     depths.sort_by(|a, b| b.total_cmp(a));
     depths
@@ -91,28 +130,31 @@ pub(crate) fn concavity_depths(contour: &[Point]) -> Vec<f64> {
 mod tests {
     use super::*;
 
+    fn depths(contour: &[Point]) -> Vec<f64> {
+        concavity_depths(contour, &convex_hull(contour))
+    }
+
     #[test]
     fn hull_keeps_only_corners() {
         let square: Vec<Point> = (0..5).flat_map(|y| (0..4).map(move |x| (x, y))).collect();
         assert_eq!(convex_hull(&square), [(0, 0), (3, 0), (3, 4), (0, 4)]);
         assert_eq!(signed_area(&convex_hull(&square)), 12.0);
         assert_eq!(arc_length(&convex_hull(&square)), 14.0);
-        assert_eq!(diameter(&square), 5.0);
     }
 
     #[test]
     fn degenerate_hulls_are_lines_and_points() {
         assert_eq!(convex_hull(&[(1, 1), (1, 1)]), [(1, 1)]);
         assert_eq!(convex_hull(&[(0, 0), (2, 2), (1, 1)]), [(0, 0), (2, 2)]);
-        assert!(concavity_depths(&[(0, 0), (1, 1), (2, 2), (1, 1)]).is_empty());
-        assert!(concavity_depths(&[]).is_empty());
+        assert!(depths(&[(0, 0), (1, 1), (2, 2), (1, 1)]).is_empty());
+        assert!(depths(&[]).is_empty());
     }
 
     #[test]
     fn a_notch_has_its_depth_in_either_walking_order() {
         let mut notched = vec![(0, 0), (10, 0), (10, 10), (5, 4), (0, 10)];
-        assert_eq!(concavity_depths(&notched), [6.0]);
+        assert_eq!(depths(&notched), [6.0]);
         notched.reverse();
-        assert_eq!(concavity_depths(&notched), [6.0]);
+        assert_eq!(depths(&notched), [6.0]);
     }
 }

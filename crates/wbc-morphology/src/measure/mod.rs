@@ -2,6 +2,7 @@
 //!
 //! A [`CellContext`] is prepared once; [`FeatureGroup`]s read it and append their values.
 
+mod bits;
 mod circle;
 mod colour;
 mod context;
@@ -9,26 +10,34 @@ mod contour;
 mod define;
 mod distance;
 mod ellipse;
+mod feret;
+mod fourier;
 mod glcm;
 mod granules;
 mod hull;
 mod moments;
+mod outline;
 mod perimeter;
+mod region;
 mod region_props;
+mod runs;
 mod shape;
 mod size;
 #[cfg(test)]
 mod tests;
 mod texture;
+mod zernike;
 
 pub use colour::{Colour, ColourContrast, Percentiles};
 pub use context::{CellContext, Compartment};
 pub use glcm::{Glcm, GlcmProperties};
 pub use granules::Granules;
+pub use outline::Outline;
 pub use region_props::RegionProps;
 pub use shape::Shape;
 pub use size::{Layout, Sizes};
 pub use texture::Texture;
+pub use zernike::Zernike;
 
 use std::sync::LazyLock;
 use wbc_core::{CellMasks, MeasurementDef, MeasurementRow, MeasurementSchema, RgbImage};

@@ -1,98 +1,88 @@
-//! Perimeters and the Euler number by counting 2 × 2 and 3 × 3 patterns, as scikit-image.
+//! Perimeters by counting patterns of neighbours, as scikit-image.
 
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_4, SQRT_2};
-use wbc_core::Mask;
+use super::bits::Bits;
+use super::runs::{Run, touching};
+use crate::ops::Connectivity;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, FRAC_PI_4, SQRT_2};
 
-/// scikit-image `perimeter` with four neighbours: a line through the centres of the border pixels (Benkrid 2000).
-pub(crate) fn perimeter(mask: &Mask) -> f64 {
-    let border = Mask::from_fn(mask.width(), mask.height(), |x, y| {
-        let (x, y) = (x as isize, y as isize);
-        let inner = [(1, 0), (-1, 0), (0, 1), (0, -1)].iter().all(|(dx, dy)| mask.get(x + dx, y + dy));
-        mask.get(x, y) && !inner
-    });
-    let mut total = 0.0;
-    for (i, _) in border.as_slice().iter().enumerate().filter(|(_, p)| **p) {
-        let (x, y) = ((i % mask.width()) as isize, (i / mask.width()) as isize);
-        let count = |at: [(isize, isize); 4]| at.iter().filter(|(dx, dy)| border.get(x + dx, y + dy)).count();
-        let edges = count([(1, 0), (-1, 0), (0, 1), (0, -1)]);
-        let corners = count([(1, 1), (1, -1), (-1, 1), (-1, -1)]);
-        // Only pixels of the border weigh, and those by the pattern of their neighbours on it.
-        total += match 1 + 2 * edges + 10 * corners {
-            5 | 7 | 15 | 17 | 25 | 27 => 1.0,
-            21 | 33 => SQRT_2,
-            13 | 23 => (1.0 + SQRT_2) / 2.0,
-            _ => 0.0,
-        };
-    }
-    total
-}
-
-/// How often each 2 × 2 pattern occurs; bits: 1 the pixel, 2 above, 4 left, 8 above left.
-fn patterns(mask: &Mask) -> [usize; 16] {
-    let mut counts = [0; 16];
-    for y in 0..=mask.height() as isize {
-        for x in 0..=mask.width() as isize {
-            let bit = |dx, dy, value| if mask.get(x - dx, y - dy) { value } else { 0 };
-            counts[bit(0, 0, 1) + bit(0, 1, 2) + bit(1, 0, 4) + bit(1, 1, 8)] += 1;
+/// scikit-image `perimeter`: a line through the centres of the border pixels (Benkrid 2000). Border pixels have a
+/// neighbour outside, among eight neighbours with `diagonals` and else among four.
+pub(crate) fn perimeter(mask: &Bits, diagonals: bool) -> f64 {
+    let (mut straight, mut oblique, mut between) = (0, 0, 0);
+    for [above, here, below] in mask.border(diagonals).neighbourhoods() {
+        if here.here == 0 {
+            continue;
         }
+        // Only pixels of the border weigh, and those by the pattern of their neighbours on it.
+        let edges = Count::of([above.here, below.here, here.left, here.right]);
+        let corners = Count::of([above.left, above.right, below.left, below.right]);
+        let ones = |pixels: u64| (pixels & here.here).count_ones();
+        straight += ones((edges.is(2) | edges.is(3)) & (corners.is(0) | corners.is(1) | corners.is(2)));
+        oblique += ones((edges.is(0) & corners.is(2)) | (edges.is(1) & corners.is(3)));
+        between += ones(edges.is(1) & (corners.is(1) | corners.is(2)));
     }
-    counts
+    f64::from(straight) + f64::from(oblique) * SQRT_2 + f64::from(between) * (1.0 + SQRT_2) / 2.0
 }
 
-/// scikit-image `perimeter_crofton` with four directions: the Crofton formula on the pixel grid.
-pub(crate) fn perimeter_crofton(mask: &Mask) -> f64 {
-    let quarter = FRAC_PI_4;
-    let diagonal = FRAC_PI_4 * FRAC_1_SQRT_2;
-    let weights = [
-        0.0,
-        quarter + diagonal,
-        diagonal,
-        2.0 * diagonal,
-        0.0,
-        quarter + diagonal,
-        0.0,
-        diagonal,
-        quarter,
-        2.0 * quarter,
-        diagonal,
-        diagonal,
-        quarter,
-        2.0 * quarter,
-        0.0,
-        0.0,
-    ];
-    patterns(mask).iter().zip(weights).map(|(n, w)| *n as f64 * w).sum()
-}
+/// 64 counts of 0 to 4, bit by bit.
+struct Count([u64; 3]);
 
-/// Components minus holes with eight neighbours, scikit-image `euler_number`.
-pub(crate) fn euler_number(mask: &Mask) -> i64 {
-    let n = patterns(mask).map(|n| n as i64);
-    n[8] - n[6] - n[14]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn disc(radius: f64, hole: f64) -> Mask {
-        Mask::from_fn(160, 160, |x, y| {
-            let r = (x as f64 - 80.0).hypot(y as f64 - 80.0);
-            r <= radius && r >= hole
-        })
+impl Count {
+    fn of([a, b, c, d]: [u64; 4]) -> Self {
+        let (ab, cd) = (a & b, c & d);
+        let (a_b, c_d) = (a ^ b, c ^ d);
+        Self([a_b ^ c_d, ab ^ cd ^ (a_b & c_d), ab & cd])
     }
 
-    #[test]
-    fn perimeters_of_a_disc_are_near_its_circumference() {
-        let circumference = std::f64::consts::TAU * 60.0;
-        // Crofton with four directions errs by about 1 % on discs, the chain through pixel centres by about 5 %.
-        assert!((perimeter_crofton(&disc(60.0, 0.0)) / circumference - 1.0).abs() < 0.015);
-        assert!((perimeter(&disc(60.0, 0.0)) / circumference - 1.0).abs() < 0.06);
+    /// Where the count is `n`.
+    fn is(&self, n: u64) -> u64 {
+        let bit = |i: usize| if n >> i & 1 == 1 { self.0[i] } else { !self.0[i] };
+        bit(0) & bit(1) & bit(2)
+    }
+}
+
+/// What runs of neighbouring rows have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Crossings {
+    area: usize,
+    runs: usize,
+    /// Pixels whose neighbour above left, above and above right is set.
+    overlaps: [usize; 3],
+    /// Pairs of runs that touch, by connectivity: four and eight.
+    pairs: [usize; 2],
+}
+
+impl Crossings {
+    pub(crate) fn of(runs: &[Run]) -> Self {
+        let mut found = Self { area: runs.iter().map(|r| r.len()).sum(), runs: runs.len(), ..Self::default() };
+        touching(runs, Connectivity::Eight, |upper, lower| {
+            let (upper, lower) = (runs[upper], runs[lower]);
+            for (overlap, shift) in found.overlaps.iter_mut().zip([1, 0, -1]) {
+                let common = lower.end.min(upper.end + shift) - lower.start.max(upper.start + shift);
+                *overlap += common.max(0) as usize;
+            }
+            found.pairs[1] += 1;
+            found.pairs[0] += usize::from(upper.start < lower.end && lower.start < upper.end);
+        });
+        found
     }
 
-    #[test]
-    fn a_hole_lowers_the_euler_number_by_one() {
-        assert_eq!(euler_number(&disc(60.0, 0.0)), 1);
-        assert_eq!(euler_number(&disc(60.0, 20.0)), 0);
-        assert_eq!(euler_number(&Mask::new(5, 5)), 0);
+    /// scikit-image `perimeter_crofton` with four directions: the Crofton formula on the pixel grid. Lines of each
+    /// direction leave the shape as often as a pixel's neighbour in it is unset.
+    pub(crate) fn crofton_4(&self) -> f64 {
+        let left = |overlap: usize| self.area - overlap;
+        let axes = self.runs + left(self.overlaps[1]);
+        let diagonals = left(self.overlaps[0]) + left(self.overlaps[2]);
+        FRAC_PI_4 * (axes as f64 + diagonals as f64 * FRAC_1_SQRT_2)
+    }
+
+    /// scikit-image `perimeter_crofton` with two directions.
+    pub(crate) fn crofton_2(&self) -> f64 {
+        FRAC_PI_2 * (self.runs + self.area - self.overlaps[1]) as f64
+    }
+
+    /// Components minus holes, scikit-image `euler_number`: a run is a piece, and each contact joins two.
+    pub(crate) fn euler(&self, connectivity: Connectivity) -> i64 {
+        self.runs as i64 - self.pairs[usize::from(connectivity == Connectivity::Eight)] as i64
     }
 }

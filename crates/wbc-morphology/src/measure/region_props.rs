@@ -1,60 +1,32 @@
-//! The common properties of scikit-image's `regionprops`, by its definitions.
+//! The properties of scikit-image's `regionprops`, by its definitions.
 
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment, diameter_from_area};
-use super::contour::Point;
-use super::define::{OWN, define, push};
-use super::hull::{convex_hull, diameter};
-use super::moments::Moments;
-use super::perimeter::{euler_number, perimeter, perimeter_crofton};
+use super::define::{OWN, define};
+use super::distance::inner_radius;
+use super::feret::feret;
+use super::hull::signed_area;
+use super::moments::Matrix;
+use super::region::{Region, hull_of_contours};
+use crate::ops::Connectivity;
 use std::f64::consts::PI;
-use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
+use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
-const N_VALUES: usize = 15;
-/// Name, unit, definition and source, in the order of the values. A source without a function is scikit-image's
-/// property of that name.
-const PROPERTIES: [(&str, Unit, &str, &str); N_VALUES] = [
-    ("area", Unit::Px2, "number of pixels", "scikit-image regionprops"),
-    (
-        "area_convex",
-        Unit::Px2,
-        "pixels whose centre lies in the hull of the pixels' edge midpoints",
-        "scikit-image regionprops",
-    ),
-    ("equivalent_diameter_area", Unit::Px, "diameter of the disc of equal area", "scikit-image regionprops"),
-    (
-        "perimeter",
-        Unit::Px,
-        "line through the centres of the border pixels, four neighbours",
-        "scikit-image regionprops",
-    ),
-    ("perimeter_crofton", Unit::Px, "perimeter by the Crofton formula, four directions", "scikit-image regionprops"),
-    (
-        "axis_major_length",
-        Unit::Px,
-        "major axis of the ellipse with the same second moments",
-        "scikit-image regionprops",
-    ),
-    (
-        "axis_minor_length",
-        Unit::Px,
-        "minor axis of the ellipse with the same second moments",
-        "scikit-image regionprops",
-    ),
-    (
-        "feret_diameter_max",
-        Unit::Px,
-        "largest distance between points of the convex hull's outline",
-        "scikit-image regionprops",
-    ),
-    (
-        "eccentricity",
-        Unit::Ratio,
-        "focal distance / major axis of the ellipse with the same second moments",
-        "scikit-image regionprops",
-    ),
-    ("solidity", Unit::Ratio, "area / area_convex", "scikit-image regionprops"),
-    ("extent", Unit::Ratio, "area / area of the bounding box", "scikit-image regionprops"),
+/// Source of everything that has no other.
+const SKIMAGE: &str = "scikit-image regionprops";
+/// Name, unit, definition and source of the single numbers, in the order of the values.
+const SCALARS: [(&str, Unit, &str, &str); 28] = [
+    ("area", Unit::Px2, "number of pixels", SKIMAGE),
+    ("area_convex", Unit::Px2, "pixels whose centre lies in the hull of the pixels' edge midpoints", SKIMAGE),
+    ("equivalent_diameter_area", Unit::Px, "diameter of the disc of equal area", SKIMAGE),
+    ("perimeter", Unit::Px, "line through the centres of the border pixels, four neighbours", SKIMAGE),
+    ("perimeter_crofton", Unit::Px, "perimeter by the Crofton formula, four directions", SKIMAGE),
+    ("axis_major_length", Unit::Px, "major axis of the ellipse with the same second moments", SKIMAGE),
+    ("axis_minor_length", Unit::Px, "minor axis of the ellipse with the same second moments", SKIMAGE),
+    ("feret_diameter_max", Unit::Px, "largest distance between points of the convex image's outline", SKIMAGE),
+    ("eccentricity", Unit::Ratio, "focal distance / major axis of the ellipse with the same second moments", SKIMAGE),
+    ("solidity", Unit::Ratio, "area / area_convex", SKIMAGE),
+    ("extent", Unit::Ratio, "area / area of the bounding box", SKIMAGE),
     ("axis_ratio", Unit::Ratio, "axis_minor_length / axis_major_length", OWN),
     ("circularity", Unit::Ratio, "4 pi area / perimeter²", "scikit-image regionprops perimeter"),
     (
@@ -63,11 +35,53 @@ const PROPERTIES: [(&str, Unit, &str, &str); N_VALUES] = [
         "4 pi area / perimeter_crofton²",
         "scikit-image regionprops perimeter_crofton",
     ),
-    ("euler_number", Unit::Count, "components minus holes, eight neighbours", "scikit-image regionprops"),
+    ("euler_number", Unit::Count, "components minus holes, eight neighbours", SKIMAGE),
+    ("area_bbox", Unit::Px2, "area of the bounding box", SKIMAGE),
+    ("area_filled", Unit::Px2, "area with holes filled that are closed at corners, too", SKIMAGE),
+    ("num_pixels", Unit::Px2, "number of pixels", SKIMAGE),
+    ("orientation", Unit::Rad, "angle between the rows' axis and the major axis, -pi/2 to pi/2", SKIMAGE),
+    (
+        "perimeter_neighborhood_8",
+        Unit::Px,
+        "line through the centres of the border pixels, eight neighbours",
+        "scikit-image measure.perimeter, neighborhood=8",
+    ),
+    (
+        "perimeter_crofton_directions_2",
+        Unit::Px,
+        "perimeter by the Crofton formula, two directions",
+        "scikit-image measure.perimeter_crofton, directions=2",
+    ),
+    (
+        "euler_number_connectivity_1",
+        Unit::Count,
+        "components minus holes, four neighbours",
+        "scikit-image measure.euler_number, connectivity=1",
+    ),
+    (
+        "distance_transform_max",
+        Unit::Px,
+        "largest distance of a pixel to the nearest pixel of the frame outside the mask",
+        "scipy ndimage.distance_transform_edt",
+    ),
+    ("contour_length", Unit::Px, "length of the outer contours through pixel centres", "OpenCV arcLength"),
+    ("contour_area", Unit::Px2, "area within the outer contours through pixel centres", "OpenCV contourArea"),
+    ("contour_hull_area", Unit::Px2, "area of the hull of all contours", "OpenCV contourArea, convexHull"),
+    ("feret_edge_max", Unit::Px, "largest calliper width of the pixels' squares", "rotating callipers, Shamos 1978"),
+    ("feret_edge_min", Unit::Px, "smallest calliper width of the pixels' squares", "rotating callipers, Shamos 1978"),
 ];
 
 /// Properties of one compartment by scikit-image's definitions, absolute ones included. Not part of
 /// [`super::measurement_schema`]; for tables and comparisons.
+///
+/// Columns are named as by `regionprops_table`, `moments-2-1` for row² column¹; positions and boxes are those in the whole
+/// frame, row before column. Every value of `regionprops` for a 2-D binary region has its column, with these exceptions:
+/// - `moments_normalized` has no columns below second order, which are undefined for every shape;
+/// - `eccentricity` of a single pixel is undefined here, 0 there;
+/// - `moments` and all that follows from them are sums of integers here, of floats there: they agree to rounding.
+///
+/// `feret_edge_*` are widths of the pixels' squares, where `feret_diameter_max` measures between edge midpoints of the
+/// convex image, which holds pixels beyond the shape: it can be larger by a fraction of a pixel, or smaller.
 pub struct RegionProps {
     compartment: Compartment,
 }
@@ -85,99 +99,141 @@ impl FeatureGroup for RegionProps {
     }
 
     fn definitions(&self) -> Vec<MeasurementDef> {
-        PROPERTIES.map(|(name, unit, text, source)| define(self.compartment, name, unit, text, source)).into()
+        let of = |name: &str, unit, text: &str, source: &str| define(self.compartment, name, unit, text, source);
+        let mut all: Vec<MeasurementDef> =
+            SCALARS.iter().map(|(name, unit, text, source)| of(name, *unit, text, source)).collect();
+        let ends = ["first row", "first column", "row after the last", "column after the last"];
+        let array = |name: &str, at: usize, unit, text: &str| of(&format!("{name}-{at}"), unit, text, SKIMAGE);
+        all.extend((0..4).map(|i| array("bbox", i, Unit::Px, &format!("{} of the bounding box", ends[i]))));
+        let axes = ["row", "column"];
+        all.extend((0..2).map(|i| array("centroid", i, Unit::Px, &format!("mean {} in the frame", axes[i]))));
+        all.extend((0..2).map(|i| array("centroid_local", i, Unit::Px, &format!("mean {} in the box", axes[i]))));
+        for (i, j) in cells(2, |_, _| true) {
+            let text = "inertia tensor / area, rows before columns";
+            all.push(of(&format!("inertia_tensor-{i}-{j}"), Unit::Px2, text, SKIMAGE));
+        }
+        let order = ["larger", "smaller"];
+        all.extend((0..2).map(|i| {
+            array("inertia_tensor_eigvals", i, Unit::Px2, &format!("{} eigenvalue of the inertia tensor", order[i]))
+        }));
+        for (name, about) in [("moments", "the box's first pixel"), ("moments_central", "the centroid")] {
+            for (p, q) in cells(4, |_, _| true) {
+                let text = format!("sum of row^{p} column^{q} over the pixels, about {about}");
+                all.push(of(&format!("{name}-{p}-{q}"), power(p + q + 2), &text, SKIMAGE));
+            }
+        }
+        for (p, q) in cells(4, normalizable) {
+            let text = format!("moments_central-{p}-{q} / area^(1 + {}/2)", p + q);
+            all.push(of(&format!("moments_normalized-{p}-{q}"), Unit::Ratio, &text, SKIMAGE));
+        }
+        all.extend((0..7).map(|i| {
+            let text = format!("Hu's moment invariant {}", i + 1);
+            of(&format!("moments_hu-{i}"), Unit::Ratio, &text, "scikit-image regionprops, Hu 1962")
+        }));
+        all
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        push(out, region_props(cell.mask(self.compartment)));
+        match cell.region(self.compartment) {
+            Some(region) => append(region, cell.origin(), out),
+            None => out.extend(std::iter::repeat_n(None, self.definitions().len())),
+        }
     }
 }
 
-fn region_props(mask: &Mask) -> Option<[f64; N_VALUES]> {
-    let moments = Moments::of(mask)?;
-    let (x0, y0, x1, y1) = mask.bounds()?;
+/// Unit of a length to the power of `n`, from 2 to 8.
+fn power(n: usize) -> Unit {
+    [Unit::Px2, Unit::Px3, Unit::Px4, Unit::Px5, Unit::Px6, Unit::Px7, Unit::Px8][n - 2]
+}
+
+/// Indices of a square matrix, row by row, that are wanted.
+fn cells(n: usize, wanted: fn(usize, usize) -> bool) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |i| (0..n).map(move |j| (i, j))).filter(move |(i, j)| wanted(*i, *j))
+}
+
+fn normalizable(p: usize, q: usize) -> bool {
+    p + q >= 2
+}
+
+fn append(region: &Region, (origin_x, origin_y): (usize, usize), out: &mut MeasurementRow) {
+    let bounds = region.bounds();
+    let (row, column) = (origin_y + bounds.y0, origin_x + bounds.x0);
+    let moments = region.moments();
+    let (x, y) = moments.centre;
+    let inertia = moments.inertia();
+    let mut push = |value: f64| out.push(Some(value).filter(|v| v.is_finite()));
+    scalars(region).into_iter().for_each(&mut push);
+    let bbox = [row, column, row + region.height(), column + region.width()];
+    bbox.into_iter().for_each(|v| push(v as f64));
+    [row as f64 + y, column as f64 + x, y, x].into_iter().for_each(&mut push);
+    cells(2, |_, _| true).for_each(|(i, j)| push(inertia[i][j]));
+    moments.inertia_eigenvalues().into_iter().for_each(&mut push);
+    let mut matrix = |m: &Matrix, wanted| cells(4, wanted).for_each(|(p, q)| push(m[p][q]));
+    matrix(&moments.raw, |_, _| true);
+    matrix(&moments.central, |_, _| true);
+    matrix(&moments.normalized(), normalizable);
+    moments.hu().into_iter().for_each(&mut push);
+}
+
+/// Values of [`SCALARS`]; what is undefined is not finite.
+fn scalars(region: &Region) -> [f64; SCALARS.len()] {
+    let moments = region.moments();
     let area = moments.area;
-    let convex = convex_rows(mask);
-    let area_convex: i64 = convex.iter().map(|row| i64::from(row.last - row.first + 1)).sum();
-    let outline: Vec<Point> = convex.iter().flat_map(|row| row.edge_midpoints()).collect();
-    let (perimeter, crofton) = (perimeter(mask), perimeter_crofton(mask));
+    let area_convex = region.convex_area() as f64;
+    let area_bbox = (region.width() * region.height()) as f64;
+    let crossings = region.crossings();
+    let (perimeter, crofton) = (region.perimeter(false), crossings.crofton_4());
     let (minor, major) = moments.axes();
     let circularity = |p: f64| 4.0 * PI * area / (p * p);
-    Some([
+    let contours = region.contours();
+    let hull = hull_of_contours(&contours.iter().collect::<Vec<_>>());
+    let (feret_min, feret_max) = feret(region.corner_hull()).unwrap_or((f64::NAN, f64::NAN));
+    [
         area,
-        area_convex as f64,
+        area_convex,
         diameter_from_area(area as usize),
         perimeter,
         crofton,
         major,
         minor,
-        diameter(&convex_hull(&outline)) / 2.0,
+        region.convex_feret_max(),
         (1.0 - (minor / major).powi(2)).sqrt(),
-        area / area_convex as f64,
-        area / ((x1 - x0) * (y1 - y0)) as f64,
+        area / area_convex,
+        area / area_bbox,
         minor / major,
         circularity(perimeter),
         circularity(crofton),
-        euler_number(mask) as f64,
-    ])
-}
-
-/// Pixels `first..=last` of one row.
-struct Row {
-    y: i32,
-    first: i32,
-    last: i32,
-}
-
-impl Row {
-    /// Midpoints of the outer edges of the row's end pixels, in half pixels.
-    fn edge_midpoints(&self) -> [Point; 6] {
-        let (first, last, y) = (2 * self.first, 2 * self.last, 2 * self.y);
-        [(first - 1, y), (first, y - 1), (first, y + 1), (last + 1, y), (last, y - 1), (last, y + 1)]
-    }
-}
-
-/// scikit-image's `convex_hull_image`: per row, the pixels whose centre lies in or on the hull of all edge midpoints.
-/// Exact, in half pixels.
-fn convex_rows(mask: &Mask) -> Vec<Row> {
-    let width = mask.width();
-    let ends = mask.as_slice().chunks_exact(width.max(1)).enumerate().filter_map(|(y, row)| {
-        let first = row.iter().position(|p| *p)? as i32;
-        let last = row.iter().rposition(|p| *p)? as i32;
-        Some(Row { y: y as i32, first, last })
-    });
-    let points: Vec<Point> = ends.flat_map(|row| row.edge_midpoints()).collect();
-    let hull = convex_hull(&points);
-    let (Some(top), Some(bottom)) = (hull.iter().map(|p| p.1).min(), hull.iter().map(|p| p.1).max()) else {
-        return Vec::new();
-    };
-    // Ends lie half a pixel beyond the first and last row.
-    (top / 2..=bottom / 2)
-        .filter_map(|y| {
-            let (mut first, mut last) = (i64::MIN, i64::MAX);
-            for (a, b) in hull.iter().zip(hull.iter().cycle().skip(1)) {
-                // Inside: cross(a, b, p) >= 0, linear in p.x.
-                let (dx, dy) = (i64::from(b.0 - a.0), i64::from(b.1 - a.1));
-                let constant = dx * i64::from(2 * y - a.1) + dy * i64::from(a.0);
-                let slope = 2 * dy; // per pixel
-                match slope {
-                    0 if constant < 0 => return None,
-                    0 => {}
-                    s if s > 0 => last = last.min(constant.div_euclid(s)),
-                    s => first = first.max(-constant.div_euclid(-s)),
-                }
-            }
-            (first <= last).then_some(Row { y, first: first as i32, last: last as i32 })
-        })
-        .collect()
+        crossings.euler(Connectivity::Eight) as f64,
+        area_bbox,
+        region.filled_area() as f64,
+        area,
+        moments.orientation(),
+        region.perimeter(true),
+        crossings.crofton_2(),
+        crossings.euler(Connectivity::Four) as f64,
+        inner_radius(region).unwrap_or(f64::NAN),
+        contours.iter().map(|c| c.length).sum(),
+        contours.iter().map(|c| c.area.abs()).sum(),
+        signed_area(&hull).abs(),
+        feret_max,
+        feret_min,
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wbc_core::Mask;
 
     fn value(mask: &Mask, name: &str) -> f64 {
-        region_props(mask).unwrap()[PROPERTIES.iter().position(|p| p.0 == name).unwrap()]
+        scalars(&Region::of(mask).unwrap())[SCALARS.iter().position(|p| p.0 == name).unwrap()]
+    }
+
+    fn disc(radius: f64, hole: f64) -> Mask {
+        Mask::from_fn(160, 160, |x, y| {
+            let r = (x as f64 - 80.0).hypot(y as f64 - 80.0);
+            r <= radius && r >= hole
+        })
     }
 
     #[test]
@@ -186,7 +242,8 @@ mod tests {
         assert_eq!(value(&square, "solidity"), 1.0);
         assert_eq!(value(&square, "extent"), 1.0);
         assert_eq!(value(&square, "eccentricity"), 0.0);
-        let disc = Mask::from_fn(160, 160, |x, y| (x as f64 - 80.0).hypot(y as f64 - 80.0) <= 60.0);
+        assert_eq!(value(&square, "feret_edge_min"), 30.0);
+        let disc = disc(60.0, 0.0);
         assert!(value(&disc, "solidity") > 0.98);
         assert!((value(&disc, "circularity_crofton") - 1.0).abs() < 0.03);
         // From edge to edge, and the convex image may hold half a pixel more on either side.
@@ -194,10 +251,26 @@ mod tests {
     }
 
     #[test]
+    fn perimeters_of_a_disc_are_near_its_circumference() {
+        let circumference = std::f64::consts::TAU * 60.0;
+        // Crofton with four directions errs by about 1 % on discs, the chain through pixel centres by about 5 %.
+        assert!((value(&disc(60.0, 0.0), "perimeter_crofton") / circumference - 1.0).abs() < 0.015);
+        assert!((value(&disc(60.0, 0.0), "perimeter") / circumference - 1.0).abs() < 0.06);
+    }
+
+    #[test]
+    fn a_hole_lowers_the_euler_number_by_one_and_is_filled() {
+        assert_eq!(value(&disc(60.0, 0.0), "euler_number"), 1.0);
+        assert_eq!(value(&disc(60.0, 20.0), "euler_number"), 0.0);
+        assert_eq!(value(&disc(60.0, 20.0), "area_filled"), value(&disc(60.0, 0.0), "area"));
+    }
+
+    #[test]
     fn a_single_pixel_has_properties_and_nothing_has_none() {
         let dot = Mask::from_fn(5, 5, |x, y| (x, y) == (2, 3));
         assert_eq!((value(&dot, "area_convex"), value(&dot, "euler_number")), (1.0, 1.0));
+        assert_eq!((value(&dot, "distance_transform_max"), value(&dot, "contour_length")), (1.0, 0.0));
         assert!(value(&dot, "eccentricity").is_nan());
-        assert!(region_props(&Mask::new(5, 5)).is_none());
+        assert!(Region::of(&Mask::new(5, 5)).is_none());
     }
 }

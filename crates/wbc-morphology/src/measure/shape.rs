@@ -1,20 +1,20 @@
 //! Shape of one compartment, free of scale.
 
 use super::FeatureGroup;
+use super::bits::{pack, stretches};
 use super::circle::enclosing_radius;
 use super::context::{CellContext, Compartment};
-use super::contour::{Point, external_contours};
+use super::contour::{Contour, MAX_SPECK_POINTS};
 use super::define::{OWN, define, push};
-use super::distance::distance_to_background;
+use super::distance::Chamfer;
 use super::ellipse::fit_ellipse_axes;
-use super::hull::{arc_length, concavity_depths, convex_hull, signed_area};
-use super::moments::Moments;
-use crate::ops::{Connectivity, components};
+use super::hull::{arc_length, concavity_depths, signed_area};
+use super::region::{Region, hull_of_contours};
+use super::runs::{Run, n_components};
+use crate::ops::Connectivity;
 use std::f64::consts::PI;
-use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
+use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
-/// Outlines of so few pixels are specks, not parts of a cell.
-const MAX_SPECK_POINTS: usize = 5;
 /// Shares of the largest inner distance at which the shape is cut to count its lobes, with their names.
 const LOBE_LEVELS: [(f64, &str); 4] =
     [(0.35, "lobes_at_35"), (0.5, "lobes_at_50"), (0.65, "lobes_at_65"), (0.8, "lobes_at_80")];
@@ -92,7 +92,7 @@ impl FeatureGroup for Shape {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        match shape(cell.mask(self.compartment)) {
+        match cell.region(self.compartment).and_then(shape) {
             Some(values) => values.into_iter().for_each(|v| push(out, v.map(|v| [v]))),
             None => push::<N_VALUES>(out, None),
         }
@@ -100,31 +100,28 @@ impl FeatureGroup for Shape {
 }
 
 /// The values in the order of the definitions; `None` for a mask with nothing but specks.
-fn shape(mask: &Mask) -> Option<[Option<f64>; N_VALUES]> {
-    let mask = &trimmed(mask)?;
-    let mut contours = external_contours(mask);
-    contours.retain(|c| c.len() > MAX_SPECK_POINTS);
-    let largest = contours.iter().max_by(|a, b| signed_area(a).abs().total_cmp(&signed_area(b).abs()))?;
-    let points: Vec<Point> = contours.iter().flatten().copied().collect();
-    let moments = Moments::of(mask)?;
+fn shape(region: &Region) -> Option<[Option<f64>; N_VALUES]> {
+    let contours: Vec<&Contour> = region.contours().iter().filter(|c| c.points.len() > MAX_SPECK_POINTS).collect();
+    let largest = *contours.iter().max_by(|a, b| a.area.abs().total_cmp(&b.area.abs()))?;
+    let moments = region.moments();
     let area = moments.area;
     let radius = (area / PI).sqrt();
 
-    let hull = convex_hull(&points);
+    let hull = hull_of_contours(&contours);
     let hull_area = signed_area(&hull).abs() + 1.0;
-    let perimeter: f64 = contours.iter().map(|c| arc_length(c)).sum();
-    let axes = fit_ellipse_axes(&points);
-    let [hu1, hu2, hu3, hu4] = moments.hu().map(|h| Some((h.abs() + HU_FLOOR).log10()));
-    let depths = concavity_depths(largest);
+    let perimeter: f64 = contours.iter().map(|c| c.length).sum();
+    let axes = fit_ellipse_axes(contours.iter().flat_map(|c| c.points.iter().copied()));
+    let hu = moments.hu().map(|h| Some((h.abs() + HU_FLOOR).log10()));
+    let depths = if contours.len() == 1 {
+        concavity_depths(&largest.points, &hull)
+    } else {
+        concavity_depths(&largest.points, &hull_of_contours(&[largest]))
+    };
     let depth = |i: usize| Some(depths.get(i).copied().unwrap_or(0.0) / radius);
 
-    let inner = distance_to_background(mask);
-    let deepest = f64::from(inner.iter().copied().fold(0.0, f32::max));
-    let lobes = LOBE_LEVELS.map(|(level, _)| {
-        let cut = (level * deepest) as f32;
-        let core = Mask::from_fn(mask.width(), mask.height(), |x, y| inner[y * mask.width() + x] > cut);
-        Some(components(&core, Connectivity::Eight).parts.len() as f64)
-    });
+    let inner = Chamfer::of(region);
+    let deepest = f64::from(inner.max());
+    let lobes = LOBE_LEVELS.map(|(level, _)| Some(parts_above(&inner, (level * deepest) as f32) as f64));
 
     Some([
         Some(contours.len() as f64),
@@ -133,10 +130,10 @@ fn shape(mask: &Mask) -> Option<[Option<f64>; N_VALUES]> {
         axes.map(|(minor, major)| minor / major),
         Some(perimeter / radius),
         Some(deepest / radius),
-        hu1,
-        hu2,
-        hu3,
-        hu4,
+        hu[0],
+        hu[1],
+        hu[2],
+        hu[3],
         depth(0),
         depth(1),
         depth(2),
@@ -150,15 +147,28 @@ fn shape(mask: &Mask) -> Option<[Option<f64>; N_VALUES]> {
     ])
 }
 
-/// The mask without its empty surroundings; `None` when it is empty.
-fn trimmed(mask: &Mask) -> Option<Mask> {
-    let (x0, y0, x1, y1) = mask.bounds()?;
-    Some(Mask::from_fn(x1 - x0, y1 - y0, |x, y| mask.as_slice()[(y + y0) * mask.width() + x + x0]))
+/// Number of 8-connected components of the pixels farther than `cut` from the background.
+fn parts_above(distances: &Chamfer, cut: f32) -> usize {
+    let mut runs = Vec::new();
+    let (mut above, mut words) = (Vec::new(), Vec::new());
+    for (y, row) in (0..).zip(distances.rows()) {
+        above.clear();
+        above.extend(row.iter().map(|d| *d > cut));
+        words.resize(row.len().div_ceil(64), 0);
+        pack(&above, &mut words);
+        stretches(&words, |start, end| runs.push(Run { y, start: start as i32, end: end as i32 }));
+    }
+    n_components(&runs, Connectivity::Eight)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wbc_core::Mask;
+
+    fn shape(mask: &Mask) -> Option<[Option<f64>; N_VALUES]> {
+        Region::of(mask).as_ref().and_then(super::shape)
+    }
 
     fn value(mask: &Mask, name: &str) -> f64 {
         let group = Shape::of(Compartment::Nucleus);

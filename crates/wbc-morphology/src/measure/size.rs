@@ -3,7 +3,6 @@
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment, diameter_from_area};
 use super::define::{OWN, define, named, push};
-use super::moments::Moments;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 /// Upper bound of `nuclear_cytoplasmic_ratio`: nearly naked nuclei would otherwise dwarf all other values.
@@ -74,7 +73,11 @@ impl FeatureGroup for Layout {
         let (nucleus, cytoplasm) = (area(Compartment::Nucleus), area(Compartment::Cytoplasm));
         let ratio = if cytoplasm > 0.0 { (nucleus / cytoplasm).min(MAX_NC_RATIO) } else { MAX_NC_RATIO };
         push(out, Some([nucleus / area(Compartment::Cell), ratio]));
-        let centre = |c| Moments::of(cell.mask(c)).map(|m| m.centre);
+        let centre = |c| {
+            let region = cell.region(c)?;
+            let (bounds, (x, y)) = (region.bounds(), region.moments().centre);
+            Some((bounds.x0 as f64 + x, bounds.y0 as f64 + y))
+        };
         let offset = centre(Compartment::Nucleus).zip(centre(Compartment::Cell)).map(|(n, c)| {
             let distance = (n.0 - c.0).hypot(n.1 - c.1);
             [distance / cell.cell_diameter_px()]

@@ -1,0 +1,117 @@
+//! Shapes as stretches of pixels within rows, and how these hang together.
+
+use crate::ops::Connectivity;
+
+/// Pixels `start..end` of row `y`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) y: i32,
+    pub(crate) start: i32,
+    pub(crate) end: i32,
+}
+
+impl Run {
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+/// Calls `found(upper, lower)` with the indices of every two runs of neighbouring rows that touch. Runs are in reading
+/// order and apart from each other.
+pub(crate) fn touching(runs: &[Run], connectivity: Connectivity, mut found: impl FnMut(usize, usize)) {
+    let reach = i32::from(connectivity == Connectivity::Eight);
+    let mut upper = 0;
+    for (lower, run) in runs.iter().enumerate() {
+        let passed = |r: &Run| r.y < run.y - 1 || (r.y == run.y - 1 && r.end + reach <= run.start);
+        while upper < lower && passed(&runs[upper]) {
+            upper += 1;
+        }
+        for (i, above) in runs.iter().enumerate().take(lower).skip(upper) {
+            if above.y != run.y - 1 || above.start >= run.end + reach {
+                break;
+            }
+            found(i, lower);
+        }
+    }
+}
+
+/// For every run the first run of its component.
+pub(crate) fn components(runs: &[Run], connectivity: Connectivity) -> Vec<usize> {
+    let mut parent: Vec<usize> = (0..runs.len()).collect();
+    fn root(parent: &mut [usize], mut i: usize) -> usize {
+        while parent[i] != i {
+            parent[i] = parent[parent[i]];
+            i = parent[i];
+        }
+        i
+    }
+    touching(runs, connectivity, |a, b| {
+        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
+        parent[a.max(b)] = a.min(b);
+    });
+    for i in 0..parent.len() {
+        parent[i] = parent[parent[i]];
+    }
+    parent
+}
+
+/// Number of components.
+pub(crate) fn n_components(runs: &[Run], connectivity: Connectivity) -> usize {
+    components(runs, connectivity).iter().enumerate().filter(|(i, first)| i == *first).count()
+}
+
+/// The gaps between runs in a box of `width` × `height` pixels with a frame one pixel wide. The gap left of run `i` in
+/// row `y` has the index `1 + y + i`.
+pub(crate) fn gaps(runs: &[Run], width: i32, height: i32) -> Vec<Run> {
+    let mut gaps = Vec::with_capacity(runs.len() + height as usize + 2);
+    gaps.push(Run { y: -1, start: -1, end: width + 1 });
+    let mut runs = runs.iter().peekable();
+    for y in 0..height {
+        let mut start = -1;
+        while let Some(run) = runs.next_if(|r| r.y == y) {
+            gaps.push(Run { y, start, end: run.start });
+            start = run.end;
+        }
+        gaps.push(Run { y, start, end: width + 1 });
+    }
+    gaps.push(Run { y: height, start: -1, end: width + 1 });
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::bits::{Bits, stretches};
+    use crate::ops;
+    use proptest::prelude::*;
+    use wbc_core::Mask;
+
+    fn runs(mask: &Mask) -> Vec<Run> {
+        let mut runs = Vec::new();
+        if let Some((_, bits)) = Bits::of(mask) {
+            for y in 0..bits.rows() {
+                stretches(bits.row(y), |a, b| runs.push(Run { y: y as i32, start: a as i32, end: b as i32 }));
+            }
+        }
+        runs
+    }
+
+    proptest! {
+        #[test]
+        fn components_are_those_of_a_flood(data in proptest::collection::vec(any::<bool>(), 15 * 12)) {
+            let mask = Mask::from_vec(15, 12, data).unwrap();
+            for connectivity in [Connectivity::Four, Connectivity::Eight] {
+                let flooded = ops::components(&mask, connectivity).parts.len();
+                prop_assert_eq!(n_components(&runs(&mask), connectivity), flooded);
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_fill_the_frame() {
+        let runs = [Run { y: 0, start: 0, end: 2 }, Run { y: 0, start: 3, end: 4 }, Run { y: 2, start: 1, end: 4 }];
+        let found = gaps(&runs, 4, 3);
+        assert_eq!(found.iter().map(|g| g.len()).sum::<usize>(), 6 * 5 - 6);
+        assert_eq!(found[1 + 2 + 2], Run { y: 2, start: -1, end: 1 });
+    }
+}
