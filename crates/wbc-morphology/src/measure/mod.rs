@@ -2,6 +2,8 @@
 //!
 //! A [`CellContext`] is prepared once; [`FeatureGroup`]s read it and append their values.
 
+mod blobs;
+mod cielab;
 mod circle;
 mod colour;
 mod context;
@@ -10,24 +12,42 @@ mod define;
 mod distance;
 mod ellipse;
 mod glcm;
+mod granularity;
 mod granules;
+mod haralick;
+mod histogram;
 mod hull;
+mod intensity;
+mod lbp;
+mod macenko;
 mod moments;
 mod perimeter;
+mod radial;
+mod reduced;
 mod region_props;
 mod shape;
 mod size;
+mod stains;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod texture;
 
-pub use colour::{Colour, ColourContrast, Percentiles};
+pub use blobs::Blobs;
+pub use cielab::CieLab;
+pub use colour::{BackgroundRatios, Colour, ColourContrast, Percentiles};
 pub use context::{CellContext, Compartment};
 pub use glcm::{Glcm, GlcmProperties};
+pub use granularity::Granularity;
 pub use granules::Granules;
+pub use haralick::Haralick;
+pub use intensity::Intensity;
+pub use lbp::Lbp;
+pub use radial::{Halo, Radial};
 pub use region_props::RegionProps;
 pub use shape::Shape;
 pub use size::{Layout, Sizes};
+pub use stains::Stains;
 pub use texture::Texture;
 
 use std::sync::LazyLock;
@@ -57,6 +77,19 @@ pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
         Box::new(Granules),
         Box::new(Percentiles),
         Box::new(Texture),
+        Box::new(Intensity::of(Compartment::Nucleus)),
+        Box::new(Intensity::of(Compartment::Cytoplasm)),
+        Box::new(BackgroundRatios),
+        Box::new(Stains),
+        Box::new(CieLab),
+        Box::new(Haralick::of(Compartment::Nucleus)),
+        Box::new(Haralick::of(Compartment::Cytoplasm)),
+        Box::new(Lbp),
+        Box::new(Granularity),
+        Box::new(Blobs),
+        Box::new(Radial::of(Compartment::Nucleus)),
+        Box::new(Radial::of(Compartment::Cell)),
+        Box::new(Halo),
     ]
 }
 

@@ -1,0 +1,181 @@
+//! How grey and stain change from the border of a part inwards, and around the nucleus.
+
+use super::FeatureGroup;
+use super::context::{CellContext, Compartment};
+use super::define::{OWN, define};
+use super::reduced::Reduced;
+use wbc_core::{MeasurementDef, MeasurementRow, Unit};
+
+const RINGS: usize = 4;
+const WEDGES: usize = 8;
+const CELLPROFILER: &str = "CellProfiler MeasureObjectIntensityDistribution";
+/// Cytoplasm nearer to the nucleus than this, in seventieths of the cell's diameter, is compared with the rest.
+const NEAR: f32 = 4.0;
+/// Fewer pixels near or far say nothing.
+const MIN_HALO_PX: usize = 10;
+
+/// Radial distribution of grey and optical density in nucleus or cell, in four rings.
+///
+/// After CellProfiler's FracAtD, MeanFrac and RadialCV, on the cell scaled to a diameter of 70 pixels. A ring has the pixels
+/// whose distance from the outside of the part lies in one quarter of the largest such distance; ring 1 is the innermost.
+/// CellProfiler divides the way from a central pixel to the border instead, which depends on the choice among equal
+/// centres. The eight wedges of RadialCV meet at the centroid; pixels on the line between two count in neither.
+pub struct Radial(Compartment);
+
+impl Radial {
+    /// Of nucleus or cell (or, less meaningful, cytoplasm).
+    pub fn of(part: Compartment) -> Self {
+        Self(part)
+    }
+}
+
+impl FeatureGroup for Radial {
+    fn name(&self) -> String {
+        format!("{}_radial", self.0.as_str())
+    }
+
+    fn definitions(&self) -> Vec<MeasurementDef> {
+        let mut all = Vec::new();
+        for (channel, what) in [("grey", "grey of the raw image"), ("od", "optical density after stain normalisation")]
+        {
+            for (quantity, text) in [
+                ("frac_at_d", "share of the part's total"),
+                ("mean_frac", "mean in the ring / mean in the part"),
+                ("radial_cv", "standard deviation / mean of the means in eight wedges of the ring"),
+            ] {
+                all.extend((1..=RINGS).map(|ring| {
+                    let definition = format!("{text}: {what}, ring {ring} of {RINGS} from the middle to the border");
+                    let name = format!("radial.{quantity}.{ring}of{RINGS}.{channel}");
+                    define(self.0, &name, Unit::Ratio, &definition, CELLPROFILER)
+                }));
+            }
+        }
+        all
+    }
+
+    fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
+        let reduced = cell.reduced();
+        let places = Places::new(reduced, self.0);
+        for values in [places.sums(|i| f64::from(reduced.grey[i])), places.sums(|i| f64::from(reduced.od[i]))] {
+            for quantity in values.distribution() {
+                out.extend(quantity);
+            }
+        }
+    }
+}
+
+/// Ring and, off the lines between them, wedge of each pixel of a part.
+struct Places(Vec<(usize, usize, Option<usize>)>);
+
+impl Places {
+    fn new(reduced: &Reduced, part: Compartment) -> Self {
+        let inside = reduced.mask(part);
+        let positions = || inside.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i);
+        let (mut n, mut sum_x, mut sum_y) = (0_i64, 0_i64, 0_i64);
+        for i in positions() {
+            n += 1;
+            sum_x += (i % reduced.width) as i64;
+            sum_y += (i / reduced.width) as i64;
+        }
+        if n == 0 {
+            return Self(Vec::new());
+        }
+        let depth = reduced.depth(part).data;
+        let deepest = positions().map(|i| depth[i]).fold(0.0, f32::max);
+        let place = |i: usize| {
+            // Infinite where the part fills the grid.
+            let from_border = if deepest.is_finite() { f64::from(depth[i]) / f64::from(deepest) } else { 1.0 };
+            let ring = ((1.0 - from_border) * RINGS as f64) as usize;
+            // Whole numbers, so that pixels on a line are told exactly.
+            let (dx, dy) = ((i % reduced.width) as i64 * n - sum_x, (i / reduced.width) as i64 * n - sum_y);
+            let on_a_line = dx == 0 || dy == 0 || dx.abs() == dy.abs();
+            let wedge = usize::from(dx > 0) + 2 * usize::from(dy > 0) + 4 * usize::from(dx.abs() > dy.abs());
+            (i, ring.min(RINGS - 1), (!on_a_line).then_some(wedge))
+        };
+        Self(positions().map(place).collect())
+    }
+
+    fn sums(&self, value: impl Fn(usize) -> f64) -> RingSums {
+        let mut sums = RingSums::default();
+        for (i, ring, wedge) in &self.0 {
+            let v = value(*i);
+            sums.rings[*ring].0 += v;
+            sums.rings[*ring].1 += 1.0;
+            if let Some(wedge) = wedge {
+                sums.wedges[*ring][*wedge].0 += v;
+                sums.wedges[*ring][*wedge].1 += 1.0;
+            }
+        }
+        sums
+    }
+}
+
+/// Sum and number of values per ring, and per wedge of it.
+#[derive(Default)]
+struct RingSums {
+    rings: [(f64, f64); RINGS],
+    wedges: [[(f64, f64); WEDGES]; RINGS],
+}
+
+impl RingSums {
+    /// FracAtD, MeanFrac and RadialCV of each ring; `None` where a ring is empty or all values are 0.
+    fn distribution(&self) -> [[Option<f64>; RINGS]; 3] {
+        let (total, count) = self.rings.iter().fold((0.0, 0.0), |(s, n), ring| (s + ring.0, n + ring.1));
+        let defined = |ring: usize| self.rings[ring].1 > 0.0 && total > 0.0;
+        let rings = [0, 1, 2, 3];
+        [
+            rings.map(|r| defined(r).then(|| self.rings[r].0 / total)),
+            rings.map(|r| defined(r).then(|| self.rings[r].0 / total / (self.rings[r].1 / count))),
+            rings.map(|r| if defined(r) { self.variation(r) } else { None }),
+        ]
+    }
+
+    fn variation(&self, ring: usize) -> Option<f64> {
+        let means = || self.wedges[ring].iter().filter(|(_, n)| *n > 0.0).map(|(sum, n)| sum / n);
+        let n = means().count() as f64;
+        let mean = means().sum::<f64>() / n;
+        let variance = means().map(|m| (m - mean).powi(2)).sum::<f64>() / n;
+        (n > 0.0 && mean > 0.0).then(|| variance.sqrt() / mean)
+    }
+}
+
+/// Colour of the cytoplasm next to the nucleus against the rest of it: the pale halo of plasma cells, the dark rim of blasts.
+pub struct Halo;
+
+impl FeatureGroup for Halo {
+    fn name(&self) -> String {
+        "halo".into()
+    }
+
+    fn definitions(&self) -> Vec<MeasurementDef> {
+        let near = "cytoplasm at most 4 seventieths of the cell's diameter from the nucleus";
+        let mut all: Vec<_> = ["l", "a", "b"]
+            .map(|c| {
+                let definition =
+                    format!("mean lab_{c} of {near} - mean of the other cytoplasm, after stain normalisation");
+                define(Compartment::Cytoplasm, &format!("halo_lab_{c}"), Unit::Colour, &definition, OWN)
+            })
+            .into();
+        let definition =
+            format!("mean optical density of {near} / mean of the other cytoplasm, after stain normalisation");
+        all.push(define(Compartment::Cytoplasm, "halo_od_ratio", Unit::Ratio, &definition, OWN));
+        all
+    }
+
+    fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
+        let reduced = cell.reduced();
+        let distances = &reduced.from_nucleus().data;
+        let mut sums = [[0.0_f64; 4]; 2];
+        let mut counts = [0_usize; 2];
+        for (i, _) in reduced.mask(Compartment::Cytoplasm).iter().enumerate().filter(|(_, m)| **m) {
+            let far = usize::from(distances[i] > NEAR);
+            let [l, a, b] = reduced.lab.each_ref().map(|plane| plane.data[i]);
+            sums[far].iter_mut().zip([l, a, b, reduced.od[i]]).for_each(|(sum, v)| *sum += f64::from(v));
+            counts[far] += 1;
+        }
+        let defined = counts.iter().all(|n| *n >= MIN_HALO_PX);
+        let mean = |far: usize, k: usize| sums[far][k] / counts[far] as f64;
+        out.extend([0, 1, 2].map(|k| defined.then(|| mean(0, k) - mean(1, k))));
+        out.push((defined && mean(1, 3) > 0.0).then(|| mean(0, 3) / mean(1, 3)));
+    }
+}

@@ -1,0 +1,201 @@
+//! The cell scaled to a fixed size: whatever is measured on it is free of scale, and cheap.
+
+use super::context::{CellContext, Compartment, diameter_from_area, grey};
+use super::granules::difference_bands;
+use crate::ops::{Plane, distance_to};
+use std::ops::Range;
+use std::sync::OnceLock;
+use wbc_core::Mask;
+
+/// Diameter of the cell on the grid, in grid pixels (equivalent circle).
+pub(crate) const DIAMETER: f64 = 70.0;
+/// Grid pixels around the cell's box: three sigmas of the widest blur.
+const MARGIN: f64 = 12.0;
+/// Weights of one pass are whole multiples of 1 / 256, so that all sums are exact in 32-bit floats.
+const WEIGHT_SUM: i32 = 256;
+
+/// The cell and its surroundings on a grid on which the cell has a diameter of 70 pixels, centred on the cell's box.
+///
+/// Colours are averaged over triangles as wide as two grid pixels, or two image pixels where those are larger (Pillow's
+/// bilinear resampling), and rounded to 8 bits; beyond the frame the nearest pixel counts. Masks are those of the nearest
+/// pixel.
+pub(crate) struct Reduced {
+    pub width: usize,
+    pub height: usize,
+    /// Grey of the image as it is.
+    pub grey: Vec<u8>,
+    /// Optical density after stain normalisation, mean of the channels.
+    pub od: Vec<f32>,
+    /// L*, a*, b* after stain normalisation, on OpenCV's 8-bit scale.
+    pub lab: [Plane; 3],
+    masks: [Mask; 3],
+    bands: OnceLock<[[Vec<f32>; 3]; 3]>,
+}
+
+impl Reduced {
+    pub(crate) fn new(cell: &CellContext) -> Self {
+        let zoom = DIAMETER / diameter_from_area(cell.area_px(Compartment::Cell));
+        // A context is only made of a cell that is not empty.
+        let (x0, y0, x1, y1) = cell.mask(Compartment::Cell).bounds().unwrap_or((0, 0, 1, 1));
+        let columns = Axis::new(x0, x1, cell.width(), zoom);
+        let rows = Axis::new(y0, y1, cell.height(), zoom);
+        let (width, height) = (columns.taps.len(), rows.taps.len());
+        let rgb = resample(cell, &columns, &rows);
+
+        let normalised = cell.normalised_levels();
+        let od_levels = normalised.map(|c| c.map(|v| -v.max(1e-3).ln() / 3.0));
+        let mut lab = [0, 1, 2].map(|_| Plane::new(width, height));
+        for (i, pixel) in rgb.iter().enumerate() {
+            for (plane, v) in lab.iter_mut().zip(cell.lab_converter().convert(*pixel)) {
+                plane.data[i] = f32::from(v);
+            }
+        }
+        let masks = [Compartment::Nucleus, Compartment::Cytoplasm, Compartment::Cell].map(|part| {
+            let data = cell.mask(part).as_slice();
+            Mask::from_fn(width, height, |x, y| data[rows.nearest[y] * cell.width() + columns.nearest[x]])
+        });
+        Self {
+            width,
+            height,
+            grey: rgb.iter().map(grey).collect(),
+            od: rgb.iter().map(|p| (0..3).map(|c| od_levels[c][usize::from(p[c])]).sum()).collect(),
+            lab,
+            masks,
+            bands: OnceLock::new(),
+        }
+    }
+
+    /// Where a part is on the grid.
+    pub(crate) fn mask(&self, part: Compartment) -> &[bool] {
+        self.masks[part as usize].as_slice()
+    }
+
+    /// Mean of some values over a part; `None` where it has no pixel on the grid.
+    pub(crate) fn mean(&self, part: Compartment, values: impl Iterator<Item = f64>) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0_u32);
+        for (_, v) in self.mask(part).iter().zip(values).filter(|(inside, _)| **inside) {
+            sum += v;
+            count += 1;
+        }
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// Distance of each pixel of a part from what is outside of it, in grid pixels.
+    pub(crate) fn depth(&self, part: Compartment) -> Plane {
+        let mut outside = self.masks[part as usize].clone();
+        outside.as_mut_slice().iter_mut().for_each(|p| *p = !*p);
+        distance_to(&outside)
+    }
+
+    /// Distance of each pixel from the nucleus, in grid pixels; infinite without nucleus.
+    pub(crate) fn from_nucleus(&self) -> Plane {
+        distance_to(&self.masks[Compartment::Nucleus as usize])
+    }
+
+    /// Differences of Gaussians of L*, a*, b*, from fine to coarse.
+    pub(crate) fn bands(&self) -> &[[Vec<f32>; 3]; 3] {
+        self.bands.get_or_init(|| self.lab.each_ref().map(difference_bands))
+    }
+}
+
+/// Where the grid takes its pixels from, along one axis.
+struct Axis {
+    /// Per grid pixel: first source pixel and the weights from there on.
+    taps: Vec<(usize, Vec<f32>)>,
+    nearest: Vec<usize>,
+}
+
+impl Axis {
+    /// Grid pixels over the box `start..end` and a margin; sources are cut to `0..len`.
+    fn new(start: usize, end: usize, len: usize, zoom: f64) -> Self {
+        let half = ((end - start) as f64 * zoom / 2.0 + MARGIN).ceil();
+        let middle = (start + end - 1) as f64 / 2.0;
+        let last = len as isize - 1;
+        let support = (1.0 / zoom).max(1.0);
+        let mut taps = Vec::new();
+        let mut nearest = Vec::new();
+        for i in 0..=2 * half as usize {
+            let at = middle + (i as f64 - half) / zoom;
+            nearest.push(((at + 0.5).floor() as isize).clamp(0, last) as usize);
+            taps.push(Self::weights(at, support, last));
+        }
+        Self { taps, nearest }
+    }
+
+    fn weights(at: f64, support: f64, last: isize) -> (usize, Vec<f32>) {
+        let around: Range<isize> = (at - support).ceil() as isize..(at + support).floor() as isize + 1;
+        let triangle = |t: isize| (1.0 - (t as f64 - at).abs() / support).max(0.0);
+        let sum: f64 = around.clone().map(triangle).sum();
+        let mut whole: Vec<i32> =
+            around.clone().map(|t| (f64::from(WEIGHT_SUM) * triangle(t) / sum).round_ties_even() as i32).collect();
+        // What rounding left over goes to the first of the largest weights.
+        let largest = (0..whole.len()).rev().max_by_key(|i| whole[*i]).unwrap_or(0);
+        whole[largest] += WEIGHT_SUM - whole.iter().sum::<i32>();
+        let first = around.start.clamp(0, last);
+        let mut weights = Vec::new();
+        for (t, w) in around.zip(whole) {
+            let offset = (t.clamp(0, last) - first) as usize;
+            weights.resize(weights.len().max(offset + 1), 0.0);
+            weights[offset] += w as f32;
+        }
+        (first as usize, weights)
+    }
+
+    /// Source pixels that any grid pixel takes from.
+    fn sources(&self) -> Range<usize> {
+        let start = self.taps.iter().map(|(first, _)| *first).min().unwrap_or(0);
+        start..self.taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0)
+    }
+}
+
+/// The image's raw colours on the grid.
+fn resample(cell: &CellContext, columns: &Axis, rows: &Axis) -> Vec<[u8; 3]> {
+    let source = cell.raw_rgb().as_flattened();
+    let pitch = 3 * cell.width();
+    let used = columns.sources();
+    let (from, to) = (3 * used.start, 3 * used.end);
+    let mut line = vec![0.0_f32; to - from];
+    let mut out = Vec::with_capacity(columns.taps.len() * rows.taps.len());
+    for (first, weights) in &rows.taps {
+        line.fill(0.0);
+        for (k, weight) in weights.iter().enumerate() {
+            let row = &source[(first + k) * pitch..][from..to];
+            line.iter_mut().zip(row).for_each(|(sum, v)| *sum += weight * f32::from(*v));
+        }
+        let pixels = line.as_chunks::<3>().0;
+        out.extend(columns.taps.iter().map(|(first, weights)| {
+            let mut sum = [0.0_f32; 3];
+            for (weight, pixel) in weights.iter().zip(&pixels[first - used.start..]) {
+                (0..3).for_each(|c| sum[c] += weight * pixel[c]);
+            }
+            sum.map(|v| (v / (WEIGHT_SUM * WEIGHT_SUM) as f32 + 0.5) as u8)
+        }));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn weights_are_whole_and_sum_up(at in -3.0_f64..40.0, support in 1.0_f64..6.0) {
+            let (first, weights) = Axis::weights(at, support, 31);
+            prop_assert!(first + weights.len() <= 32);
+            prop_assert_eq!(weights.iter().sum::<f32>(), WEIGHT_SUM as f32);
+            prop_assert!(weights.iter().all(|w| w.fract() == 0.0));
+        }
+    }
+
+    #[test]
+    fn the_grid_is_centred_on_the_box() {
+        let axis = Axis::new(10, 31, 100, 0.5);
+        assert_eq!(axis.nearest[axis.nearest.len() / 2], 20);
+        assert_eq!(axis.taps.len() % 2, 1);
+        // One image pixel each where the grid has the image's size.
+        let same = Axis::new(0, 7, 7, 1.0);
+        assert!(same.taps.iter().all(|(_, w)| w.iter().filter(|w| **w > 0.0).count() == 1));
+    }
+}
