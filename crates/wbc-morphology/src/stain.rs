@@ -96,12 +96,17 @@ pub(crate) struct StainTable {
 }
 
 impl StainTable {
-    /// Divides the background out and scales the optical density so that the nucleus' median becomes [`NUCLEUS_OD`].
-    pub(crate) fn new(image: &RgbImage, nucleus: &Mask, background: [f32; 3]) -> Self {
+    /// Of a whole image and the mask of its nucleus.
+    pub(crate) fn of_masked(image: &RgbImage, nucleus: &Mask, background: [f32; 3]) -> Self {
+        let pixels = image.as_raw().as_chunks::<3>().0.iter().zip(nucleus.as_slice());
+        Self::new(pixels.filter(|(_, inside)| **inside).map(|(p, _)| p), background)
+    }
+
+    /// Divides the background out and scales the optical density so that the median of the nucleus' pixels becomes
+    /// [`NUCLEUS_OD`].
+    pub(crate) fn new<'a>(nucleus: impl Iterator<Item = &'a [u8; 3]>, background: [f32; 3]) -> Self {
         let od: [[f32; 256]; 3] = background.map(|b| std::array::from_fn(|v| -(v as f32 / b).clamp(0.004, 1.05).ln()));
-        let pixels = image.as_raw().as_chunks::<3>().0;
-        let inside = pixels.iter().zip(nucleus.as_slice()).filter(|(_, n)| **n).map(|(p, _)| p);
-        let sums: Vec<f32> = inside.map(|p| (0..3).map(|c| od[c][usize::from(p[c])]).sum()).collect();
+        let sums: Vec<f32> = nucleus.map(|p| (0..3).map(|c| od[c][usize::from(p[c])]).sum()).collect();
         let median = percentiles(&sums, [50.0]).filter(|_| sums.len() > MIN_NUCLEUS_PX);
         let nucleus_od = median.map_or(NUCLEUS_OD, |[od]| od as f32);
         let factor = (NUCLEUS_OD / nucleus_od.max(1e-3)).clamp(0.4, 2.5);
@@ -142,7 +147,7 @@ mod tests {
             })
         };
         let of = |image: &RgbImage| {
-            let table = StainTable::new(image, &nucleus, background_colour(image));
+            let table = StainTable::of_masked(image, &nucleus, background_colour(image));
             let middle = image.get_pixel(20, 20).0;
             ([0, 1, 2].map(|c| table.levels[c][usize::from(middle[c])]), table.nucleus_od)
         };

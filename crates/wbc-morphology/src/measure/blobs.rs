@@ -7,7 +7,7 @@ use super::reduced::{DIAMETER, Reduced};
 use std::f64::consts::PI;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
-/// The band in which spots are looked for: granules of about one fifteenth of the cell's diameter.
+/// The band in which spots are looked for, at full resolution: granules of about one fifteenth of the cell's diameter.
 const BAND: usize = 1;
 /// Least response of the difference of Gaussians, in levels of L* (0 to 255): a spot stands out about twice as much.
 const MIN_RESPONSE: f32 = 4.0;
@@ -63,7 +63,7 @@ impl FeatureGroup for Blobs {
 
 /// Dark and bright spots inside a mask.
 fn spots(reduced: &Reduced, mask: &[bool]) -> [usize; 2] {
-    let (width, band) = (reduced.width, &reduced.bands()[0][BAND]);
+    let (width, band) = (reduced.width, &reduced.bands()[0][BAND].data);
     let mut found = [0, 0];
     for y in 1..reduced.height.saturating_sub(1) {
         for x in 1..width.saturating_sub(1) {

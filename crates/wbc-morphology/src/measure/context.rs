@@ -48,7 +48,8 @@ pub struct CellContext {
     masks: [Mask; 3],
     areas_px: [usize; 3],
     runs: [Vec<(usize, usize)>; 3],
-    raw: RgbImage,
+    bounds: [Option<Bounds>; 3],
+    raw: Vec<[u8; 3]>,
     background: [f32; 3],
     stain: StainTable,
     levels_u8: Box<[[u8; 256]; 3]>,
@@ -71,7 +72,7 @@ impl CellContext {
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
         }
-        let (x0, y0, x1, y1) = masks.cell().bounds()?;
+        let (x0, y0, x1, y1) = bounds(masks.cell().as_slice(), frame_width)?;
         let diameter = diameter_from_area(masks.cell().area_px());
         // Three sigmas, so that no blur inside the cell feels the edge of the crop.
         let margin = (3.0 * WIDEST_SIGMA * diameter).ceil() as usize + 2;
@@ -80,12 +81,18 @@ impl CellContext {
         let (width, height) = (x1 - x0, y1 - y0);
 
         let crop_mask = |m: &Mask| {
-            let rows = m.as_slice().chunks_exact(frame_width).skip(y0).take(height);
-            let data = rows.flat_map(|row| &row[x0..x1]).copied().collect();
+            let mut data = Vec::with_capacity(width * height);
+            for row in m.as_slice().chunks_exact(frame_width).skip(y0).take(height) {
+                data.extend_from_slice(&row[x0..x1]);
+            }
             Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
         };
         let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let raw = image::imageops::crop_imm(image, x0 as u32, y0 as u32, width as u32, height as u32).to_image();
+        let mut raw = Vec::with_capacity(width * height);
+        let pixels = image.as_raw().as_chunks().0;
+        for row in pixels.chunks_exact(frame_width).skip(y0).take(height) {
+            raw.extend_from_slice(&row[x0..x1]);
+        }
 
         let mut cytoplasm = cell.clone();
         cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
@@ -95,13 +102,17 @@ impl CellContext {
         }
         let masks = [nucleus, cytoplasm, cell];
         let background = background_colour(image);
-        let stain = StainTable::new(&raw, &masks[0], background);
+        let bounds = masks.each_ref().map(|m| bounds(m.as_slice(), width));
+        let runs = [0, 1, 2].map(|m| runs(masks[m].as_slice(), width, bounds[m]));
+        let in_nucleus = runs[0].iter().flat_map(|(start, end)| &raw[*start..*end]);
+        let stain = StainTable::new(in_nucleus, background);
         let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
         Some(Self {
             width,
             height,
             areas_px,
-            runs: masks.each_ref().map(runs),
+            runs,
+            bounds,
             masks,
             background,
             levels_u8: Box::new(stain.levels.map(|c| c.map(level))),
@@ -141,6 +152,11 @@ impl CellContext {
         &self.runs[compartment as usize]
     }
 
+    /// Box of a mask: left, top, right and bottom, the latter two exclusive. `None` where it is empty.
+    pub fn bounds(&self, compartment: Compartment) -> Option<(usize, usize, usize, usize)> {
+        self.bounds[compartment as usize]
+    }
+
     /// Indices of a mask's pixels, ascending.
     pub fn pixels(&self, compartment: Compartment) -> &[usize] {
         let indices = || self.runs(compartment).iter().flat_map(|(start, end)| *start..*end).collect();
@@ -159,7 +175,7 @@ impl CellContext {
 
     /// Red, green and blue as in the image.
     pub fn raw_rgb(&self) -> &[[u8; 3]] {
-        self.raw.as_raw().as_chunks().0
+        &self.raw
     }
 
     /// Colour of the background of the whole frame, on the image's 8-bit scale.
@@ -234,9 +250,9 @@ impl CellContext {
 
     fn normalised(&self) -> &RgbImage {
         self.normalised.get_or_init(|| {
-            let mut image = self.raw.clone();
-            image.pixels_mut().for_each(|p| p.0 = [0, 1, 2].map(|c| self.levels_u8[c][usize::from(p.0[c])]));
-            image
+            let level = |p: &[u8; 3], c: usize| self.levels_u8[c][usize::from(p[c])];
+            let data = self.raw.iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
+            RgbImage::from_raw(self.width as u32, self.height as u32, data).unwrap_or_default()
         })
     }
 }
@@ -251,16 +267,32 @@ pub(crate) fn diameter_from_area(area_px: usize) -> f64 {
     2.0 * (area_px as f64 / std::f64::consts::PI).sqrt()
 }
 
+/// Left, top, right and bottom, the latter two exclusive.
+pub(crate) type Bounds = (usize, usize, usize, usize);
+
+/// Box of what is set, whole rows at a time.
+pub(crate) fn bounds(mask: &[bool], width: usize) -> Option<Bounds> {
+    let rows = || mask.chunks_exact(width.max(1));
+    let any = |row: &[bool]| row.iter().fold(false, |any, p| any | p);
+    let top = rows().position(any)?;
+    let bottom = rows().rposition(any)? + 1;
+    let mut columns = vec![false; width];
+    for row in rows().take(bottom).skip(top) {
+        columns.iter_mut().zip(row).for_each(|(column, p)| *column |= p);
+    }
+    let left = columns.iter().position(|p| *p)?;
+    Some((left, top, columns.iter().rposition(|p| *p)? + 1, bottom))
+}
+
 /// Set stretches of a mask, row by row.
-fn runs(mask: &Mask) -> Vec<(usize, usize)> {
-    let (width, data) = (mask.width(), mask.as_slice());
-    let mut runs = Vec::with_capacity(2 * mask.height());
-    let Some((left, top, right, bottom)) = mask.bounds() else { return runs };
+fn runs(mask: &[bool], width: usize, bounds: Option<Bounds>) -> Vec<(usize, usize)> {
+    let Some((left, top, right, bottom)) = bounds else { return Vec::new() };
+    let mut runs = Vec::with_capacity(2 * (bottom - top));
     for y in top..bottom {
         let (mut at, end) = (y * width + left, y * width + right);
-        while let Some(n) = data[at..end].iter().position(|p| *p) {
+        while let Some(n) = mask[at..end].iter().position(|p| *p) {
             let start = at + n;
-            at = data[start..end].iter().position(|p| !*p).map_or(end, |n| start + n);
+            at = mask[start..end].iter().position(|p| !*p).map_or(end, |n| start + n);
             runs.push((start, at));
         }
     }

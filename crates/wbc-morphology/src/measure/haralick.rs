@@ -93,7 +93,7 @@ impl FeatureGroup for Haralick {
 
 /// Levels 1 to 64 of a part's grey, 0 outside.
 fn levels(cell: &CellContext, part: Compartment) -> LevelImage {
-    let (x0, y0, x1, y1) = cell.mask(part).bounds().unwrap_or_default();
+    let (x0, y0, x1, y1) = cell.bounds(part).unwrap_or_default();
     let width = cell.width();
     let mut image = vec![0; cell.width() * cell.height()];
     for (start, end) in cell.runs(part) {

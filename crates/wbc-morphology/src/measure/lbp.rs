@@ -74,7 +74,7 @@ fn patterns(cell: &CellContext) -> Vec<u8> {
     let grey = cell.grey_u8();
     let mut out = vec![0; width * height];
     // Only rows with cell; the ring around it is at most one pixel away.
-    let Some((_, top, _, bottom)) = cell.mask(Compartment::Cell).bounds() else { return out };
+    let Some((_, top, _, bottom)) = cell.bounds(Compartment::Cell) else { return out };
     let padded = |y: Option<usize>| {
         let mut row = vec![0; width + 2];
         if let Some(y) = y.filter(|y| *y < height) {

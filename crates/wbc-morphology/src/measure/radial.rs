@@ -80,7 +80,7 @@ impl Places {
         if n == 0 {
             return Self(Vec::new());
         }
-        let depth = reduced.depth(part).data;
+        let depth = reduced.depth(part);
         let deepest = positions().map(|i| depth[i]).fold(0.0, f32::max);
         let place = |i: usize| {
             // Infinite where the part fills the grid.
@@ -164,7 +164,7 @@ impl FeatureGroup for Halo {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
-        let distances = &reduced.from_nucleus().data;
+        let distances = reduced.from_nucleus();
         let mut sums = [[0.0_f64; 4]; 2];
         let mut counts = [0_usize; 2];
         for (i, _) in reduced.mask(Compartment::Cytoplasm).iter().enumerate().filter(|(_, m)| **m) {

@@ -1,7 +1,7 @@
 //! The cell scaled to a fixed size: whatever is measured on it is free of scale, and cheap.
 
-use super::context::{CellContext, Compartment, diameter_from_area, grey};
-use super::granules::difference_bands;
+use super::context::{CellContext, Compartment, bounds, diameter_from_area, grey};
+use super::granules::{Band, difference_bands};
 use crate::ops::{Plane, distance_to};
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -9,8 +9,8 @@ use wbc_core::Mask;
 
 /// Diameter of the cell on the grid, in grid pixels (equivalent circle).
 pub(crate) const DIAMETER: f64 = 70.0;
-/// Grid pixels around the cell's box: three sigmas of the widest blur.
-const MARGIN: f64 = 12.0;
+/// Grid pixels around the cell's box: two sigmas of the widest blur.
+const MARGIN: f64 = 8.0;
 /// Weights of one pass are whole multiples of 1 / 256, so that all sums are exact in 32-bit floats.
 const WEIGHT_SUM: i32 = 256;
 
@@ -29,14 +29,14 @@ pub(crate) struct Reduced {
     /// L*, a*, b* after stain normalisation, on OpenCV's 8-bit scale.
     pub lab: [Plane; 3],
     masks: [Mask; 3],
-    bands: OnceLock<[[Vec<f32>; 3]; 3]>,
+    bands: OnceLock<[[Band; 3]; 3]>,
 }
 
 impl Reduced {
     pub(crate) fn new(cell: &CellContext) -> Self {
         let zoom = DIAMETER / diameter_from_area(cell.area_px(Compartment::Cell));
         // A context is only made of a cell that is not empty.
-        let (x0, y0, x1, y1) = cell.mask(Compartment::Cell).bounds().unwrap_or((0, 0, 1, 1));
+        let (x0, y0, x1, y1) = cell.bounds(Compartment::Cell).unwrap_or((0, 0, 1, 1));
         let columns = Axis::new(x0, x1, cell.width(), zoom);
         let rows = Axis::new(y0, y1, cell.height(), zoom);
         let (width, height) = (columns.taps.len(), rows.taps.len());
@@ -81,19 +81,31 @@ impl Reduced {
     }
 
     /// Distance of each pixel of a part from what is outside of it, in grid pixels.
-    pub(crate) fn depth(&self, part: Compartment) -> Plane {
-        let mut outside = self.masks[part as usize].clone();
-        outside.as_mut_slice().iter_mut().for_each(|p| *p = !*p);
-        distance_to(&outside)
+    pub(crate) fn depth(&self, part: Compartment) -> Vec<f32> {
+        self.distances(part, &self.masks[part as usize], false)
     }
 
-    /// Distance of each pixel from the nucleus, in grid pixels; infinite without nucleus.
-    pub(crate) fn from_nucleus(&self) -> Plane {
-        distance_to(&self.masks[Compartment::Nucleus as usize])
+    /// Distance of each pixel of the cell from the nucleus, in grid pixels; infinite without nucleus.
+    pub(crate) fn from_nucleus(&self) -> Vec<f32> {
+        self.distances(Compartment::Cell, &self.masks[Compartment::Nucleus as usize], true)
+    }
+
+    /// Distance from what is (not) in `mask`, looked at in the box of a part and one pixel around; 0 elsewhere.
+    fn distances(&self, part: Compartment, mask: &Mask, set: bool) -> Vec<f32> {
+        let mut all = vec![0.0; self.width * self.height];
+        let Some((x0, y0, x1, y1)) = bounds(self.mask(part), self.width) else { return all };
+        let (x0, y0) = (x0.saturating_sub(1), y0.saturating_sub(1));
+        let (x1, y1) = ((x1 + 1).min(self.width), (y1 + 1).min(self.height));
+        let data = mask.as_slice();
+        let target = Mask::from_fn(x1 - x0, y1 - y0, |x, y| data[(y0 + y) * self.width + x0 + x] == set);
+        for (y, row) in distance_to(&target).data.chunks_exact(x1 - x0).enumerate() {
+            all[(y0 + y) * self.width + x0..][..x1 - x0].copy_from_slice(row);
+        }
+        all
     }
 
     /// Differences of Gaussians of L*, a*, b*, from fine to coarse.
-    pub(crate) fn bands(&self) -> &[[Vec<f32>; 3]; 3] {
+    pub(crate) fn bands(&self) -> &[[Band; 3]; 3] {
         self.bands.get_or_init(|| self.lab.each_ref().map(difference_bands))
     }
 }

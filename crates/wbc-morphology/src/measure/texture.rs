@@ -65,7 +65,7 @@ impl FeatureGroup for Texture {
 /// Levels 1 to 32 of a part's green on the cell's box scaled to [`CELL_DIAMETER_PX`], 0 outside (OpenCV `resize` with
 /// `INTER_NEAREST`).
 fn scaled_levels(cell: &CellContext, part: Compartment) -> LevelImage {
-    let (x0, y0, x1, y1) = cell.mask(Compartment::Cell).bounds().unwrap_or_default();
+    let (x0, y0, x1, y1) = cell.bounds(Compartment::Cell).unwrap_or_default();
     let zoom = CELL_DIAMETER_PX / cell.cell_diameter_px();
     let targets = |from: usize, to: usize| {
         let count = ((to - from) as f64 * zoom).round_ties_even() as usize;
