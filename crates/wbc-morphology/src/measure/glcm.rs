@@ -347,7 +347,8 @@ mod tests {
                 let variance = sum(&|p, i, _| p * (i - mean).powi(2));
                 prop_assert!((found.mean - (mean - 1.0)).abs() < 1e-12);
                 prop_assert!((found.asm - sum(&|p, _, _| p * p)).abs() < 1e-12);
-                prop_assert!((found.entropy + sum(&|p, _, _| if p > 0.0 { p * p.ln() } else { 0.0 })).abs() < 1e-9);
+                let p_ln_p = |p: f64, _: f64, _: f64| if p > 0.0 { p * p.ln() } else { 0.0 };
+                prop_assert!((found.entropy + sum(&p_ln_p)).abs() < 1e-9);
                 if variance > 1e-9 {
                     let covariance = sum(&|p, i, j| p * (i - mean) * (j - mean));
                     prop_assert!((found.correlation - covariance / variance).abs() < 1e-9);

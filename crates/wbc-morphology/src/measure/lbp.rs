@@ -26,9 +26,9 @@ static UNIFORM: LazyLock<[u8; 256]> = LazyLock::new(|| {
 /// the image.
 ///
 /// Bin k below 9 has the pixels of which k neighbours, side by side, are at least as bright; bin 9 all others. These are the
-/// patterns of scikit-image's `local_binary_pattern(grey, 8, 1, "uniform")`, diagonal neighbours interpolated as there,
-/// with one difference on purpose: here a tie is a tie. scikit-image interpolates in floating point, so that a diagonal
-/// neighbour that equals its pixel falls to either side, depending on where in the image it is.
+/// patterns of scikit-image's `local_binary_pattern(grey, 8, 1, "uniform")`. Diagonal neighbours are interpolated with the
+/// same weights, but compared in whole numbers: ties stay ties wherever in the image they are, which floating point does
+/// not promise.
 pub struct Lbp;
 
 impl FeatureGroup for Lbp {
