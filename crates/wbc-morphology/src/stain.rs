@@ -91,6 +91,8 @@ fn level_at(histogram: &[usize], rank: f64) -> f64 {
 /// Stain normalisation of one image: per channel and grey level, the normalised value in 0..1.05.
 pub(crate) struct StainTable {
     pub levels: [[f32; 256]; 3],
+    /// The same as optical density, against the background: minus the logarithm.
+    pub od: [[f32; 256]; 3],
     /// Median optical density of the nucleus, summed over channels, before normalisation.
     pub nucleus_od: f32,
 }
@@ -110,7 +112,8 @@ impl StainTable {
         let median = percentiles(&sums, [50.0]).filter(|_| sums.len() > MIN_NUCLEUS_PX);
         let nucleus_od = median.map_or(NUCLEUS_OD, |[od]| od as f32);
         let factor = (NUCLEUS_OD / nucleus_od.max(1e-3)).clamp(0.4, 2.5);
-        Self { levels: od.map(|c| c.map(|v| (-v * factor).exp())), nucleus_od }
+        let od = od.map(|c| c.map(|v| v * factor));
+        Self { levels: od.map(|c| c.map(|v| (-v).exp())), od, nucleus_od }
     }
 }
 

@@ -92,12 +92,7 @@ fn co_occurrence_is_that_of_scikit_image() {
                     ("energy", found.energy),
                     ("correlation", found.correlation),
                 ] {
-                    assert_near(
-                        &format!("{} {name} {property} {angle}", item["id"]),
-                        found,
-                        expected(property),
-                        1e-9,
-                    );
+                    assert_near(&format!("{} {name} {property} {angle}", item["id"]), found, expected(property), 1e-9);
                 }
             }
         }

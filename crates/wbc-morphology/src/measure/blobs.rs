@@ -52,7 +52,7 @@ impl FeatureGroup for Blobs {
         let cell_area = PI / 4.0 * DIAMETER * DIAMETER;
         for part in Compartment::PARTS {
             let mask = reduced.mask(part);
-            let area = mask.iter().filter(|m| **m).count() as f64;
+            let area = reduced.area(part) as f64;
             for count in spots(reduced, mask) {
                 let count = (area > 0.0).then_some(count as f64);
                 out.extend([count, count.map(|n| n * cell_area / area)]);

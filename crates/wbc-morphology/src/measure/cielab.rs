@@ -84,7 +84,9 @@ fn mean_std(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
     for (start, end) in cell.runs(part) {
         for [r, g, b] in &cell.raw_rgb()[*start..*end] {
             let (r, g, b) = (&parts[0][usize::from(*r)], &parts[1][usize::from(*g)], &parts[2][usize::from(*b)]);
-            let [x, y, z] = [0, 1, 2].map(|i| nonlinear(r[i] + g[i] + b[i], roots));
+            let x = nonlinear(r[0] + g[0] + b[0], roots);
+            let y = nonlinear(r[1] + g[1] + b[1], roots);
+            let z = nonlinear(r[2] + g[2] + b[2], roots);
             let lab = [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)];
             for c in 0..3 {
                 sums[c] += lab[c];
@@ -103,6 +105,7 @@ fn mean_std(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
 }
 
 /// The cube root, and a straight line near 0, to 1e-10.
+#[inline]
 fn nonlinear(v: f64, roots: &[(f64, f64)]) -> f64 {
     if v <= LINEAR_BELOW {
         return 7.787 * v + 16.0 / 116.0;

@@ -228,6 +228,11 @@ impl CellContext {
         &self.stain.levels
     }
 
+    /// The same as optical density.
+    pub(crate) fn normalised_od(&self) -> &[[f32; 256]; 3] {
+        &self.stain.od
+    }
+
     /// The same as 8-bit levels, 240 is the background.
     pub(crate) fn normalised_levels_u8(&self) -> &[[u8; 256]; 3] {
         &self.levels_u8

@@ -69,6 +69,6 @@ fn means(
             eroded = forth(&eroded, width);
         }
         let opened = (0..radius).fold(eroded.clone(), |image, _| back(&image, width));
-        Compartment::PARTS.map(|part| reduced.mean(part, opened.iter().map(|v| f64::from(*v))))
+        Compartment::PARTS.map(|part| reduced.mean(part, &opened))
     })
 }

@@ -75,19 +75,31 @@ pub(crate) fn difference_bands(plane: &Plane) -> [Band; 3] {
     })
 }
 
+/// Values that are summed side by side.
+const LANES: usize = 8;
+
 /// Population standard deviation of a band inside a mask of `width` pixels a row; `None` where nothing is inside.
 fn deviation(band: &Band, inside: &[bool], width: usize) -> Option<f64> {
-    let (mut count, mut sum, mut squares) = (0_u32, 0.0_f64, 0.0_f64);
+    let (mut count, mut sum, mut squares) = (0_usize, 0.0_f64, 0.0_f64);
+    let mut weights = Vec::with_capacity(width);
     let rows = inside.chunks_exact(width.max(1)).step_by(band.step);
     for (row, values) in rows.zip(band.data.chunks_exact(width.div_ceil(band.step).max(1))) {
-        for (inside, v) in row.iter().step_by(band.step).zip(values) {
-            let v = if *inside { f64::from(*v) } else { 0.0 };
-            count += u32::from(*inside);
-            sum += v;
-            squares += v * v;
+        weights.clear();
+        weights.extend(row.iter().step_by(band.step).map(|m| f32::from(u8::from(*m))));
+        let (mut n, mut first, mut second) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+        for (weights, values) in weights.chunks(LANES).zip(values.chunks(LANES)) {
+            for (i, (w, v)) in weights.iter().zip(values).enumerate() {
+                n[i] += w;
+                first[i] += w * v;
+                second[i] += w * v * v;
+            }
         }
+        let total = |lanes: [f32; LANES]| f64::from(lanes.iter().sum::<f32>());
+        count += total(n) as usize;
+        sum += total(first);
+        squares += total(second);
     }
-    let n = f64::from(count);
+    let n = count as f64;
     // Bands are small and around zero, so nothing cancels.
     (count > 0).then(|| (squares / n - (sum / n).powi(2)).max(0.0).sqrt())
 }

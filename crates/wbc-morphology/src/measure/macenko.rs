@@ -2,6 +2,7 @@
 
 use super::context::{CellContext, Compartment};
 use crate::ops::percentiles;
+use std::sync::LazyLock;
 
 /// Pixels with less optical density in any channel say nothing about the stains.
 const MIN_OD: f64 = 0.15;
@@ -13,8 +14,15 @@ const ANGLE_PERCENTILES: [f64; 2] = [1.0, 99.0];
 const MIN_SINE_SQUARED: f64 = 1e-4;
 
 /// Optical density of each level against the background, per channel.
-fn od_levels(cell: &CellContext) -> [[f64; 256]; 3] {
-    cell.background().map(|b| std::array::from_fn(|v| -((v as f64 + 1.0) / (f64::from(b) + 1.0)).ln()))
+pub(crate) type OdLevels = [[f64; 256]; 3];
+
+/// See [`OdLevels`].
+pub(crate) fn od_levels(cell: &CellContext) -> OdLevels {
+    static LOGARITHMS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|v| (v as f64 + 1.0).ln()));
+    cell.background().map(|b| {
+        let white = (f64::from(b) + 1.0).ln();
+        LOGARITHMS.map(|v| white - v)
+    })
 }
 
 /// Number, sums and sums of products of optical densities.
@@ -28,20 +36,23 @@ pub(crate) struct OdSums {
 
 impl OdSums {
     /// Of all pixels of a part.
-    pub(crate) fn of_part(cell: &CellContext, part: Compartment) -> Self {
-        let levels = od_levels(cell);
+    pub(crate) fn of_part(cell: &CellContext, part: Compartment, levels: &OdLevels) -> Self {
         let mut all = Self::default();
         for (start, end) in cell.runs(part) {
-            cell.raw_rgb()[*start..*end].iter().for_each(|p| all.add(od(&levels, p)));
+            cell.raw_rgb()[*start..*end].iter().for_each(|p| all.add(od(levels, p)));
         }
         all
     }
 
+    #[inline]
     fn add(&mut self, [r, g, b]: [f64; 3]) {
         self.count += 1;
-        self.sums.iter_mut().zip([r, g, b]).for_each(|(s, v)| *s += v);
-        let products = [r * r, r * g, r * b, g * g, g * b, b * b];
-        self.products.iter_mut().zip(products).for_each(|(s, v)| *s += v);
+        for (sum, v) in self.sums.iter_mut().zip([r, g, b]) {
+            *sum += v;
+        }
+        for (sum, v) in self.products.iter_mut().zip([r * r, r * g, r * b, g * g, g * b, b * b]) {
+            *sum += v;
+        }
     }
 
     fn mean(&self) -> [f64; 3] {
@@ -56,8 +67,9 @@ impl OdSums {
     }
 }
 
-fn od(levels: &[[f64; 256]; 3], pixel: &[u8; 3]) -> [f64; 3] {
-    [0, 1, 2].map(|c| levels[c][usize::from(pixel[c])])
+#[inline]
+fn od(levels: &OdLevels, [r, g, b]: &[u8; 3]) -> [f64; 3] {
+    [levels[0][usize::from(*r)], levels[1][usize::from(*g)], levels[2][usize::from(*b)]]
 }
 
 /// Directions of two stains in optical density of red, green and blue, each of length one.
@@ -67,16 +79,15 @@ pub(crate) struct StainVectors {
 
 impl StainVectors {
     /// From all pixels of the cell; `None` where they do not tell.
-    pub(crate) fn estimate(cell: &CellContext) -> Option<Self> {
-        let levels = od_levels(cell);
+    pub(crate) fn estimate(cell: &CellContext, levels: &OdLevels) -> Option<Self> {
         let mut dark = Vec::with_capacity(cell.area_px(Compartment::Cell));
         let mut sums = OdSums::default();
         for (start, end) in cell.runs(Compartment::Cell) {
             for pixel in &cell.raw_rgb()[*start..*end] {
-                let od = od(&levels, pixel);
-                if od.iter().all(|v| *v >= MIN_OD) {
+                let od = od(levels, pixel);
+                if od[0] >= MIN_OD && od[1] >= MIN_OD && od[2] >= MIN_OD {
                     sums.add(od);
-                    dark.push(od.map(|v| v as f32));
+                    dark.push([od[0] as f32, od[1] as f32, od[2] as f32]);
                 }
             }
         }
@@ -91,8 +102,8 @@ impl StainVectors {
         let (a, b) = (first.map(|v| v as f32), second.map(|v| v as f32));
         let dot = |u: &[f32; 3], v: &[f32; 3]| u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
         // The angle itself is not needed, only its order.
-        let mut angles: Vec<f32> = dark.iter().map(|p| pseudo_angle(dot(p, &a), dot(p, &b))).collect();
-        let directions = percentiles(&mut angles, ANGLE_PERCENTILES)?.map(|angle| {
+        let angles: Vec<f32> = dark.iter().map(|p| pseudo_angle(dot(p, &a), dot(p, &b))).collect();
+        let directions = percentiles(&angles, ANGLE_PERCENTILES)?.map(|angle| {
             let (x, y) = from_pseudo_angle(angle);
             let v: [f64; 3] = std::array::from_fn(|c| x * first[c] + y * second[c]);
             let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -9,8 +9,8 @@ use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 const RINGS: usize = 4;
 const WEDGES: usize = 8;
 const CELLPROFILER: &str = "CellProfiler MeasureObjectIntensityDistribution";
-/// Cytoplasm nearer to the nucleus than this, in seventieths of the cell's diameter, is compared with the rest.
-const NEAR: f32 = 4.0;
+/// Cytoplasm at most so far from the nucleus, in seventieths of the cell's diameter, is compared with the rest.
+const NEAR: usize = 4;
 /// Fewer pixels near or far say nothing.
 const MIN_HALO_PX: usize = 10;
 
@@ -69,30 +69,27 @@ struct Places(Vec<(usize, usize, Option<usize>)>);
 
 impl Places {
     fn new(reduced: &Reduced, part: Compartment) -> Self {
-        let inside = reduced.mask(part);
-        let positions = || inside.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i);
-        let (mut n, mut sum_x, mut sum_y) = (0_i64, 0_i64, 0_i64);
-        for i in positions() {
-            n += 1;
-            sum_x += (i % reduced.width) as i64;
-            sum_y += (i / reduced.width) as i64;
-        }
-        if n == 0 {
-            return Self(Vec::new());
-        }
+        let width = reduced.width.max(1);
+        let rows = || reduced.mask(part).chunks_exact(width).enumerate();
+        let positions =
+            || rows().flat_map(|(y, row)| row.iter().enumerate().filter(|(_, m)| **m).map(move |(x, _)| (x, y)));
+        let n = reduced.area(part) as i64;
+        let (sum_x, sum_y) = positions().fold((0, 0), |sums, (x, y)| (sums.0 + x as i64, sums.1 + y as i64));
         let depth = reduced.depth(part);
-        let deepest = positions().map(|i| depth[i]).fold(0.0, f32::max);
-        let place = |i: usize| {
+        let deepest = depth.iter().copied().fold(0.0, f32::max);
+        let mut places = Vec::with_capacity(n as usize);
+        for (x, y) in positions() {
+            let i = y * width + x;
             // Infinite where the part fills the grid.
             let from_border = if deepest.is_finite() { f64::from(depth[i]) / f64::from(deepest) } else { 1.0 };
             let ring = ((1.0 - from_border) * RINGS as f64) as usize;
             // Whole numbers, so that pixels on a line are told exactly.
-            let (dx, dy) = ((i % reduced.width) as i64 * n - sum_x, (i / reduced.width) as i64 * n - sum_y);
+            let (dx, dy) = (x as i64 * n - sum_x, y as i64 * n - sum_y);
             let on_a_line = dx == 0 || dy == 0 || dx.abs() == dy.abs();
             let wedge = usize::from(dx > 0) + 2 * usize::from(dy > 0) + 4 * usize::from(dx.abs() > dy.abs());
-            (i, ring.min(RINGS - 1), (!on_a_line).then_some(wedge))
-        };
-        Self(positions().map(place).collect())
+            places.push((i, ring.min(RINGS - 1), (!on_a_line).then_some(wedge)));
+        }
+        Self(places)
     }
 
     fn sums(&self, value: impl Fn(usize) -> f64) -> RingSums {
@@ -164,13 +161,13 @@ impl FeatureGroup for Halo {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
-        let distances = reduced.from_nucleus();
+        let near = reduced.near_nucleus(NEAR);
         let mut sums = [[0.0_f64; 4]; 2];
         let mut counts = [0_usize; 2];
         for (i, _) in reduced.mask(Compartment::Cytoplasm).iter().enumerate().filter(|(_, m)| **m) {
-            let far = usize::from(distances[i] > NEAR);
-            let [l, a, b] = reduced.lab.each_ref().map(|plane| plane.data[i]);
-            sums[far].iter_mut().zip([l, a, b, reduced.od[i]]).for_each(|(sum, v)| *sum += f64::from(v));
+            let far = usize::from(!near.as_slice()[i]);
+            let [l, a, b] = [&reduced.lab[0].data[i], &reduced.lab[1].data[i], &reduced.lab[2].data[i]];
+            sums[far].iter_mut().zip([*l, *a, *b, reduced.od[i]]).for_each(|(sum, v)| *sum += f64::from(v));
             counts[far] += 1;
         }
         let defined = counts.iter().all(|n| *n >= MIN_HALO_PX);

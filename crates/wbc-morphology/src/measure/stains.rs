@@ -3,7 +3,8 @@
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::define::{define, named};
-use super::macenko::{OdSums, StainVectors};
+use super::macenko::{OdSums, StainVectors, od_levels};
+use std::sync::LazyLock;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 /// Optical densities of haematoxylin, eosin and diaminobenzidine in red, green and blue (Ruifrok and Johnston 2001).
@@ -13,6 +14,13 @@ const DARKEST: f64 = 1e-6;
 const HED: [&str; 3] = ["haematoxylin", "eosin", "dab"];
 const ESTIMATED: [&str; 2] = ["stain1", "stain2"];
 const MACENKO: &str = "Macenko 2009, doi 10.1109/ISBI.2009.5193250";
+
+/// Per channel and level, its part of each stain.
+static HED_PARTS: LazyLock<Box<[[[f64; 3]; 256]; 3]>> = LazyLock::new(|| {
+    let stains_from_rgb = inverse(RGB_FROM_HED);
+    let density = |v: usize| (v as f64 / 255.0).max(DARKEST).ln() / DARKEST.ln();
+    Box::new(std::array::from_fn(|c| std::array::from_fn(|v| stains_from_rgb[c].map(|s| density(v) * s))))
+});
 
 /// Amounts of stain in nucleus and cytoplasm: with fixed vectors (haematoxylin, eosin, DAB) and with two vectors that are
 /// estimated from the cell itself.
@@ -62,8 +70,9 @@ impl FeatureGroup for Stains {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let hed = Compartment::PARTS.map(|part| fixed_amounts(cell, part));
-        let sums = Compartment::PARTS.map(|part| OdSums::of_part(cell, part));
-        let vectors = StainVectors::estimate(cell);
+        let levels = od_levels(cell);
+        let sums = Compartment::PARTS.map(|part| OdSums::of_part(cell, part, &levels));
+        let vectors = StainVectors::estimate(cell, &levels);
         for (fixed, sums) in hed.iter().zip(&sums) {
             out.extend([0, 1, 2].map(|s| fixed.map(|f| f[s].0)));
             out.extend([0, 1, 2].map(|s| fixed.map(|f| f[s].1)));
@@ -78,11 +87,7 @@ impl FeatureGroup for Stains {
 
 /// Mean and population standard deviation of each stain; `None` for an empty part.
 fn fixed_amounts(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
-    let stains_from_rgb = inverse(RGB_FROM_HED);
-    let density = |v: usize| (v as f64 / 255.0).max(DARKEST).ln() / DARKEST.ln();
-    // Per channel and level, its part of each stain.
-    let table: [[[f64; 3]; 256]; 3] =
-        std::array::from_fn(|c| std::array::from_fn(|v| stains_from_rgb[c].map(|s| density(v) * s)));
+    let table = &**HED_PARTS;
     let (mut sums, mut squares, mut count) = ([0.0; 3], [0.0; 3], 0);
     for (start, end) in cell.runs(part) {
         for [r, g, b] in &cell.raw_rgb()[*start..*end] {

@@ -24,7 +24,8 @@ impl Tally {
         for (start, end) in cell.runs(part) {
             for pixel in &cell.raw_rgb()[*start..*end] {
                 let lab = lab_converter.convert(*pixel);
-                let [hue, saturation, _] = hsv_u8([0, 1, 2].map(|c| normalised[c][usize::from(pixel[c])]));
+                let level = |c: usize| normalised[c][usize::from(pixel[c])];
+                let [hue, saturation, _] = hsv_u8([level(0), level(1), level(2)]);
                 for c in 0..3 {
                     tally.raw[c].add(pixel[c]);
                     tally.lab[c].add(lab[c]);

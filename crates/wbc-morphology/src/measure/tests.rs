@@ -158,7 +158,10 @@ fn ratios_are_free_of_scale() {
     for ((definition, a), (_, b)) in small.iter().zip(&large) {
         let scale = 2f64.powi(definition.unit.pixel_power());
         // Pairs are so many pixels of the image apart, and grit is one pixel large at either size.
-        if ["l64", "lbp", "intensity_skew", "intensity_kurtosis", "stain1", "stain2"].iter().any(|s| definition.name.contains(s)) {
+        if ["l64", "lbp", "intensity_skew", "intensity_kurtosis", "stain1", "stain2"]
+            .iter()
+            .any(|s| definition.name.contains(s))
+        {
             continue;
         }
         let coarse = ["texture", "band_fine", "_std", "concavity", "hu", "offset", "granularity", "blobs", "radial"]

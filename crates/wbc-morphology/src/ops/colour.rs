@@ -10,7 +10,7 @@ const HSV_BITS: u32 = 12;
 /// Tables of OpenCV's fixed-point RGB → Lab (`color_lab.cpp`): sRGB primaries, D65.
 struct LabTables {
     linear: [i32; 256],
-    root: Vec<i32>,
+    root: Box<[i32]>,
     matrix: [[i32; 3]; 3],
 }
 
@@ -56,19 +56,19 @@ impl LabConverter {
         Self { parts: Box::new(std::array::from_fn(|c| std::array::from_fn(|v| part(c, v)))) }
     }
 
+    #[inline]
     pub(crate) fn convert(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
         let (r, g, b) =
             (&self.parts[0][usize::from(r)], &self.parts[1][usize::from(g)], &self.parts[2][usize::from(b)]);
         let root = &LAB.root;
-        let [fx, fy, fz] = [0, 1, 2].map(|i| {
-            let v = descale(r[i] + g[i] + b[i], MATRIX_BITS);
-            root[(v as usize).min(root.len() - 1)]
-        });
+        let last = root.len() - 1;
+        let root = |v: i32| root[(descale(v, MATRIX_BITS) as usize).min(last)];
+        let (fx, fy, fz) = (root(r[0] + g[0] + b[0]), root(r[1] + g[1] + b[1]), root(r[2] + g[2] + b[2]));
         let half = 128 << ROOT_BITS;
         let l = descale((116 * 255 + 50) / 100 * fy - (16 * 255 * (1 << ROOT_BITS) + 50) / 100, ROOT_BITS);
         let a = descale(500 * (fx - fy) + half, ROOT_BITS);
         let b = descale(200 * (fy - fz) + half, ROOT_BITS);
-        [l, a, b].map(|v| v.clamp(0, 255) as u8)
+        [l.clamp(0, 255) as u8, a.clamp(0, 255) as u8, b.clamp(0, 255) as u8]
     }
 }
 
@@ -88,8 +88,9 @@ static SATURATION: LazyLock<[i32; 256]> = LazyLock::new(|| reciprocals(255));
 static HUE: LazyLock<[i32; 256]> = LazyLock::new(|| reciprocals(30));
 
 /// Hue 0..180, saturation and value 0..255: OpenCV's 8-bit scale.
+#[inline]
 pub(crate) fn hsv_u8(rgb: [u8; 3]) -> [u8; 3] {
-    let [r, g, b] = rgb.map(i32::from);
+    let (r, g, b) = (i32::from(rgb[0]), i32::from(rgb[1]), i32::from(rgb[2]));
     let (v, low) = (r.max(g).max(b), r.min(g).min(b));
     let spread = v - low;
     let angle = if v == r {
@@ -101,7 +102,7 @@ pub(crate) fn hsv_u8(rgb: [u8; 3]) -> [u8; 3] {
     };
     let h = descale(angle * HUE[spread as usize], HSV_BITS);
     let s = descale(spread * SATURATION[v as usize], HSV_BITS);
-    [if h < 0 { h + 180 } else { h }, s, v].map(|x| x as u8)
+    [if h < 0 { h + 180 } else { h } as u8, s as u8, v as u8]
 }
 
 /// [`hsv_u8`] of each pixel, whole numbers.
