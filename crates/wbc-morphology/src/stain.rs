@@ -21,10 +21,13 @@ pub(crate) fn reduced(image: &RgbImage, side: usize) -> RgbImage {
     blur_3x3_rgb(&resize_area_rgb(image, shrink(width), shrink(height)))
 }
 
+/// Sums of so many levels fit into 16 bits.
+const MAX_FACTOR: usize = 256;
+
 /// Background colour of the whole frame: median colour of the brightest 30 % of the pixels of the image reduced by a whole
 /// factor to a longer side of at most 160 (3 × 3 blur where it is no larger), at least 30.
 pub(crate) fn background_colour(image: &RgbImage) -> [f32; 3] {
-    let factor = (image.width().max(image.height()) as usize).div_ceil(WORK_SIDE);
+    let factor = (image.width().max(image.height()) as usize).div_ceil(WORK_SIDE).min(MAX_FACTOR);
     if factor < 2 || (image.width().min(image.height()) as usize) < factor {
         return background_of_reduced(&blur_3x3_rgb(image));
     }
@@ -37,15 +40,15 @@ fn block_means(image: &RgbImage, factor: usize) -> RgbImage {
     let pitch = 3 * image.width() as usize;
     let area = (factor * factor) as u32;
     let mut out = Vec::with_capacity(3 * width * height);
-    let mut column = vec![0_u32; 3 * width * factor];
+    let mut column = vec![0_u16; 3 * width * factor];
     for band in image.as_raw().chunks_exact(pitch * factor).take(height) {
         column.fill(0);
         for row in band.chunks_exact(pitch) {
-            column.iter_mut().zip(row).for_each(|(sum, v)| *sum += u32::from(*v));
+            column.iter_mut().zip(row).for_each(|(sum, v)| *sum += u16::from(*v));
         }
         for block in column.chunks_exact(3 * factor) {
             let mut sum = [area / 2; 3];
-            block.as_chunks::<3>().0.iter().for_each(|p| (0..3).for_each(|c| sum[c] += p[c]));
+            block.as_chunks::<3>().0.iter().for_each(|p| (0..3).for_each(|c| sum[c] += u32::from(p[c])));
             out.extend(sum.map(|s| (s / area) as u8));
         }
     }

@@ -73,7 +73,9 @@ impl CellContext {
             return None;
         }
         let (x0, y0, x1, y1) = bounds(masks.cell().as_slice(), frame_width)?;
-        let diameter = diameter_from_area(masks.cell().area_px());
+        let cell_rows = masks.cell().as_slice().chunks_exact(frame_width).take(y1).skip(y0);
+        let cell_area: usize = cell_rows.map(|row| row[x0..x1].iter().filter(|p| **p).count()).sum();
+        let diameter = diameter_from_area(cell_area);
         // Three sigmas, so that no blur inside the cell feels the edge of the crop.
         let margin = (3.0 * WIDEST_SIGMA * diameter).ceil() as usize + 2;
         let (x0, y0) = (x0.saturating_sub(margin), y0.saturating_sub(margin));
@@ -96,7 +98,8 @@ impl CellContext {
 
         let mut cytoplasm = cell.clone();
         cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
-        let areas_px = [&nucleus, &cytoplasm, &cell].map(Mask::area_px);
+        let nucleus_area = nucleus.area_px();
+        let areas_px = [nucleus_area, cell_area - nucleus_area, cell_area];
         if areas_px[1] < MIN_CYTOPLASM_PX {
             cytoplasm = ring(&cell, &nucleus);
         }

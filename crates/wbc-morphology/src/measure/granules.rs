@@ -46,8 +46,8 @@ impl FeatureGroup for Granules {
         let reduced = cell.reduced();
         let bands = reduced.bands();
         for part in Compartment::PARTS {
-            let inside = reduced.mask(part);
-            out.extend(bands.iter().flatten().map(|band| deviation(band, inside, reduced.width)));
+            let weights = [1, 2].map(|step| weights(reduced.mask(part), reduced.width, step));
+            out.extend(bands.iter().flatten().map(|band| deviation(&band.data, &weights[band.step - 1])));
         }
     }
 }
@@ -64,11 +64,10 @@ pub(crate) fn difference_bands(plane: &Plane) -> [Band; 3] {
     SIGMAS.map(|(sigma, _)| {
         let sigma = sigma * DIAMETER / SIGMA_UNITS;
         blurred.widen(sigma);
-        let narrow = blurred.plane.clone();
-        blurred.widen(BAND_RATIO * sigma);
+        let narrow = blurred.widen(BAND_RATIO * sigma);
         let data = narrow.data.iter().zip(&blurred.plane.data).map(|(n, w)| n - w).collect();
         let band = Band { data, step: blurred.step };
-        if BAND_RATIO * sigma >= HALVE_FROM {
+        if BAND_RATIO * sigma >= HALVE_FROM && blurred.step == 1 {
             blurred.halve();
         }
         band
@@ -78,14 +77,11 @@ pub(crate) fn difference_bands(plane: &Plane) -> [Band; 3] {
 /// Values that are summed side by side.
 const LANES: usize = 8;
 
-/// Population standard deviation of a band inside a mask of `width` pixels a row; `None` where nothing is inside.
-fn deviation(band: &Band, inside: &[bool], width: usize) -> Option<f64> {
-    let (mut count, mut sum, mut squares) = (0_usize, 0.0_f64, 0.0_f64);
-    let mut weights = Vec::with_capacity(width);
-    let rows = inside.chunks_exact(width.max(1)).step_by(band.step);
-    for (row, values) in rows.zip(band.data.chunks_exact(width.div_ceil(band.step).max(1))) {
-        weights.clear();
-        weights.extend(row.iter().step_by(band.step).map(|m| f32::from(u8::from(*m))));
+/// Population standard deviation of the values whose weight is 1, not 0; `None` where there are none.
+fn deviation(values: &[f32], weights: &[f32]) -> Option<f64> {
+    let (mut count, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
+    // Sums of a few lines in 32 bits, all of them in 64.
+    for (weights, values) in weights.chunks(32 * LANES).zip(values.chunks(32 * LANES)) {
         let (mut n, mut first, mut second) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
         for (weights, values) in weights.chunks(LANES).zip(values.chunks(LANES)) {
             for (i, (w, v)) in weights.iter().zip(values).enumerate() {
@@ -95,13 +91,20 @@ fn deviation(band: &Band, inside: &[bool], width: usize) -> Option<f64> {
             }
         }
         let total = |lanes: [f32; LANES]| f64::from(lanes.iter().sum::<f32>());
-        count += total(n) as usize;
+        count += total(n);
         sum += total(first);
         squares += total(second);
     }
-    let n = count as f64;
     // Bands are small and around zero, so nothing cancels.
-    (count > 0).then(|| (squares / n - (sum / n).powi(2)).max(0.0).sqrt())
+    (count > 0.0).then(|| (squares / count - (sum / count).powi(2)).max(0.0).sqrt())
+}
+
+/// 1 inside a mask of `width` pixels a row and 0 outside, of every `step`-th row and column.
+fn weights(inside: &[bool], width: usize, step: usize) -> Vec<f32> {
+    let rows = inside.chunks_exact(width.max(1)).step_by(step);
+    let mut weights = Vec::with_capacity(inside.len().div_ceil(step));
+    rows.for_each(|row| weights.extend(row.iter().step_by(step).map(|m| f32::from(u8::from(*m)))));
+    weights
 }
 
 /// An image blurred more and more: each blur starts from the one before.
@@ -112,11 +115,12 @@ struct Blurred {
 }
 
 impl Blurred {
-    /// Blurs on until the original is blurred by `sigma` of its pixels.
-    fn widen(&mut self, sigma: f64) {
+    /// Blurs on until the original is blurred by `sigma` of its pixels; returns what was before.
+    fn widen(&mut self, sigma: f64) -> Plane {
         let missing = (sigma * sigma - self.sigma * self.sigma).max(0.0).sqrt();
-        self.plane = gaussian_blur(&self.plane, (missing / self.step as f64) as f32);
+        let wider = gaussian_blur(&self.plane, (missing / self.step as f64) as f32);
         self.sigma = sigma;
+        std::mem::replace(&mut self.plane, wider)
     }
 
     /// Keeps every second row and column. The first and the last are among them: the grid has an odd number.
@@ -159,9 +163,9 @@ mod tests {
 
     #[test]
     fn deviation_is_that_of_the_population() {
-        let band = |step| Band { data: vec![9.0, 1.0, 9.0, 3.0], step };
-        assert_eq!(deviation(&band(1), &[false, true, false, true], 4), Some(1.0));
-        assert_eq!(deviation(&band(2), &[false, false, true, false, false, false, true], 7), Some(1.0));
-        assert_eq!(deviation(&band(1), &[false; 4], 4), None);
+        assert_eq!(deviation(&[9.0, 1.0, 9.0, 3.0], &[0.0, 1.0, 0.0, 1.0]), Some(1.0));
+        assert_eq!(deviation(&[9.0], &[0.0]), None);
+        let inside = [true, false, true, true, true, true, false, true, true];
+        assert_eq!(weights(&inside, 3, 2), [1.0, 1.0, 0.0, 1.0]);
     }
 }

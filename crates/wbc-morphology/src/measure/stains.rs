@@ -127,10 +127,11 @@ mod tests {
     #[test]
     fn the_inverse_is_one() {
         let inverse = inverse(RGB_FROM_HED);
-        for i in 0..3 {
-            for j in 0..3 {
-                let product: f64 = (0..3).map(|k| RGB_FROM_HED[i][k] * inverse[k][j]).sum();
-                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-14);
+        for (i, row) in RGB_FROM_HED.iter().enumerate() {
+            let product: [f64; 3] =
+                std::array::from_fn(|j| row.iter().zip(&inverse).map(|(v, other)| v * other[j]).sum());
+            for (j, v) in product.into_iter().enumerate() {
+                assert!((v - f64::from(u8::from(i == j))).abs() < 1e-14);
             }
         }
     }

@@ -30,22 +30,22 @@ pub(crate) fn percentiles<const N: usize>(values: &[f32], percents: [f64; N]) ->
         return None;
     }
     let scale = if range > 0.0 { RANK_BINS as f32 / range } else { 0.0 };
-    let bin = |v: f32| (((v - low) * scale) as usize).min(RANK_BINS - 1);
     let mut counts = [0_u32; RANK_BINS];
-    values.iter().for_each(|v| counts[bin(*v)] += 1);
+    let bin = |v: &f32| (((v - low) * scale) as usize).min(RANK_BINS - 1) as u16;
+    let bins: Vec<u16> = values.iter().map(bin).collect();
+    bins.iter().for_each(|bin| counts[usize::from(*bin)] += 1);
     let mut same = Vec::new();
     let mut at_rank = |rank: usize| {
-        let mut before = 0;
-        let mut chosen = 0;
-        for (i, count) in counts.iter().enumerate() {
+        let (mut before, mut chosen) = (0, 0);
+        for count in &counts {
             if before + *count as usize > rank {
-                chosen = i;
                 break;
             }
             before += *count as usize;
+            chosen += 1;
         }
         same.clear();
-        same.extend(values.iter().copied().filter(|v| bin(*v) == chosen));
+        same.extend(values.iter().zip(&bins).filter(|(_, bin)| **bin == chosen).map(|(v, _)| *v));
         let (_, found, above) = same.select_nth_unstable_by(rank - before, f32::total_cmp);
         let next = above.iter().copied().min_by(f32::total_cmp);
         (f64::from(*found), next.map(f64::from))
