@@ -1,7 +1,7 @@
 """Prints what reference libraries measure in 110 real cells, for crates/wbc-morphology/tests/golden_texture.rs.
 
 usage: python golden_texture.py DATA PNGS > crates/wbc-morphology/tests/golden/texture.json.gz
-made with: scikit-image 0.26.0, mahotas 1.4.19, scipy 1.17.1, numpy 2.4.6, Pillow 13.0.0
+made with: scikit-image 0.26.0, mahotas 1.4.19, cp_measure 0.3.0 (CellProfiler), scipy 1.17.1, numpy 2.4.6, Pillow 13.0.0
 
 DATA is the folder of WBC_CLIP_DATA. PNGS has the PBC images as this project decodes them, since JPEG decoders differ by
 a grey level:
@@ -17,6 +17,7 @@ import base64, gzip, json, os, sys, warnings
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import mahotas, numpy as np
+from cp_measure.core.measureobjectintensity import get_intensity
 from PIL import Image
 from scipy import ndimage as ndi, stats
 from skimage.color import rgb2hed, rgb2lab
@@ -40,7 +41,13 @@ def intensity(mask, grey):
     if len(edge):
         out.update(edge_mean=edge.mean(), edge_std=edge.std())
     middle, heavy = np.array(ndi.center_of_mass(mask)), np.array(ndi.center_of_mass(mask * grey.astype(float)))
-    out['mass_displacement'] = np.hypot(*(middle - heavy)) / np.sqrt(4 * mask.sum() / np.pi)
+    displacement = np.hypot(*(middle - heavy))
+    out['mass_displacement'] = displacement / np.sqrt(4 * mask.sum() / np.pi)
+    cellprofiler = get_intensity(mask.astype(np.int32), grey.astype(float))
+    assert np.isclose(cellprofiler['Intensity_MassDisplacement'][0], displacement, rtol=1e-9, atol=1e-9)
+    if len(edge):
+        assert np.isclose(cellprofiler['Intensity_MeanIntensityEdge'][0], edge.mean(), rtol=1e-9)
+        assert np.isclose(cellprofiler['Intensity_StdIntensityEdge'][0], edge.std(), rtol=1e-9)
     return {f'intensity_{k}': v for k, v in out.items()}
 
 

@@ -10,7 +10,7 @@ const RINGS: usize = 4;
 const WEDGES: usize = 8;
 const CELLPROFILER: &str = "CellProfiler MeasureObjectIntensityDistribution";
 /// Cytoplasm at most so far from the nucleus, in seventieths of the cell's diameter, is compared with the rest.
-const NEAR: usize = 4;
+const NEAR: usize = 3;
 /// Fewer pixels near or far say nothing.
 const MIN_HALO_PX: usize = 10;
 
@@ -145,7 +145,7 @@ impl FeatureGroup for Halo {
     }
 
     fn definitions(&self) -> Vec<MeasurementDef> {
-        let near = "cytoplasm at most 4 seventieths of the cell's diameter from the nucleus";
+        let near = "cytoplasm at most 3 seventieths of the cell's diameter from the nucleus";
         let mut all: Vec<_> = ["l", "a", "b"]
             .map(|c| {
                 let definition =
