@@ -166,9 +166,10 @@ def grid_axis(start, end, length, zoom):
     """Weights (in 1/256) and nearest pixels of the grid on which the cell has a diameter of 70 px."""
     half = int(np.ceil((end - start) * zoom / 2 + 8))
     support = max(1 / zoom, 1.0)
-    weights, nearest = np.zeros((2 * half + 1, length)), []
-    for i in range(2 * half + 1):
-        at = (start + end - 1) / 2 + (i - half) / zoom
+    count = 2 * half + (end - start) % 2
+    weights, nearest = np.zeros((count, length)), []
+    for i in range(count):
+        at = (start + end - 1) / 2 + (i - (count - 1) / 2) / zoom
         nearest.append(min(max(int(np.floor(at + 0.5)), 0), length - 1))
         around = np.arange(int(np.ceil(at - support)), int(np.floor(at + support)) + 1)
         triangle = np.maximum(1 - abs(around - at) / support, 0)

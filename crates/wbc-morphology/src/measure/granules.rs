@@ -123,7 +123,7 @@ impl Blurred {
         std::mem::replace(&mut self.plane, wider)
     }
 
-    /// Keeps every second row and column. The first and the last are among them: the grid has an odd number.
+    /// Keeps every second row and column.
     fn halve(&mut self) {
         let (width, height) = (self.plane.width.div_ceil(2), self.plane.height.div_ceil(2));
         let rows = self.plane.data.chunks_exact(self.plane.width.max(1)).step_by(2);

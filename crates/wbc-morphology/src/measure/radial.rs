@@ -64,8 +64,11 @@ impl FeatureGroup for Radial {
     }
 }
 
-/// Ring and, off the lines between them, wedge of each pixel of a part.
-struct Places(Vec<(usize, usize, Option<usize>)>);
+/// Bins of a ring: its wedges, and the lines between them.
+const BINS: usize = WEDGES + 1;
+
+/// Pixels of a part, each with its bin: ring times [`BINS`] plus wedge.
+struct Places(Vec<(u32, u8)>);
 
 impl Places {
     fn new(reduced: &Reduced, part: Compartment) -> Self {
@@ -87,21 +90,23 @@ impl Places {
             let (dx, dy) = (x as i64 * n - sum_x, y as i64 * n - sum_y);
             let on_a_line = dx == 0 || dy == 0 || dx.abs() == dy.abs();
             let wedge = usize::from(dx > 0) + 2 * usize::from(dy > 0) + 4 * usize::from(dx.abs() > dy.abs());
-            places.push((i, ring.min(RINGS - 1), (!on_a_line).then_some(wedge)));
+            let bin = ring.min(RINGS - 1) * BINS + if on_a_line { WEDGES } else { wedge };
+            places.push((i as u32, bin as u8));
         }
         Self(places)
     }
 
     fn sums(&self, value: impl Fn(usize) -> f64) -> RingSums {
+        let mut bins = [(0.0, 0.0); RINGS * BINS];
+        for (i, bin) in &self.0 {
+            let (sum, count) = &mut bins[usize::from(*bin)];
+            *sum += value(*i as usize);
+            *count += 1.0;
+        }
         let mut sums = RingSums::default();
-        for (i, ring, wedge) in &self.0 {
-            let v = value(*i);
-            sums.rings[*ring].0 += v;
-            sums.rings[*ring].1 += 1.0;
-            if let Some(wedge) = wedge {
-                sums.wedges[*ring][*wedge].0 += v;
-                sums.wedges[*ring][*wedge].1 += 1.0;
-            }
+        for (ring, bins) in bins.chunks_exact(BINS).enumerate() {
+            sums.rings[ring] = bins.iter().fold((0.0, 0.0), |all, bin| (all.0 + bin.0, all.1 + bin.1));
+            sums.wedges[ring].copy_from_slice(&bins[..WEDGES]);
         }
         sums
     }

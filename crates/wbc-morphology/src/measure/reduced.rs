@@ -119,13 +119,15 @@ impl Axis {
     /// Grid pixels over the box `start..end` and a margin; sources are cut to `0..len`.
     fn new(start: usize, end: usize, len: usize, zoom: f64) -> Self {
         let half = ((end - start) as f64 * zoom / 2.0 + MARGIN).ceil();
+        // Odd as the box is, so that its middle is no tie between two pixels.
+        let count = 2 * half as usize + (end - start) % 2;
         let middle = (start + end - 1) as f64 / 2.0;
         let last = len as isize - 1;
         let support = (1.0 / zoom).max(1.0);
         let mut taps = Vec::new();
         let mut nearest = Vec::new();
-        for i in 0..=2 * half as usize {
-            let at = middle + (i as f64 - half) / zoom;
+        for i in 0..count {
+            let at = middle + (i as f64 - (count - 1) as f64 / 2.0) / zoom;
             nearest.push(((at + 0.5).floor() as isize).clamp(0, last) as usize);
             taps.push(Self::weights(at, support, last));
         }
@@ -205,7 +207,10 @@ mod tests {
         assert_eq!(axis.nearest[axis.nearest.len() / 2], 20);
         assert_eq!(axis.taps.len() % 2, 1);
         // One image pixel each where the grid has the image's size.
-        let same = Axis::new(0, 7, 7, 1.0);
-        assert!(same.taps.iter().all(|(_, w)| w.iter().filter(|w| **w > 0.0).count() == 1));
+        for len in [7, 8] {
+            let same = Axis::new(0, len, len, 1.0);
+            assert_eq!(same.taps.len(), len + 16 + 2 * (len % 2));
+            assert!(same.taps.iter().all(|(_, w)| w.iter().filter(|w| **w > 0.0).count() == 1));
+        }
     }
 }
