@@ -36,7 +36,7 @@ pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage
     };
 
     let visible = visibility(&crop.mask(cell), fade_sigma as f32, rim);
-    let table = StainTable::new(image, masks.nucleus(), background_colour(image));
+    let table = StainTable::of_masked(image, masks.nucleus(), background_colour(image));
     let channels: [Plane; 3] = std::array::from_fn(|c| {
         let seen =
             crop.channel(image, c).zip(&visible.data).map(|(v, s)| table.levels[c][usize::from(v)] * s + 1.0 - s);

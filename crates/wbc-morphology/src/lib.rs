@@ -43,9 +43,10 @@ mod view;
 
 pub use error::MorphologyError;
 pub use measure::{
-    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout, Outline,
-    Percentiles, RegionProps, Shape, Sizes, Texture, Zernike, builtin_groups, measure, measure_groups,
-    measurement_schema, schema_of,
+    BackgroundRatios, Blobs, CellContext, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Glcm,
+    GlcmProperties, Granularity, Granules, Halo, Haralick, Intensity, Layout, Lbp, Outline, Percentiles, Radial,
+    RegionProps, Shape, Sizes, Stains, Texture, Zernike, builtin_groups, measure, measure_groups, measurement_schema,
+    schema_of,
 };
 pub use overlay::overlay;
 pub use segment::{GivenMasks, VoteParams, VoteSegmenter};

@@ -19,10 +19,10 @@ const CHANNELS: [(&str, &str); 8] = [
     ("saturation", "HSV saturation (0 to 255)"),
 ];
 /// Lab b* below which a pixel is blue, a* above which it is red, L* above which it is bright.
-const BLUE_BELOW: f32 = 115.0;
-const RED_ABOVE: f32 = 150.0;
-const BRIGHT_ABOVE: f32 = 200.0;
-const PERCENTILES: [usize; 3] = [5, 50, 95];
+const BLUE_BELOW: u8 = 115;
+const RED_ABOVE: u8 = 150;
+const BRIGHT_ABOVE: u8 = 200;
+const PERCENTILES: [f64; 3] = [5.0, 50.0, 95.0];
 
 /// Mean and standard deviation of eight colour channels, per nucleus and cytoplasm.
 pub struct Colour;
@@ -47,19 +47,27 @@ impl FeatureGroup for Colour {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let [r, g, b] = cell.rgb();
-        let [l, a, lab_b] = cell.lab();
-        let [hue, saturation, _] = cell.hsv();
-        let channels = [r, g, b, l, a, lab_b, hue, saturation];
-        let scale = |i: usize| if i < 3 { RGB_SCALE } else { 1.0 };
         for part in Compartment::PARTS {
-            let pixels = cell.pixels(part);
-            let stats: [_; 8] = std::array::from_fn(|i| mean_std(channels[i], pixels));
-            let defined = !pixels.is_empty();
-            push(out, defined.then(|| std::array::from_fn::<_, 8, _>(|i| scale(i) * stats[i].0)));
-            push(out, defined.then(|| std::array::from_fn::<_, 8, _>(|i| scale(i) * stats[i].1)));
+            let stats: [Option<(f64, f64)>; 8] = std::array::from_fn(|i| channel_stats(cell, part, i));
+            out.extend(stats.map(|s| s.map(|(mean, _)| mean)));
+            out.extend(stats.map(|s| s.map(|(_, std)| std)));
         }
     }
+}
+
+/// Mean and standard deviation of one of [`CHANNELS`].
+fn channel_stats(cell: &CellContext, part: Compartment, channel: usize) -> Option<(f64, f64)> {
+    let tally = cell.tally(part);
+    match channel {
+        0..3 => tally.raw[channel].mean_std(|v| normalised(cell, channel, v)),
+        3..6 => tally.lab[channel - 3].mean_std(|v| v as f64),
+        _ => tally.hue_saturation[channel - 6].mean_std(|v| v as f64),
+    }
+}
+
+/// A level of the image after stain normalisation, 100 is the background.
+fn normalised(cell: &CellContext, channel: usize, level: usize) -> f64 {
+    RGB_SCALE * f64::from(cell.normalised_levels()[channel][level])
 }
 
 /// Difference of the mean colours of nucleus and cytoplasm.
@@ -79,10 +87,41 @@ impl FeatureGroup for ColourContrast {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let [nucleus, cytoplasm] = Compartment::PARTS.map(|part| cell.pixels(part));
-        let difference = |channel: &[f32]| RGB_SCALE * (mean_std(channel, nucleus).0 - mean_std(channel, cytoplasm).0);
-        let defined = !nucleus.is_empty() && !cytoplasm.is_empty();
-        push(out, defined.then(|| cell.rgb().map(difference)));
+        out.extend([0, 1, 2].map(|c| {
+            let [nucleus, cytoplasm] = Compartment::PARTS.map(|part| channel_stats(cell, part, c));
+            Some(nucleus?.0 - cytoplasm?.0)
+        }));
+    }
+}
+
+/// Mean red, green and blue of the image as it is, against the background, per nucleus and cytoplasm.
+///
+/// What `r_mean` to `b_mean` are before the optical density is scaled to a common strength of staining.
+pub struct BackgroundRatios;
+
+impl FeatureGroup for BackgroundRatios {
+    fn name(&self) -> String {
+        "background_ratios".into()
+    }
+
+    fn definitions(&self) -> Vec<MeasurementDef> {
+        let mut all = Vec::new();
+        for part in Compartment::PARTS {
+            all.extend([("r", "red"), ("g", "green"), ("b", "blue")].map(|(channel, name)| {
+                let definition = format!("mean {name} of the raw image / {name} of the background");
+                define(part, &format!("{channel}_per_background"), Unit::Ratio, &definition, OWN)
+            }));
+        }
+        all
+    }
+
+    fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
+        for part in Compartment::PARTS {
+            out.extend([0, 1, 2].map(|c| {
+                let background = f64::from(cell.background()[c]);
+                Some(cell.tally(part).raw[c].mean_std(|v| v as f64)?.0 / background)
+            }));
+        }
     }
 }
 
@@ -114,64 +153,15 @@ impl FeatureGroup for Percentiles {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let [_, green, blue] = cell.rgb();
-        let [l, a, b] = cell.lab();
-        let mut values = Vec::new();
         for part in Compartment::PARTS {
-            let pixels = cell.pixels(part);
-            for channel in [blue, green] {
-                values.clear();
-                values.extend(pixels.iter().map(|i| channel[*i]));
-                push(out, percentiles(&mut values, PERCENTILES).map(|p| p.map(|v| RGB_SCALE * v)));
+            let tally = cell.tally(part);
+            for channel in [2, 1] {
+                push(out, tally.raw[channel].percentiles(PERCENTILES, |v| normalised(cell, channel, v)));
             }
-            let share =
-                |is: &dyn Fn(usize) -> bool| pixels.iter().filter(|i| is(**i)).count() as f64 / pixels.len() as f64;
-            let shares =
-                || [share(&|i| b[i] < BLUE_BELOW), share(&|i| a[i] > RED_ABOVE), share(&|i| l[i] > BRIGHT_ABOVE)];
-            push(out, (!pixels.is_empty()).then(shares));
+            let [l, a, b] = &tally.lab;
+            let count = l.count() as f64;
+            let counts = [b.below(BLUE_BELOW), a.above(RED_ABOVE), l.above(BRIGHT_ABOVE)];
+            push(out, (count > 0.0).then(|| counts.map(|n| n as f64 / count)));
         }
-    }
-}
-
-/// Mean and population standard deviation of the values at some positions; NaN where there are none.
-pub(crate) fn mean_std(values: &[f32], at: &[usize]) -> (f64, f64) {
-    let n = at.len() as f64;
-    let mean = at.iter().map(|i| f64::from(values[*i])).sum::<f64>() / n;
-    let variance = at.iter().map(|i| (f64::from(values[*i]) - mean).powi(2)).sum::<f64>() / n;
-    (mean, variance.sqrt())
-}
-
-/// Ascending percentiles with linear interpolation between ranks, as numpy's; reorders the values. `None` without any.
-fn percentiles<const N: usize>(values: &mut [f32], at: [usize; N]) -> Option<[f64; N]> {
-    let last = values.len().checked_sub(1)?;
-    let mut from = 0;
-    Some(at.map(|percent| {
-        let rank = percent as f64 / 100.0 * last as f64;
-        let low = rank.floor() as usize;
-        // What lies before `from` is smaller than all that is still asked for.
-        let (_, below, above) = values[from..].select_nth_unstable_by(low - from, f32::total_cmp);
-        let below = f64::from(*below);
-        let above = above.iter().copied().min_by(f32::total_cmp).map_or(below, f64::from);
-        from = low;
-        below + rank.fract() * (above - below)
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_those_of_numpy() {
-        let mut values: Vec<f32> = (0..11).rev().map(|i| (i * i) as f32).collect();
-        // np.percentile([0, 1, 4, ..., 100], [5, 50, 95])
-        assert_eq!(percentiles(&mut values, PERCENTILES), Some([0.5, 25.0, 90.5]));
-        assert_eq!(percentiles(&mut [3.0], PERCENTILES), Some([3.0; 3]));
-        assert_eq!(percentiles(&mut [], PERCENTILES), None);
-    }
-
-    #[test]
-    fn deviation_is_that_of_the_population() {
-        assert_eq!(mean_std(&[9.0, 1.0, 9.0, 3.0], &[1, 3]), (2.0, 1.0));
     }
 }

@@ -1,8 +1,10 @@
-//! What all measurements of one cell share, computed once.
+//! What all measurements of one cell share, computed once and only when asked for.
 
+use super::reduced::Reduced;
 use super::region::Region;
-use crate::ops::{Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
-use crate::stain::{background_colour, stain_normalised};
+use super::tally::Tally;
+use crate::ops::{LabConverter, Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
+use crate::stain::{StainTable, background_colour};
 use std::sync::OnceLock;
 use wbc_core::{CellMasks, Mask, RgbImage};
 
@@ -38,7 +40,7 @@ const MIN_CYTOPLASM_PX: usize = 10;
 /// Sigma of the widest blur used by any group, relative to the cell's diameter.
 pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 
-/// Masks and stain-normalised colours of one cell, cropped to its surroundings.
+/// Masks and colours of one cell, cropped to its surroundings.
 ///
 /// All slices are row-major with [`CellContext::width`] pixels a row.
 pub struct CellContext {
@@ -47,13 +49,23 @@ pub struct CellContext {
     origin: (usize, usize),
     regions: [OnceLock<Option<Region>>; 3],
     masks: [Mask; 3],
-    pixels: [Vec<usize>; 3],
-    cytoplasm_area_px: usize,
-    rgb: [Plane; 3],
-    lab: [Plane; 3],
-    hsv: [Plane; 3],
-    green_u8: Vec<u8>,
-    nucleus_od: f32,
+    areas_px: [usize; 3],
+    runs: [Vec<(usize, usize)>; 3],
+    bounds: [Option<Bounds>; 3],
+    raw: Vec<[u8; 3]>,
+    background: [f32; 3],
+    stain: StainTable,
+    levels_u8: Box<[[u8; 256]; 3]>,
+    lab_converter: OnceLock<LabConverter>,
+    pixels: [OnceLock<Vec<usize>>; 3],
+    normalised: OnceLock<RgbImage>,
+    rgb: OnceLock<[Plane; 3]>,
+    lab: OnceLock<[Plane; 3]>,
+    hsv: OnceLock<[Plane; 3]>,
+    green_u8: OnceLock<Vec<u8>>,
+    grey: OnceLock<Vec<u8>>,
+    tallies: [OnceLock<Tally>; 3],
+    reduced: OnceLock<Reduced>,
 }
 
 impl CellContext {
@@ -63,49 +75,67 @@ impl CellContext {
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
         }
-        let (x0, y0, x1, y1) = masks.cell().bounds()?;
-        let diameter = diameter_from_area(masks.cell().area_px());
+        let (x0, y0, x1, y1) = bounds(masks.cell().as_slice(), frame_width)?;
+        let cell_rows = masks.cell().as_slice().chunks_exact(frame_width).take(y1).skip(y0);
+        let cell_area: usize = cell_rows.map(|row| row[x0..x1].iter().filter(|p| **p).count()).sum();
+        let diameter = diameter_from_area(cell_area);
         // Three sigmas, so that no blur inside the cell feels the edge of the crop.
         let margin = (3.0 * WIDEST_SIGMA * diameter).ceil() as usize + 2;
         let (x0, y0) = (x0.saturating_sub(margin), y0.saturating_sub(margin));
         let (x1, y1) = ((x1 + margin).min(frame_width), (y1 + margin).min(frame_height));
         let (width, height) = (x1 - x0, y1 - y0);
 
-        let crop_mask = |m: &Mask| Mask::from_fn(width, height, |x, y| m.as_slice()[(y + y0) * frame_width + x + x0]);
+        let crop_mask = |m: &Mask| {
+            let mut data = Vec::with_capacity(width * height);
+            for row in m.as_slice().chunks_exact(frame_width).skip(y0).take(height) {
+                data.extend_from_slice(&row[x0..x1]);
+            }
+            Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
+        };
         let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let crop = image::imageops::crop_imm(image, x0 as u32, y0 as u32, width as u32, height as u32).to_image();
-        let (rgb, nucleus_od) = stain_normalised(&crop, &nucleus, background_colour(image));
-        let mut u8_image = crop;
-        for (i, pixel) in u8_image.pixels_mut().enumerate() {
-            pixel.0 = [0, 1, 2].map(|c| (rgb[c].data[i] * WHITE_LEVEL).clamp(0.0, 255.0) as u8);
+        let mut raw = Vec::with_capacity(width * height);
+        let pixels = image.as_raw().as_chunks().0;
+        for row in pixels.chunks_exact(frame_width).skip(y0).take(height) {
+            raw.extend_from_slice(&row[x0..x1]);
         }
 
-        let mut cytoplasm = Mask::from_fn(width, height, |x, y| {
-            let i = y * width + x;
-            cell.as_slice()[i] && !nucleus.as_slice()[i]
-        });
-        let cytoplasm_area_px = cytoplasm.area_px();
-        if cytoplasm_area_px < MIN_CYTOPLASM_PX {
+        let mut cytoplasm = cell.clone();
+        cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
+        let nucleus_area = nucleus.area_px();
+        let areas_px = [nucleus_area, cell_area - nucleus_area, cell_area];
+        if areas_px[1] < MIN_CYTOPLASM_PX {
             cytoplasm = ring(&cell, &nucleus);
         }
         let masks = [nucleus, cytoplasm, cell];
-        let pixels = [0, 1, 2].map(|m| {
-            let set = masks[m].as_slice().iter().enumerate().filter(|(_, p)| **p);
-            set.map(|(i, _)| i).collect()
-        });
+        let background = background_colour(image);
+        let bounds = masks.each_ref().map(|m| bounds(m.as_slice(), width));
+        let runs = [0, 1, 2].map(|m| runs(masks[m].as_slice(), width, bounds[m]));
+        let in_nucleus = runs[0].iter().flat_map(|(start, end)| &raw[*start..*end]);
+        let stain = StainTable::new(in_nucleus, background);
+        let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
         Some(Self {
             width,
             height,
             origin: (x0, y0),
             regions: Default::default(),
+            areas_px,
+            runs,
+            bounds,
             masks,
-            pixels,
-            cytoplasm_area_px,
-            lab: lab_u8_from_rgb(&u8_image),
-            hsv: hsv_u8_from_rgb(&u8_image),
-            green_u8: u8_image.as_raw().iter().skip(1).step_by(3).copied().collect(),
-            rgb,
-            nucleus_od,
+            background,
+            levels_u8: Box::new(stain.levels.map(|c| c.map(level))),
+            stain,
+            raw,
+            lab_converter: OnceLock::new(),
+            pixels: Default::default(),
+            normalised: OnceLock::new(),
+            rgb: OnceLock::new(),
+            lab: OnceLock::new(),
+            hsv: OnceLock::new(),
+            green_u8: OnceLock::new(),
+            grey: OnceLock::new(),
+            tallies: Default::default(),
+            reduced: OnceLock::new(),
         })
     }
 
@@ -135,17 +165,25 @@ impl CellContext {
         &self.masks[compartment as usize]
     }
 
+    /// Stretches of a mask's pixels within a row: index of the first and the one after the last, ascending.
+    pub fn runs(&self, compartment: Compartment) -> &[(usize, usize)] {
+        &self.runs[compartment as usize]
+    }
+
+    /// Box of a mask: left, top, right and bottom, the latter two exclusive. `None` where it is empty.
+    pub fn bounds(&self, compartment: Compartment) -> Option<(usize, usize, usize, usize)> {
+        self.bounds[compartment as usize]
+    }
+
     /// Indices of a mask's pixels, ascending.
     pub fn pixels(&self, compartment: Compartment) -> &[usize] {
-        &self.pixels[compartment as usize]
+        let indices = || self.runs(compartment).iter().flat_map(|(start, end)| *start..*end).collect();
+        self.pixels[compartment as usize].get_or_init(indices)
     }
 
     /// Area in the masks as they were given (without the ring of [`CellContext::mask`]).
     pub fn area_px(&self, compartment: Compartment) -> usize {
-        match compartment {
-            Compartment::Cytoplasm => self.cytoplasm_area_px,
-            other => self.pixels(other).len(),
-        }
+        self.areas_px[compartment as usize]
     }
 
     /// Diameter of the disc with the cell's area, in pixels.
@@ -153,39 +191,135 @@ impl CellContext {
         diameter_from_area(self.area_px(Compartment::Cell))
     }
 
+    /// Red, green and blue as in the image.
+    pub fn raw_rgb(&self) -> &[[u8; 3]] {
+        &self.raw
+    }
+
+    /// Colour of the background of the whole frame, on the image's 8-bit scale.
+    pub fn background(&self) -> [f32; 3] {
+        self.background
+    }
+
+    /// Grey of the image as it is: (299 R + 587 G + 114 B + 500) / 1000, rounded down.
+    pub fn grey_u8(&self) -> &[u8] {
+        self.grey.get_or_init(|| self.raw_rgb().iter().map(grey).collect())
+    }
+
     /// Red, green, blue after stain normalisation; 1 is the background.
     pub fn rgb(&self) -> [&[f32]; 3] {
-        self.rgb.each_ref().map(|p| p.data.as_slice())
+        let planes = self.rgb.get_or_init(|| {
+            let plane = |c: usize| {
+                let data = self.raw_rgb().iter().map(|p| self.stain.levels[c][usize::from(p[c])]).collect();
+                Plane { width: self.width, height: self.height, data }
+            };
+            [0, 1, 2].map(plane)
+        });
+        planes.each_ref().map(|p| p.data.as_slice())
     }
 
-    /// CIE L*a*b* on OpenCV's 8-bit scale: L 0 to 255, a and b around 128.
+    /// CIE L*a*b* on OpenCV's 8-bit scale, after stain normalisation: L 0 to 255, a and b around 128.
     pub fn lab(&self) -> [&[f32]; 3] {
-        self.lab.each_ref().map(|p| p.data.as_slice())
+        let planes = self.lab.get_or_init(|| lab_u8_from_rgb(self.normalised()));
+        planes.each_ref().map(|p| p.data.as_slice())
     }
 
-    /// Hue, saturation, value on OpenCV's 8-bit scale: hue 0 to 179, the others 0 to 255.
+    /// Hue, saturation, value on OpenCV's 8-bit scale, after stain normalisation: hue 0 to 179, the others 0 to 255.
     pub fn hsv(&self) -> [&[f32]; 3] {
-        self.hsv.each_ref().map(|p| p.data.as_slice())
+        let planes = self.hsv.get_or_init(|| hsv_u8_from_rgb(self.normalised()));
+        planes.each_ref().map(|p| p.data.as_slice())
     }
 
-    /// Green on the 8-bit scale, 240 is the background.
+    /// Green after stain normalisation on the 8-bit scale, 240 is the background.
     pub fn green_u8(&self) -> &[u8] {
-        &self.green_u8
+        let levels = &self.levels_u8[1];
+        self.green_u8.get_or_init(|| self.raw_rgb().iter().map(|p| levels[usize::from(p[1])]).collect())
     }
 
     /// Median optical density of the nucleus before normalisation, summed over the channels; `None` without nucleus.
     pub fn nucleus_od(&self) -> Option<f32> {
-        (self.area_px(Compartment::Nucleus) > 0).then_some(self.nucleus_od)
+        (self.area_px(Compartment::Nucleus) > 0).then_some(self.stain.nucleus_od)
     }
 
-    pub(crate) fn lab_planes(&self) -> &[Plane; 3] {
-        &self.lab
+    /// Per channel and level of the image, the value after stain normalisation; 1 is the background.
+    pub(crate) fn normalised_levels(&self) -> &[[f32; 256]; 3] {
+        &self.stain.levels
     }
+
+    /// The same as optical density.
+    pub(crate) fn normalised_od(&self) -> &[[f32; 256]; 3] {
+        &self.stain.od
+    }
+
+    /// The same as 8-bit levels, 240 is the background.
+    pub(crate) fn normalised_levels_u8(&self) -> &[[u8; 256]; 3] {
+        &self.levels_u8
+    }
+
+    /// From raw levels to Lab after stain normalisation.
+    pub(crate) fn lab_converter(&self) -> &LabConverter {
+        self.lab_converter.get_or_init(|| LabConverter::new(&self.levels_u8))
+    }
+
+    /// How often each level of each channel occurs in a part.
+    pub(crate) fn tally(&self, compartment: Compartment) -> &Tally {
+        self.tallies[compartment as usize].get_or_init(|| Tally::new(self, compartment))
+    }
+
+    /// The cell scaled to a fixed size.
+    pub(crate) fn reduced(&self) -> &Reduced {
+        self.reduced.get_or_init(|| Reduced::new(self))
+    }
+
+    fn normalised(&self) -> &RgbImage {
+        self.normalised.get_or_init(|| {
+            let level = |p: &[u8; 3], c: usize| self.levels_u8[c][usize::from(p[c])];
+            let data = self.raw.iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
+            RgbImage::from_raw(self.width as u32, self.height as u32, data).unwrap_or_default()
+        })
+    }
+}
+
+/// Grey as most programs compute it from 8-bit colours.
+pub(crate) fn grey([r, g, b]: &[u8; 3]) -> u8 {
+    ((299 * u32::from(*r) + 587 * u32::from(*g) + 114 * u32::from(*b) + 500) / 1000) as u8
 }
 
 /// Diameter of the disc with this area.
 pub(crate) fn diameter_from_area(area_px: usize) -> f64 {
     2.0 * (area_px as f64 / std::f64::consts::PI).sqrt()
+}
+
+/// Left, top, right and bottom, the latter two exclusive.
+pub(crate) type Bounds = (usize, usize, usize, usize);
+
+/// Box of what is set, whole rows at a time.
+pub(crate) fn bounds(mask: &[bool], width: usize) -> Option<Bounds> {
+    let rows = || mask.chunks_exact(width.max(1));
+    let any = |row: &[bool]| row.iter().fold(false, |any, p| any | p);
+    let top = rows().position(any)?;
+    let bottom = rows().rposition(any)? + 1;
+    let mut columns = vec![false; width];
+    for row in rows().take(bottom).skip(top) {
+        columns.iter_mut().zip(row).for_each(|(column, p)| *column |= p);
+    }
+    let left = columns.iter().position(|p| *p)?;
+    Some((left, top, columns.iter().rposition(|p| *p)? + 1, bottom))
+}
+
+/// Set stretches of a mask, row by row.
+fn runs(mask: &[bool], width: usize, bounds: Option<Bounds>) -> Vec<(usize, usize)> {
+    let Some((left, top, right, bottom)) = bounds else { return Vec::new() };
+    let mut runs = Vec::with_capacity(2 * (bottom - top));
+    for y in top..bottom {
+        let (mut at, end) = (y * width + left, y * width + right);
+        while let Some(n) = mask[at..end].iter().position(|p| *p) {
+            let start = at + n;
+            at = mask[start..end].iter().position(|p| !*p).map_or(end, |n| start + n);
+            runs.push((start, at));
+        }
+    }
+    runs
 }
 
 /// The cell dilated by one pixel in eight directions, without the nucleus.

@@ -1,22 +1,20 @@
 //! Granules: how much the colour varies at three sizes.
 
 use super::FeatureGroup;
-use super::colour::mean_std;
 use super::context::{CellContext, Compartment};
 use super::define::{OWN, define};
+use super::reduced::DIAMETER;
 use crate::ops::{Plane, gaussian_blur};
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 /// Sigmas of the narrower blur, in seventieths of the cell's diameter, with their names.
 const SIGMAS: [(f64, &str); 3] = [(0.6, "fine"), (1.2, "medium"), (2.4, "coarse")];
 const SIGMA_UNITS: f64 = 70.0;
+/// Once blurred by so many pixels, half of the rows and columns carry nearly all there is (frequencies that would alias are
+/// damped to exp(-1.9² pi² / 8) = 1 %).
+const HALVE_FROM: f64 = 1.9;
 /// Ratio of the two sigmas of a band.
 const BAND_RATIO: f64 = 1.6;
-/// Blurs narrower than this many pixels would only alias.
-const MIN_SIGMA_PX: f64 = 0.3;
-/// Once blurred by so many pixels, half of the rows and columns carry all there is (frequencies that would alias are
-/// damped to exp(-2.2² pi² / 8) < 0.3 %).
-const HALVE_FROM_PX: f64 = 2.2;
 const CHANNELS: [&str; 3] = ["lab_l", "lab_a", "lab_b"];
 
 /// Band-pass energy (standard deviation of a difference of Gaussians) of L*, a*, b* at three sizes relative to the cell,
@@ -34,7 +32,7 @@ impl FeatureGroup for Granules {
             for channel in CHANNELS {
                 all.extend(SIGMAS.map(|(sigma, name)| {
                     let definition = format!(
-                        "standard deviation of the difference of Gaussians of {channel} with sigma {sigma} and {:.2} seventieths of the cell's diameter",
+                        "standard deviation of the difference of Gaussians of {channel} with sigma {sigma} and {:.2} seventieths of the cell's diameter, on the cell scaled to a diameter of 70 px",
                         sigma * BAND_RATIO
                     );
                     define(part, &format!("band_{name}_{channel}"), Unit::Colour, &definition, OWN)
@@ -45,69 +43,93 @@ impl FeatureGroup for Granules {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let scale = cell.cell_diameter_px() / SIGMA_UNITS;
-        let energies = cell.lab_planes().each_ref().map(|plane| band_energies(plane, scale, cell));
-        for (p, _) in Compartment::PARTS.iter().enumerate() {
-            for channel in &energies {
-                out.extend(channel.map(|band| band[p]));
-            }
+        let reduced = cell.reduced();
+        let bands = reduced.bands();
+        for part in Compartment::PARTS {
+            let weights = [1, 2].map(|step| weights(reduced.mask(part), reduced.width, step));
+            out.extend(bands.iter().flatten().map(|band| deviation(&band.data, &weights[band.step - 1])));
         }
     }
 }
 
-/// Energy per band and part.
-fn band_energies(plane: &Plane, scale: f64, cell: &CellContext) -> [[Option<f64>; 2]; 3] {
-    let mut pyramid = Pyramid::new(plane);
+/// A difference of Gaussians, of every pixel of the grid or of every second row and column.
+pub(crate) struct Band {
+    pub data: Vec<f32>,
+    pub step: usize,
+}
+
+/// Differences of Gaussians of one channel, from fine to coarse.
+pub(crate) fn difference_bands(plane: &Plane) -> [Band; 3] {
+    let mut blurred = Blurred { plane: plane.clone(), sigma: 0.0, step: 1 };
     SIGMAS.map(|(sigma, _)| {
-        let narrow = pyramid.blurred((sigma * scale).max(MIN_SIGMA_PX));
-        let wide_sigma = (BAND_RATIO * sigma * scale).max(MIN_SIGMA_PX);
-        let wide = pyramid.blurred(wide_sigma);
-        let band: Vec<f32> = narrow.data.iter().zip(&wide.data).map(|(n, w)| n - w).collect();
-        let factor = pyramid.factor;
-        let energy = Compartment::PARTS.map(|part| {
-            let at = decimated(cell.pixels(part), cell.width(), factor, wide.width);
-            (!at.is_empty()).then(|| mean_std(&band, &at).1)
-        });
-        pyramid.advance(wide, wide_sigma);
-        energy
+        let sigma = sigma * DIAMETER / SIGMA_UNITS;
+        blurred.widen(sigma);
+        let narrow = blurred.widen(BAND_RATIO * sigma);
+        let data = narrow.data.iter().zip(&blurred.plane.data).map(|(n, w)| n - w).collect();
+        let band = Band { data, step: blurred.step };
+        if BAND_RATIO * sigma >= HALVE_FROM && blurred.step == 1 {
+            blurred.halve();
+        }
+        band
     })
 }
 
-/// Positions, in an image of every `factor`-th row and column, of those pixels that it keeps.
-fn decimated(pixels: &[usize], width: usize, factor: usize, small_width: usize) -> Vec<usize> {
-    let kept = pixels.iter().map(|i| (i % width, i / width)).filter(|(x, y)| x % factor == 0 && y % factor == 0);
-    kept.map(|(x, y)| y / factor * small_width + x / factor).collect()
-}
+/// Values that are summed side by side.
+const LANES: usize = 8;
 
-/// An image blurred more and more, kept as small as its blur allows: wide blurs start from narrow ones, on fewer pixels.
-struct Pyramid {
-    plane: Plane,
-    /// Blur that `plane` already has, in pixels of the original.
-    sigma: f64,
-    /// Pixels of the original per pixel of `plane`.
-    factor: usize,
-}
-
-impl Pyramid {
-    fn new(plane: &Plane) -> Self {
-        Self { plane: plane.clone(), sigma: 0.0, factor: 1 }
-    }
-
-    /// The original blurred by `sigma` of its pixels, at the present reduction.
-    fn blurred(&self, sigma: f64) -> Plane {
-        let missing = (sigma * sigma - self.sigma * self.sigma).max(0.0).sqrt();
-        gaussian_blur(&self.plane, (missing / self.factor as f64) as f32)
-    }
-
-    /// Goes on from a blurred image where it can be halved.
-    fn advance(&mut self, blurred: Plane, sigma: f64) {
-        if sigma / (self.factor as f64) < HALVE_FROM_PX {
-            return;
+/// Population standard deviation of the values whose weight is 1, not 0; `None` where there are none.
+fn deviation(values: &[f32], weights: &[f32]) -> Option<f64> {
+    let (mut count, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
+    // Sums of a few lines in 32 bits, all of them in 64.
+    for (weights, values) in weights.chunks(32 * LANES).zip(values.chunks(32 * LANES)) {
+        let (mut n, mut first, mut second) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+        for (weights, values) in weights.chunks(LANES).zip(values.chunks(LANES)) {
+            for (i, (w, v)) in weights.iter().zip(values).enumerate() {
+                n[i] += w;
+                first[i] += w * v;
+                second[i] += w * v * v;
+            }
         }
-        let (width, height) = (blurred.width.div_ceil(2), blurred.height.div_ceil(2));
-        let rows = blurred.data.chunks_exact(blurred.width).step_by(2);
+        let total = |lanes: [f32; LANES]| f64::from(lanes.iter().sum::<f32>());
+        count += total(n);
+        sum += total(first);
+        squares += total(second);
+    }
+    // Bands are small and around zero, so nothing cancels.
+    (count > 0.0).then(|| (squares / count - (sum / count).powi(2)).max(0.0).sqrt())
+}
+
+/// 1 inside a mask of `width` pixels a row and 0 outside, of every `step`-th row and column.
+fn weights(inside: &[bool], width: usize, step: usize) -> Vec<f32> {
+    let rows = inside.chunks_exact(width.max(1)).step_by(step);
+    let mut weights = Vec::with_capacity(inside.len().div_ceil(step));
+    rows.for_each(|row| weights.extend(row.iter().step_by(step).map(|m| f32::from(u8::from(*m)))));
+    weights
+}
+
+/// An image blurred more and more: each blur starts from the one before.
+struct Blurred {
+    plane: Plane,
+    sigma: f64,
+    step: usize,
+}
+
+impl Blurred {
+    /// Blurs on until the original is blurred by `sigma` of its pixels; returns what was before.
+    fn widen(&mut self, sigma: f64) -> Plane {
+        let missing = (sigma * sigma - self.sigma * self.sigma).max(0.0).sqrt();
+        let wider = gaussian_blur(&self.plane, (missing / self.step as f64) as f32);
+        self.sigma = sigma;
+        std::mem::replace(&mut self.plane, wider)
+    }
+
+    /// Keeps every second row and column.
+    fn halve(&mut self) {
+        let (width, height) = (self.plane.width.div_ceil(2), self.plane.height.div_ceil(2));
+        let rows = self.plane.data.chunks_exact(self.plane.width.max(1)).step_by(2);
         let data = rows.flat_map(|row| row.iter().step_by(2).copied()).collect();
-        *self = Self { plane: Plane { width, height, data }, sigma, factor: 2 * self.factor };
+        self.plane = Plane { width, height, data };
+        self.step *= 2;
     }
 }
 
@@ -116,25 +138,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pyramid_equals_direct_blurs() {
-        let (width, height) = (180, 160);
-        let data = (0..width * height).map(|i| ((i * 7919) % 251) as f32 + ((i % width) / 30) as f32 * 20.0).collect();
+    fn blurs_add_up_and_survive_halving() {
+        let (width, height) = (91, 81);
+        let data = (0..width * height).map(|i| ((i * 7919) % 251) as f32 + ((i % width) / 15) as f32 * 20.0).collect();
         let plane = Plane { width, height, data };
-        let mut pyramid = Pyramid::new(&plane);
-        for sigma in [2.8, 5.5, 11.0] {
-            let blurred = pyramid.blurred(sigma);
+        let mut blurred = Blurred { plane: plane.clone(), sigma: 0.0, step: 1 };
+        for sigma in [0.96, 1.92, 3.84] {
+            blurred.widen(sigma);
             let direct = gaussian_blur(&plane, sigma as f32);
-            // Near the border the reduced image is reflected half a pixel elsewhere.
-            for y in (48..112).step_by(8) {
-                for x in (48..128).step_by(8) {
-                    let f = pyramid.factor;
-                    let difference = blurred.data[y / f * blurred.width + x / f] - direct.data[y * width + x];
-                    // Against a range of 400; kernels are cut at three sigmas.
-                    assert!(difference.abs() < 1.0, "{sigma} {x} {y}: {difference}");
+            let step = blurred.step;
+            for y in (0..height).step_by(step) {
+                for x in (0..width).step_by(step) {
+                    let found = blurred.plane.data[y / step * blurred.plane.width + x / step];
+                    // Against a range of 350; kernels are cut at three sigmas.
+                    assert!((found - direct.data[y * width + x]).abs() < 2.0, "{sigma} {x} {y}");
                 }
             }
-            pyramid.advance(blurred, sigma);
+            if sigma > HALVE_FROM {
+                blurred.halve();
+            }
         }
-        assert_eq!(pyramid.factor, 8);
+        assert_eq!(blurred.step, 4);
+    }
+
+    #[test]
+    fn deviation_is_that_of_the_population() {
+        assert_eq!(deviation(&[9.0, 1.0, 9.0, 3.0], &[0.0, 1.0, 0.0, 1.0]), Some(1.0));
+        assert_eq!(deviation(&[9.0], &[0.0]), None);
+        let inside = [true, false, true, true, true, true, false, true, true];
+        assert_eq!(weights(&inside, 3, 2), [1.0, 1.0, 0.0, 1.0]);
     }
 }

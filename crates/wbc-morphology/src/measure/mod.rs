@@ -3,6 +3,8 @@
 //! A [`CellContext`] is prepared once; [`FeatureGroup`]s read it and append their values.
 
 mod bits;
+mod blobs;
+mod cielab;
 mod circle;
 mod colour;
 mod context;
@@ -13,29 +15,47 @@ mod ellipse;
 mod feret;
 mod fourier;
 mod glcm;
+mod granularity;
 mod granules;
+mod haralick;
+mod histogram;
 mod hull;
+mod intensity;
+mod lbp;
+mod macenko;
 mod moments;
 mod outline;
 mod perimeter;
+mod radial;
+mod reduced;
 mod region;
 mod region_props;
 mod runs;
 mod shape;
 mod size;
+mod stains;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod texture;
 mod zernike;
 
-pub use colour::{Colour, ColourContrast, Percentiles};
+pub use blobs::Blobs;
+pub use cielab::CieLab;
+pub use colour::{BackgroundRatios, Colour, ColourContrast, Percentiles};
 pub use context::{CellContext, Compartment};
 pub use glcm::{Glcm, GlcmProperties};
+pub use granularity::Granularity;
 pub use granules::Granules;
+pub use haralick::Haralick;
+pub use intensity::Intensity;
+pub use lbp::Lbp;
 pub use outline::Outline;
+pub use radial::{Halo, Radial};
 pub use region_props::RegionProps;
 pub use shape::Shape;
 pub use size::{Layout, Sizes};
+pub use stains::Stains;
 pub use texture::Texture;
 pub use zernike::Zernike;
 
@@ -66,6 +86,19 @@ pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
         Box::new(Granules),
         Box::new(Percentiles),
         Box::new(Texture),
+        Box::new(Intensity::of(Compartment::Nucleus)),
+        Box::new(Intensity::of(Compartment::Cytoplasm)),
+        Box::new(BackgroundRatios),
+        Box::new(Stains),
+        Box::new(CieLab),
+        Box::new(Haralick::of(Compartment::Nucleus)),
+        Box::new(Haralick::of(Compartment::Cytoplasm)),
+        Box::new(Lbp),
+        Box::new(Granularity),
+        Box::new(Blobs),
+        Box::new(Radial::of(Compartment::Nucleus)),
+        Box::new(Radial::of(Compartment::Cell)),
+        Box::new(Halo),
     ]
 }
 

@@ -3,7 +3,7 @@
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::define::{define, push};
-use super::glcm::{Glcm, GlcmProperties};
+use super::glcm::{GlcmProperties, LevelImage, PairCounter};
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 /// Diameter, in pixels, to which every cell is scaled before pixels are paired.
@@ -45,11 +45,12 @@ impl FeatureGroup for Texture {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
+        let mut counter = PairCounter::new();
         for part in Compartment::PARTS {
-            let (image, width) = scaled_levels(cell, part);
+            let image = scaled_levels(cell, part);
             let at = DISTANCES.map(|d| {
-                let across = Glcm::new(&image, width, LEVELS, (d, 0)).properties()?;
-                let down = Glcm::new(&image, width, LEVELS, (0, d)).properties()?;
+                let [across, _, down, _] = counter.properties(&image, d);
+                let (across, down) = (across?, down?);
                 Some(PROPERTIES.map(|(_, of)| (of(&across) + of(&down)) / 2.0))
             });
             for p in 0..PROPERTIES.len() {
@@ -61,25 +62,23 @@ impl FeatureGroup for Texture {
     }
 }
 
-/// Levels 1 to 32 of a part's green on the cell's box scaled to [`CELL_DIAMETER_PX`], 0 outside, and the box's width
-/// (OpenCV `resize` with `INTER_NEAREST`).
-fn scaled_levels(cell: &CellContext, part: Compartment) -> (Vec<u8>, usize) {
-    let Some((x0, y0, x1, y1)) = cell.mask(Compartment::Cell).bounds() else {
-        return (Vec::new(), 0);
-    };
+/// Levels 1 to 32 of a part's green on the cell's box scaled to [`CELL_DIAMETER_PX`], 0 outside (OpenCV `resize` with
+/// `INTER_NEAREST`).
+fn scaled_levels(cell: &CellContext, part: Compartment) -> LevelImage {
+    let (x0, y0, x1, y1) = cell.bounds(Compartment::Cell).unwrap_or_default();
     let zoom = CELL_DIAMETER_PX / cell.cell_diameter_px();
     let targets = |from: usize, to: usize| {
         let count = ((to - from) as f64 * zoom).round_ties_even() as usize;
         (0..count).map(move |i| from + ((i as f64 / zoom) as usize).min(to - from - 1))
     };
     let columns: Vec<usize> = targets(x0, x1).collect();
-    let (mask, green) = (cell.mask(part).as_slice(), cell.green_u8());
+    let (mask, raw, green) = (cell.mask(part).as_slice(), cell.raw_rgb(), &cell.normalised_levels_u8()[1]);
     let mut image = Vec::with_capacity(columns.len() * columns.len());
     for y in targets(y0, y1) {
         image.extend(columns.iter().map(|x| {
             let i = y * cell.width() + x;
-            if mask[i] { (green[i] >> LEVEL_SHIFT) + 1 } else { 0 }
+            if mask[i] { (green[usize::from(raw[i][1])] >> LEVEL_SHIFT) + 1 } else { 0 }
         }));
     }
-    (image, columns.len())
+    LevelImage::new(image.chunks_exact(columns.len().max(1)), columns.len(), DISTANCES[1])
 }

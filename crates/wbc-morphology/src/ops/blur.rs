@@ -18,44 +18,57 @@ pub(crate) fn gaussian_blur(plane: &Plane, sigma: f32) -> Plane {
     }
     let mut across = Plane::new(width, height);
     let mut padded = vec![0.0; width + 2 * radius];
+    let beside: Vec<(usize, usize)> = (0..=radius).map(|k| (radius - k, radius + k)).collect();
     for (row, out) in plane.data.chunks_exact(width).zip(across.data.chunks_exact_mut(width)) {
         padded[radius..radius + width].copy_from_slice(row);
         for i in 0..radius {
             padded[i] = row[reflect_101(i as isize - radius as isize, width)];
             padded[radius + width + i] = row[reflect_101((width + i) as isize, width)];
         }
-        let taps = |k: usize| (&padded[radius - k..][..width], &padded[radius + k..][..width]);
-        weigh(&weights, taps, out);
+        weigh(&weights, &padded, &beside, out);
     }
     let mut down = Plane::new(width, height);
+    let mut rows = beside;
     for (y, out) in down.data.chunks_exact_mut(width).enumerate() {
-        let row = |i: isize| &across.data[reflect_101(i, height) * width..][..width];
-        let taps = |k: usize| (row(y as isize - k as isize), row((y + k) as isize));
-        weigh(&weights, taps, out);
+        let start = |i: isize| reflect_101(i, height) * width;
+        for (k, row) in rows.iter_mut().enumerate() {
+            *row = (start(y as isize - k as isize), start((y + k) as isize));
+        }
+        weigh(&weights, &across.data, &rows, out);
     }
     down
 }
 
-/// `out = w[0] * centre + sum w[k] * (before + after)`, a few pixels at a time so that the sums stay in registers.
-fn weigh<'a>(weights: &[f32], taps: impl Fn(usize) -> (&'a [f32], &'a [f32]), out: &mut [f32]) {
-    let pairs: Vec<(&[f32], &[f32])> = (0..weights.len()).map(taps).collect();
-    let whole = out.len() / LANES * LANES;
-    for x in (0..whole).step_by(LANES) {
-        let mut sum = [0.0_f32; LANES];
-        for (i, s) in sum.iter_mut().enumerate() {
-            *s = weights[0] * pairs[0].0[x + i];
-        }
-        for (w, (before, after)) in weights[1..].iter().zip(&pairs[1..]) {
-            let (before, after) = (&before[x..x + LANES], &after[x..x + LANES]);
-            for i in 0..LANES {
-                sum[i] += w * (before[i] + after[i]);
+/// `out = w[0] * centre + sum w[k] * (before + after)`, a few pixels at a time so that the sums stay in registers; `starts`
+/// says where in `source` the pixels before and after begin.
+fn weigh(weights: &[f32], source: &[f32], starts: &[(usize, usize)], out: &mut [f32]) {
+    let width = out.len();
+    let mut x = 0;
+    while x < width {
+        // The last few are done once more where they do not fill a block.
+        let block = LANES.min(width);
+        x = x.min(width - block);
+        if block == LANES {
+            let mut sum = [0.0_f32; LANES];
+            let centre = &source[starts[0].0 + x..][..LANES];
+            for (s, v) in sum.iter_mut().zip(centre) {
+                *s = weights[0] * v;
+            }
+            for (w, (before, after)) in weights[1..].iter().zip(&starts[1..]) {
+                let (before, after) = (&source[before + x..][..LANES], &source[after + x..][..LANES]);
+                for i in 0..LANES {
+                    sum[i] += w * (before[i] + after[i]);
+                }
+            }
+            out[x..x + LANES].copy_from_slice(&sum);
+        } else {
+            for i in 0..width {
+                let sides = weights[1..].iter().zip(&starts[1..]);
+                out[i] = weights[0] * source[starts[0].0 + i]
+                    + sides.map(|(w, (b, a))| w * (source[b + i] + source[a + i])).sum::<f32>();
             }
         }
-        out[x..x + LANES].copy_from_slice(&sum);
-    }
-    for x in whole..out.len() {
-        let sides = weights[1..].iter().zip(&pairs[1..]);
-        out[x] = weights[0] * pairs[0].0[x] + sides.map(|(w, (b, a))| w * (b[x] + a[x])).sum::<f32>();
+        x += block;
     }
 }
 

@@ -10,7 +10,7 @@ const HSV_BITS: u32 = 12;
 /// Tables of OpenCV's fixed-point RGB → Lab (`color_lab.cpp`): sRGB primaries, D65.
 struct LabTables {
     linear: [i32; 256],
-    root: Vec<i32>,
+    root: Box<[i32]>,
     matrix: [[i32; 3]; 3],
 }
 
@@ -39,43 +39,75 @@ fn descale(v: i32, bits: u32) -> i32 {
     (v + (1 << (bits - 1))) >> bits
 }
 
-/// L, a, b on OpenCV's 8-bit scale: L * 255 / 100, a + 128, b + 128, whole numbers.
-pub(crate) fn lab_u8_from_rgb(image: &RgbImage) -> [Plane; 3] {
-    let tables = &*LAB;
-    planes(image, |rgb| {
-        let linear = rgb.map(|v| tables.linear[usize::from(v)]);
-        let [fx, fy, fz] = tables.matrix.map(|m| {
-            let v = descale(m[0] * linear[0] + m[1] * linear[1] + m[2] * linear[2], MATRIX_BITS);
-            tables.root[(v as usize).min(tables.root.len() - 1)]
-        });
+/// RGB → Lab on OpenCV's 8-bit scale (L * 255 / 100, a + 128, b + 128) for pixels whose levels are mapped first.
+pub(crate) struct LabConverter {
+    /// Per channel and level, its part of X, Y and Z.
+    parts: Box<[[[i32; 3]; 256]; 3]>,
+}
+
+impl LabConverter {
+    /// `map` has, per channel, the 8-bit level that each level stands for.
+    pub(crate) fn new(map: &[[u8; 256]; 3]) -> Self {
+        let tables = &*LAB;
+        let part = |c: usize, v: usize| {
+            let linear = tables.linear[usize::from(map[c][v])];
+            tables.matrix.map(|row| row[c] * linear)
+        };
+        Self { parts: Box::new(std::array::from_fn(|c| std::array::from_fn(|v| part(c, v)))) }
+    }
+
+    #[inline]
+    pub(crate) fn convert(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+        let (r, g, b) =
+            (&self.parts[0][usize::from(r)], &self.parts[1][usize::from(g)], &self.parts[2][usize::from(b)]);
+        let root = &LAB.root;
+        let last = root.len() - 1;
+        let root = |v: i32| root[(descale(v, MATRIX_BITS) as usize).min(last)];
+        let (fx, fy, fz) = (root(r[0] + g[0] + b[0]), root(r[1] + g[1] + b[1]), root(r[2] + g[2] + b[2]));
         let half = 128 << ROOT_BITS;
         let l = descale((116 * 255 + 50) / 100 * fy - (16 * 255 * (1 << ROOT_BITS) + 50) / 100, ROOT_BITS);
         let a = descale(500 * (fx - fy) + half, ROOT_BITS);
         let b = descale(200 * (fy - fz) + half, ROOT_BITS);
-        [l, a, b].map(|v| v.clamp(0, 255) as f32)
-    })
+        [l.clamp(0, 255) as u8, a.clamp(0, 255) as u8, b.clamp(0, 255) as u8]
+    }
 }
 
-/// Hue 0..180, saturation and value 0..255: OpenCV's 8-bit scale, whole numbers.
+/// L, a, b on OpenCV's 8-bit scale: L * 255 / 100, a + 128, b + 128, whole numbers.
+pub(crate) fn lab_u8_from_rgb(image: &RgbImage) -> [Plane; 3] {
+    let same = [std::array::from_fn(|v| v as u8); 3];
+    let converter = LabConverter::new(&same);
+    planes(image, |rgb| converter.convert(rgb).map(f32::from))
+}
+
+/// `(whole << 12) / v`, rounded.
+fn reciprocals(whole: i32) -> [i32; 256] {
+    std::array::from_fn(|v| if v == 0 { 0 } else { (f64::from(whole << HSV_BITS) / v as f64).round() as i32 })
+}
+
+static SATURATION: LazyLock<[i32; 256]> = LazyLock::new(|| reciprocals(255));
+static HUE: LazyLock<[i32; 256]> = LazyLock::new(|| reciprocals(30));
+
+/// Hue 0..180, saturation and value 0..255: OpenCV's 8-bit scale.
+#[inline]
+pub(crate) fn hsv_u8(rgb: [u8; 3]) -> [u8; 3] {
+    let (r, g, b) = (i32::from(rgb[0]), i32::from(rgb[1]), i32::from(rgb[2]));
+    let (v, low) = (r.max(g).max(b), r.min(g).min(b));
+    let spread = v - low;
+    let angle = if v == r {
+        g - b
+    } else if v == g {
+        b - r + 2 * spread
+    } else {
+        r - g + 4 * spread
+    };
+    let h = descale(angle * HUE[spread as usize], HSV_BITS);
+    let s = descale(spread * SATURATION[v as usize], HSV_BITS);
+    [if h < 0 { h + 180 } else { h } as u8, s as u8, v as u8]
+}
+
+/// [`hsv_u8`] of each pixel, whole numbers.
 pub(crate) fn hsv_u8_from_rgb(image: &RgbImage) -> [Plane; 3] {
-    let inverse = |whole: i32, v: i32| if v == 0 { 0 } else { (f64::from(whole) / f64::from(v)).round() as i32 };
-    let saturation: [i32; 256] = std::array::from_fn(|v| inverse(255 << HSV_BITS, v as i32));
-    let hue: [i32; 256] = std::array::from_fn(|v| inverse(180 << HSV_BITS, 6 * v as i32));
-    planes(image, |rgb| {
-        let [r, g, b] = rgb.map(i32::from);
-        let (v, low) = (r.max(g).max(b), r.min(g).min(b));
-        let spread = v - low;
-        let angle = if v == r {
-            g - b
-        } else if v == g {
-            b - r + 2 * spread
-        } else {
-            r - g + 4 * spread
-        };
-        let h = descale(angle * hue[spread as usize], HSV_BITS);
-        let s = descale(spread * saturation[v as usize], HSV_BITS);
-        [if h < 0 { h + 180 } else { h }, s, v].map(|x| x as f32)
-    })
+    planes(image, |rgb| hsv_u8(rgb).map(f32::from))
 }
 
 fn planes(image: &RgbImage, convert: impl Fn([u8; 3]) -> [f32; 3]) -> [Plane; 3] {

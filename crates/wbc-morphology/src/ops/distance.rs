@@ -18,6 +18,8 @@ pub(crate) fn distance_to(mask: &Mask) -> Plane {
 
     let mut data = Vec::with_capacity(width * height);
     let (mut vertices, mut bounds) = (Vec::<usize>::new(), Vec::<f64>::new());
+    // Division is slow, and there are only so many divisors.
+    let halves: Vec<f64> = (0..width).map(|d| 0.5 / d as f64).collect();
     for row in squared.chunks_exact(width.max(1)) {
         vertices.clear();
         bounds.clear();
@@ -25,7 +27,7 @@ pub(crate) fn distance_to(mask: &Mask) -> Plane {
             let mut from = f64::NEG_INFINITY;
             while let Some(&v) = vertices.last() {
                 let (a, b) = (q as f64, v as f64);
-                from = (height_q + a * a - row[v] - b * b) / (2.0 * (a - b));
+                from = (height_q + a * a - row[v] - b * b) * halves[q - v];
                 if bounds.last().is_some_and(|b| from <= *b) {
                     vertices.pop();
                     bounds.pop();
@@ -44,7 +46,8 @@ pub(crate) fn distance_to(mask: &Mask) -> Plane {
             }
             data.push(vertices.get(k).map_or(f32::INFINITY, |v| {
                 let dx = x as f64 - *v as f64;
-                (row[*v] + dx * dx).sqrt() as f32
+                // A whole number, so the root of its 32 bits is as exact.
+                ((row[*v] + dx * dx) as f32).sqrt()
             }));
         }
     }

@@ -14,6 +14,55 @@ pub(crate) fn percentile(values: &mut [f32], q: f64) -> f32 {
     (low + part * (high - low)) as f32
 }
 
+/// Bins in which values are sorted before a rank is looked for.
+const RANK_BINS: usize = 2048;
+
+/// Ascending linear-interpolation percentiles, as numpy's; `None` for no values, or if any is not finite. Two passes over
+/// the values and a selection among the few that share a bin.
+pub(crate) fn percentiles<const N: usize>(values: &[f32], percents: [f64; N]) -> Option<[f64; N]> {
+    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+    for v in values {
+        low = if *v < low { *v } else { low };
+        high = if *v > high { *v } else { high };
+    }
+    let range = high - low;
+    if values.is_empty() || !range.is_finite() {
+        return None;
+    }
+    let scale = if range > 0.0 { RANK_BINS as f32 / range } else { 0.0 };
+    let mut counts = [0_u32; RANK_BINS];
+    let bin = |v: &f32| (((v - low) * scale) as usize).min(RANK_BINS - 1) as u16;
+    let bins: Vec<u16> = values.iter().map(bin).collect();
+    bins.iter().for_each(|bin| counts[usize::from(*bin)] += 1);
+    let mut same = Vec::new();
+    let mut at_rank = |rank: usize| {
+        let (mut before, mut chosen) = (0, 0);
+        for count in &counts {
+            if before + *count as usize > rank {
+                break;
+            }
+            before += *count as usize;
+            chosen += 1;
+        }
+        same.clear();
+        same.extend(values.iter().zip(&bins).filter(|(_, bin)| **bin == chosen).map(|(v, _)| *v));
+        let (_, found, above) = same.select_nth_unstable_by(rank - before, f32::total_cmp);
+        let next = above.iter().copied().min_by(f32::total_cmp);
+        (f64::from(*found), next.map(f64::from))
+    };
+    let last = values.len() - 1;
+    Some(percents.map(|percent| {
+        let rank = (percent / 100.0).clamp(0.0, 1.0) * last as f64;
+        let (below, part) = (rank.floor() as usize, rank.fract());
+        let (value, next) = at_rank(below);
+        if part == 0.0 {
+            return value;
+        }
+        let next = next.unwrap_or_else(|| at_rank(below + 1).0);
+        value + part * (next - value)
+    }))
+}
+
 /// Median; the mean of the two middle values where there is no middle one. Reorders the values.
 pub(crate) fn median(values: &mut [f32]) -> f32 {
     percentile(values, 50.0)
@@ -94,6 +143,19 @@ mod tests {
         let [_, high] = otsu3(&[3.0; 50]);
         assert!(high >= 3.0);
         assert_eq!(otsu3(&[]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn percentiles_by_bins_are_the_same() {
+        let values: Vec<f32> = (0..1501).map(|i| ((i * 7919) % 1013) as f32 * 0.37 - 50.0).collect();
+        let percents = [0.0, 1.0, 33.3, 50.0, 99.0, 100.0];
+        let found = percentiles(&values, percents).unwrap();
+        for (found, q) in found.into_iter().zip(percents) {
+            assert!((found as f32 - percentile(&mut values.clone(), q)).abs() < 1e-4, "{q}");
+        }
+        assert_eq!(percentiles(&[2.0, 2.0], [50.0]), Some([2.0]));
+        assert_eq!(percentiles(&[1.0, 2.0], [25.0]), Some([1.25]));
+        assert_eq!((percentiles(&[], [50.0]), percentiles(&[f32::NAN], [50.0])), (None, None));
     }
 
     #[test]
