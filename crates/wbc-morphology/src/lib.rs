@@ -43,7 +43,7 @@ mod view;
 
 pub use error::MorphologyError;
 pub use measure::{
-    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout,
+    CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout, Lobes,
     Percentiles, RegionProps, Shape, Sizes, Texture, builtin_groups, measure, measure_groups, measurement_schema,
     schema_of,
 };
