@@ -1,6 +1,8 @@
 //! Lobes of the nucleus.
 
 mod bays;
+mod dark;
+mod grey;
 mod graph;
 mod necks;
 mod path;
@@ -36,7 +38,10 @@ impl FeatureGroup for Lobes {
     }
 
     fn definitions(&self) -> Vec<MeasurementDef> {
-        NAMES.iter().map(|n| define(Compartment::Nucleus, n, Unit::Ratio, "x", OWN)).collect()
+        let mut v: Vec<_> = NAMES.iter().map(|n| define(Compartment::Nucleus, n, Unit::Ratio, "x", OWN)).collect();
+        v.extend(NAMES.iter().map(|n| define(Compartment::Nucleus, &format!("dark_{n}"), Unit::Ratio, "x", OWN)));
+        v.extend(grey::names().iter().map(|n| define(Compartment::Nucleus, n, Unit::Ratio, "x", OWN)));
+        v
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
@@ -45,6 +50,16 @@ impl FeatureGroup for Lobes {
         match v {
             Some(v) => out.extend(v),
             None => out.extend(vec![None; NAMES.len()]),
+        }
+        let dark = dark::dark(cell);
+        let v = dark.as_ref().and_then(|d| Working::new(&d.mask, anchor)).map(|w| lobes(&w));
+        match v {
+            Some(v) => out.extend(v),
+            None => out.extend(vec![None; NAMES.len()]),
+        }
+        match dark {
+            Some(d) => out.extend(grey::grey(cell, &d)),
+            None => out.extend(vec![None; grey::names().len()]),
         }
     }
 }

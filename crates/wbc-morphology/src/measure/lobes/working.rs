@@ -43,13 +43,14 @@ impl Working {
         let (turned, anchor) = canonical(nucleus, anchor)?;
         let longer = turned.width().max(turned.height()) as f64;
         let scale = (DIAMETER / diameter_from_area(area)).min(MAX_SIDE / longer);
-        let cover = coverage(&turned, scale);
+        let cover = coverage(turned.width(), turned.height(), scale, |i| f64::from(u8::from(turned.as_slice()[i])));
         let sigma = SMOOTHING.max(SMOOTHING_SOURCE_PX * scale);
         let smooth = gaussian_blur(&cover, sigma as f32);
         let mut mask = Mask::from_fn(smooth.width, smooth.height, |x, y| smooth.data[y * smooth.width + x] > 0.5);
         let parts = keep_parts(&mut mask);
         let holes = fill_specks(&mut mask);
-        let anchor = (anchor.0 * scale + MARGIN as f64, anchor.1 * scale + MARGIN as f64);
+        let anchor =
+            (anchor.0 * scale + offset(turned.width(), scale), anchor.1 * scale + offset(turned.height(), scale));
         (!parts.is_empty()).then(|| Self { area: mask.area_px() as f64, mask, parts, holes, anchor })
     }
 }
@@ -95,16 +96,14 @@ fn central(histogram: &[i128]) -> (i128, i128) {
 }
 
 /// Share of every working pixel that the mask covers.
-fn coverage(mask: &Mask, scale: f64) -> Plane {
-    let (width, height) = (mask.width(), mask.height());
-    let side = |len: usize| (len as f64 * scale).ceil() as usize + 2 * MARGIN;
-    let mut out = Plane::new(side(width), side(height));
+pub(super) fn coverage(width: usize, height: usize, scale: f64, value: impl Fn(usize) -> f64) -> Plane {
+    let mut out = Plane::new(side(width, scale), side(height, scale));
     let columns = edges(out.width, scale, width);
     let mut sums = vec![0.0_f64; width + 1];
     let mut across = vec![0.0_f32; out.width * height];
-    for (row, out_row) in mask.as_slice().chunks_exact(width).zip(across.chunks_exact_mut(out.width)) {
-        for (x, set) in row.iter().enumerate() {
-            sums[x + 1] = sums[x] + f64::from(u8::from(*set));
+    for (y, out_row) in across.chunks_exact_mut(out.width).enumerate() {
+        for x in 0..width {
+            sums[x + 1] = sums[x] + value(y * width + x);
         }
         let up_to = |e: &(usize, f64)| sums[e.0] + e.1 * (sums[(e.0 + 1).min(width)] - sums[e.0]);
         let mut before = up_to(&columns[0]);
@@ -129,11 +128,21 @@ fn coverage(mask: &Mask, scale: f64) -> Plane {
     out
 }
 
+fn side(len: usize, scale: f64) -> usize {
+    (len as f64 * scale).ceil() as usize + 2 * MARGIN
+}
+
+/// Where the box begins: it lies in the middle.
+fn offset(len: usize, scale: f64) -> f64 {
+    (side(len, scale) as f64 - len as f64 * scale) / 2.0
+}
+
 /// Edges of the working pixels along one axis, as whole and fractional pixels of the mask.
 fn edges(count: usize, scale: f64, len: usize) -> Vec<(usize, f64)> {
+    let offset = offset(len, scale);
     (0..=count)
         .map(|i| {
-            let at = ((i as f64 - MARGIN as f64) / scale).clamp(0.0, len as f64);
+            let at = ((i as f64 - offset) / scale).clamp(0.0, len as f64);
             (at as usize, at.fract())
         })
         .collect()
