@@ -16,11 +16,13 @@ mod lobes;
 mod moments;
 mod perimeter;
 mod region_props;
+mod rescale;
 mod shape;
 mod size;
 #[cfg(test)]
 mod tests;
 mod texture;
+mod vacuoles;
 
 pub use colour::{Colour, ColourContrast, Percentiles};
 pub use context::{CellContext, Compartment};
@@ -31,6 +33,7 @@ pub use region_props::RegionProps;
 pub use shape::Shape;
 pub use size::{Layout, Sizes};
 pub use texture::Texture;
+pub use vacuoles::Vacuoles;
 
 use std::sync::LazyLock;
 use wbc_core::{CellMasks, MeasurementDef, MeasurementRow, MeasurementSchema, RgbImage};

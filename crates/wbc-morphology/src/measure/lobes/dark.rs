@@ -1,56 +1,80 @@
-//! What is as dark as the nucleus, at the resolution of the image.
+//! The dark core: what of the nucleus and its border is as dark as the nucleus, at the resolution of the image.
 
 use crate::measure::context::{CellContext, Compartment};
 use crate::ops::{Connectivity, Element, Plane, components, dilate, gaussian_blur};
 use wbc_core::Mask;
 
+/// Sigma of the blur before thresholding, in diameters of the cell.
+const BLUR: f64 = 0.006;
+/// How far outside the mask the nucleus may reach, in diameters of the cell.
+const BORDER: f64 = 0.03;
+/// Steps of transmitted light for medians; the background is at 240.
+const STEPS: f32 = 120.0;
+/// Least transmitted light: keeps logarithms finite.
+const MIN_LIGHT: f64 = 1e-3;
+/// Cytoplasm of a smaller share of the nucleus' area is too little to take its colour from.
+const MIN_CYTOPLASM_SHARE: f64 = 0.02;
+/// Parts with a smaller share of the dark area are specks.
+const SPECK_SHARE: f64 = 0.02;
+
+/// Nucleus and border by their darkness.
 pub(super) struct Dark {
-    pub mask: Mask,
-    /// Light that passes, 0 to 2
-    pub light: Plane,
-    pub nucleus: f64,
-    pub cytoplasm: f64,
+    /// Darker than the middle, in optical density, between the medians of nucleus and cytoplasm.
+    pub core: Mask,
+    /// The nucleus and a border around it.
     pub near: Mask,
+    /// Red and green light that passes, 2 for the background; blurred.
+    pub light: Plane,
+    /// Medians of the light.
+    pub nucleus_light: f64,
+    pub cytoplasm_light: f64,
 }
 
-pub(super) fn dark(cell: &CellContext) -> Option<Dark> {
-    let nucleus = cell.mask(Compartment::Nucleus);
-    if nucleus.area_px() < 20 {
-        return None;
-    }
-    let (w, h) = (cell.width(), cell.height());
-    let [r, g, _] = cell.rgb();
-    let data = r.iter().zip(g).map(|(r, g)| r + g).collect();
-    let d = cell.cell_diameter_px();
-    let light = gaussian_blur(&Plane { width: w, height: h, data }, (0.006 * d) as f32);
-    let near = dilate(nucleus, &Element::ellipse((0.03 * d).round() as usize));
-    let whole = cell.mask(Compartment::Cell).as_slice();
-    let level = |keep: &dyn Fn(usize) -> bool| {
-        let mut hist = [0_usize; 256];
-        let mut n = 0;
-        for i in (0..w * h).filter(|i| keep(*i)) {
-            hist[(light.data[i] * 120.0).clamp(0.0, 255.0) as usize] += 1;
-            n += 1;
+impl Dark {
+    /// `None` without a nucleus.
+    pub(super) fn of(cell: &CellContext) -> Option<Self> {
+        let nucleus = cell.mask(Compartment::Nucleus);
+        let (width, height) = (cell.width(), cell.height());
+        let [red, green, _] = cell.rgb();
+        let diameter = cell.cell_diameter_px();
+        let sum = Plane { width, height, data: red.iter().zip(green).map(|(r, g)| r + g).collect() };
+        let light = gaussian_blur(&sum, (BLUR * diameter) as f32);
+        let near = dilate(nucleus, &Element::ellipse((BORDER * diameter).round() as usize));
+        let (in_nucleus, in_near) = (nucleus.as_slice(), near.as_slice());
+        let in_cell = cell.mask(Compartment::Cell).as_slice();
+
+        let (area, nucleus_light) = median(&light, |i| in_nucleus[i]);
+        if area == 0 {
+            return None;
         }
-        let mut seen = 0;
-        let at = hist.iter().position(|c| {
-            seen += c;
-            2 * seen >= n
-        });
-        (n, (at.unwrap_or(0) as f64 + 0.5) / 120.0)
-    };
-    let (_, n) = level(&|i| nucleus.as_slice()[i]);
-    let (count, mut c) = level(&|i| whole[i] && !near.as_slice()[i]);
-    if count < nucleus.area_px() / 50 {
-        c = level(&|i| near.as_slice()[i] && !nucleus.as_slice()[i]).1;
+        let (count, mut cytoplasm_light) = median(&light, |i| in_cell[i] && !in_near[i]);
+        if (count as f64) < MIN_CYTOPLASM_SHARE * area as f64 {
+            cytoplasm_light = median(&light, |i| in_near[i] && !in_nucleus[i]).1;
+        }
+        let limit = (nucleus_light * cytoplasm_light).sqrt() as f32;
+        let mut core = Mask::new(width, height);
+        for (i, p) in core.as_mut_slice().iter_mut().enumerate() {
+            *p = in_near[i] && in_cell[i] && light.data[i] < limit;
+        }
+        let found = components(&core, Connectivity::Eight);
+        let least = SPECK_SHARE * core.area_px() as f64;
+        let large = |label: u32| label > 0 && found.parts[label as usize - 1].area_px as f64 >= least;
+        core.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, l)| *p = large(*l));
+        Some(Self { core, near, light, nucleus_light, cytoplasm_light })
     }
-    let t = (n.max(1e-3) * c.max(1e-3)).sqrt() as f32;
-    let mut mask = Mask::from_fn(w, h, |x, y| {
-        let i = y * w + x;
-        near.as_slice()[i] && whole[i] && light.data[i] < t
+}
+
+/// Number and median light of some pixels, to a step of 1/120 of the background.
+fn median(light: &Plane, keep: impl Fn(usize) -> bool) -> (usize, f64) {
+    let mut histogram = [0_usize; 256];
+    for (_, v) in light.data.iter().enumerate().filter(|(i, _)| keep(*i)) {
+        histogram[(v * STEPS).clamp(0.0, 255.0) as usize] += 1;
+    }
+    let count: usize = histogram.iter().sum();
+    let mut seen = 0;
+    let middle = histogram.iter().position(|n| {
+        seen += n;
+        2 * seen >= count
     });
-    let found = components(&mask, Connectivity::Eight);
-    let least = 0.02 * mask.area_px() as f64;
-    mask.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, l)| *p = *l > 0 && found.parts[*l as usize - 1].area_px as f64 >= least);
-    Some(Dark { mask, light, nucleus: n, cytoplasm: c, near })
+    (count, ((middle.unwrap_or(0) as f64 + 0.5) / f64::from(STEPS)).max(MIN_LIGHT))
 }

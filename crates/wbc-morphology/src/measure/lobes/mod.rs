@@ -1,35 +1,56 @@
-//! Lobes of the nucleus.
+//! Lobes of the nucleus: parts, necks, bays and the path along its middle.
 
 mod bays;
 mod dark;
-mod grey;
 mod graph;
+mod hills;
+mod names;
 mod necks;
 mod path;
+#[cfg(test)]
+mod tests;
 mod thinning;
 mod working;
 
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::contour::external_contours;
-use super::define::{OWN, define};
 use super::moments::Moments;
-use crate::ops::{Plane, distance_to};
+use crate::ops::distance_to;
 use bays::{angular_gap, bays, nearest};
+use dark::Dark;
 use graph::Graph;
-use necks::{cut_areas, necks};
+use hills::{LEVELS as HILL_LEVELS, Saddle, saddles};
+use necks::{Neck, cut_areas, necks};
 use path::Path;
-use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
-use working::{DIAMETER, Working};
+use wbc_core::{Mask, MeasurementDef, MeasurementRow};
+use working::Working;
 
-const RADIUS: f64 = DIAMETER / 2.0;
-const NECK_LEVELS: [f64; 4] = [0.4, 0.55, 0.7, 0.85];
-const CUT_LEVELS: [f64; 3] = [0.5, 0.65, 0.8];
-const BAY_LEVELS: [f64; 4] = [0.1, 0.2, 0.35, 0.5];
-const PRUNE: f64 = 0.06 * DIAMETER;
+/// Ratios below which a neck is counted, with their names.
+const NECK_LEVELS: [(f64, &str); 4] = [(0.4, "40"), (0.55, "55"), (0.7, "70"), (0.85, "85")];
+/// Ratios below which lobes are cut apart at a neck, with their names.
+const CUT_LEVELS: [(f64, &str); 3] = [(0.5, "50"), (0.65, "65"), (0.8, "80")];
+/// Depths from which a bay is counted, in radii, with their names.
+const BAY_LEVELS: [(f64, &str); 4] = [(0.1, "10"), (0.2, "20"), (0.35, "35"), (0.5, "50")];
+/// Branches of the skeleton that reach less beyond their root's disc come from a rough outline; in diameters.
+const MIN_BRANCH: f64 = 0.06;
+/// Half the width of a lobe in diameters, at least: a smaller swelling has no neck.
+const MIN_LOBE_RADIUS: f64 = 0.09;
+/// Lobes of a smaller share are scraps of the cut.
 const MIN_LOBE_SHARE: f64 = 0.04;
+/// Values that depend on the dark core, and on the hills.
+const N_CORE: usize = 60;
+const N_HILLS: usize = 24;
 
-/// Nuclear lobes.
+/// Lobes of the nucleus, free of scale: separate parts, necks between lobes, what falls apart when cut there, the path
+/// along the middle (band or rod, straight or bent), bays of the outline, the void that a bent nucleus surrounds, and
+/// hills of darkness.
+///
+/// The nucleus is read from its *dark core*: pixels of the nucleus and a border of 0.03 cell diameters around it that are
+/// darker in red and green than the middle between the medians of nucleus and cytoplasm. Narrow gaps between lobes that
+/// a mask covers are open there. The core is scaled to 80 px diameter, smoothed with a sigma of 1.25 % of that, and turned
+/// to a canonical orientation, so that values do not change when the image is turned by 90° or flipped. Necks are minima
+/// of the width (twice the exact Euclidean distance to the background) along the skeleton between two maxima.
 pub struct Lobes;
 
 impl FeatureGroup for Lobes {
@@ -38,92 +59,105 @@ impl FeatureGroup for Lobes {
     }
 
     fn definitions(&self) -> Vec<MeasurementDef> {
-        let mut v: Vec<_> = NAMES.iter().map(|n| define(Compartment::Nucleus, n, Unit::Ratio, "x", OWN)).collect();
-        v.extend(NAMES.iter().map(|n| define(Compartment::Nucleus, &format!("dark_{n}"), Unit::Ratio, "x", OWN)));
-        v.extend(grey::names().iter().map(|n| define(Compartment::Nucleus, n, Unit::Ratio, "x", OWN)));
-        v
+        names::definitions()
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let anchor = Moments::of(cell.mask(Compartment::Cell)).map_or((0.0, 0.0), |m| m.centre);
-        let v = Working::new(cell.mask(Compartment::Nucleus), anchor).map(|w| lobes(&w));
-        match v {
-            Some(v) => out.extend(v),
-            None => out.extend(vec![None; NAMES.len()]),
-        }
-        let dark = dark::dark(cell);
-        let v = dark.as_ref().and_then(|d| Working::new(&d.mask, anchor)).map(|w| lobes(&w));
-        match v {
-            Some(v) => out.extend(v),
-            None => out.extend(vec![None; NAMES.len()]),
+        let dark = Dark::of(cell);
+        let middle = Moments::of(cell.mask(Compartment::Cell)).map(|m| m.centre);
+        let core = dark.as_ref().zip(middle).and_then(|(d, middle)| Working::new(&d.core, middle));
+        match core.map(|c| of_core(&c)) {
+            Some(values) => out.extend(values.into_iter().map(|v| Some(v).filter(|v| v.is_finite()))),
+            None => out.extend([None; N_CORE]),
         }
         match dark {
-            Some(d) => out.extend(grey::grey(cell, &d)),
-            None => out.extend(vec![None; grey::names().len()]),
+            Some(dark) => {
+                saddles(&dark, cell.mask(Compartment::Nucleus)).iter().for_each(|s| out.extend(of_hills(s).map(Some)));
+            }
+            None => out.extend([None; N_HILLS]),
         }
     }
 }
-const NAMES: &[&str] = &[
-    "lobe_parts", "lobe_part_share1", "lobe_part_share2", "lobe_part_share3", "hole_share", "hole_count",
-    "skeleton_length", "skeleton_ends", "skeleton_branches",
-    "neck_ratio1", "neck_ratio2", "neck_ratio3", "neck_width1", "neck_width2", "neck_abs_min", "ring_neck",
-    "necks_40", "necks_55", "necks_70", "necks_85",
-    "cut50_lobes", "cut50_s1", "cut50_s2", "cut50_s3", "cut50_ent",
-    "cut65_lobes", "cut65_s1", "cut65_s2", "cut65_s3", "cut65_ent",
-    "cut80_lobes", "cut80_s1", "cut80_s2", "cut80_s3", "cut80_ent",
-    "path_length", "path_chord", "path_mean_width", "path_min_width", "path_minmax", "path_cv", "path_aspect", "path_turning", "path_bending",
-    "bays_10", "bays_20", "bays_35", "bays_50", "bay1_depth", "bay2_depth", "bay3_depth", "bay1_area", "bay2_area", "bay1_mouth", "bay2_mouth", "bay_depth_sum",
-    "gap_own", "gap_cell", "void_own", "void_cell",
-];
 
-fn lobes(w: &Working) -> Vec<Option<f64>> {
-    let (width, height) = (w.mask.width(), w.mask.height());
-    let background = Mask::from_fn(width, height, |x, y| !w.mask.as_slice()[y * width + x]);
-    let radii: Plane = distance_to(&background);
-    let graph = Graph::pruned(thinning::skeleton(&w.mask), &radii, PRUNE);
-    let found = necks(&graph);
-    let mut v: Vec<f64> = vec![w.parts.len() as f64];
-    v.extend((0..3).map(|i| w.parts.get(i).copied().unwrap_or(0.0) / w.area));
-    let filled = w.area + w.holes.iter().sum::<f64>();
-    v.extend([w.holes.iter().sum::<f64>() / filled, w.holes.len() as f64]);
-    v.extend([graph.length() / DIAMETER, graph.ends() as f64, graph.branch_points() as f64]);
-    let big: Vec<_> = found.between.iter().filter(|n| n.lobe_radius > 0.09 * DIAMETER).collect();
-    // parts that are apart are joined by necks of no width
-    let apart = w.parts.len() - 1;
-    let nth = |i: usize| if i < apart { 0.0 } else { big.get(i - apart).map_or(1.0, |n| n.ratio) };
-    let nthw = |i: usize| if i < apart { 0.0 } else { big.get(i - apart).map_or(1.0, |n| 2.0 * n.radius / DIAMETER) };
-    v.extend([nth(0), nth(1), nth(2), nthw(0), nthw(1)]);
-    v.push(if apart > 0 { 0.0 } else { big.iter().map(|n| 2.0 * n.radius / DIAMETER).fold(1.0, f64::min) });
-    v.push(found.rings.first().map_or(1.0, |n| n.ratio));
-    v.extend(NECK_LEVELS.map(|l| (apart + big.iter().filter(|n| n.ratio < l).count()) as f64));
-    for l in CUT_LEVELS {
-        let mut a = cut_areas(&w.mask, big.iter().copied().filter(|n| n.ratio < l));
-        a.retain(|x| *x >= MIN_LOBE_SHARE * w.area);
-        let t: f64 = a.iter().sum();
-        let s = |i: usize| a.get(i).copied().unwrap_or(0.0) / t;
-        let ent = -a.iter().map(|x| x / t * (x / t).ln()).sum::<f64>();
-        v.extend([a.len() as f64, s(0), s(1), s(2), ent]);
-    }
-    let p = Path::of(&graph);
-    match p {
-        Some(p) => v.extend([
-            p.length / DIAMETER, p.chord, p.mean_width / DIAMETER, p.min_width / DIAMETER, p.min_width / p.max_width, p.width_cv,
-            p.length / p.mean_width, p.turning, p.bending,
+/// The values of the dark core in the order of the definitions.
+fn of_core(core: &Working) -> Vec<f64> {
+    let (diameter, radius) = (core.diameter, core.diameter / 2.0);
+    let mask = &core.mask;
+    let background = Mask::from_fn(mask.width(), mask.height(), |x, y| !mask.as_slice()[y * mask.width() + x]);
+    let radii = distance_to(&background);
+    let graph = Graph::pruned(thinning::skeleton(mask), &radii, MIN_BRANCH * diameter);
+
+    let mut v = Vec::with_capacity(N_CORE);
+    v.push(core.parts.len() as f64);
+    v.extend((0..3).map(|i| core.parts.get(i).copied().unwrap_or(0.0) / core.parts.iter().sum::<f64>()));
+    let holes: f64 = core.holes.iter().sum();
+    v.extend([holes / (core.area + holes), core.holes.len() as f64]);
+    v.extend([graph.length() / diameter, graph.ends() as f64, graph.branch_points() as f64]);
+    neck_values(core, &graph, &mut v);
+    match Path::of(&graph) {
+        Some(path) => v.extend([
+            path.length / diameter,
+            path.chord,
+            path.mean_width / diameter,
+            path.min_width / diameter,
+            path.min_width / path.max_width,
+            path.width_cv,
+            path.length / path.mean_width,
+            path.turning,
+            path.bending,
         ]),
         None => v.extend([f64::NAN; 9]),
     }
-    let outlines = external_contours(&w.mask);
-    let mut b: Vec<_> = outlines.iter().flat_map(|o| bays(o)).collect();
-    b.sort_by(|x, y| y.depth.total_cmp(&x.depth));
-    v.extend(BAY_LEVELS.map(|l| b.iter().filter(|x| x.depth > l * RADIUS).count() as f64));
-    let bay = |i: usize| b.get(i).copied().unwrap_or_default();
-    v.extend([bay(0).depth / RADIUS, bay(1).depth / RADIUS, bay(2).depth / RADIUS, bay(0).area / w.area, bay(1).area / w.area]);
-    v.extend([bay(0).mouth / RADIUS, bay(1).mouth / RADIUS, b.iter().map(|x| x.depth).sum::<f64>() / RADIUS]);
-    let own = Moments::of(&w.mask).map_or((0.0, 0.0), |m| m.centre);
-    let cellc = (w.anchor.0 - 0.5, w.anchor.1 - 0.5);
-    let inside = |p: (f64, f64)| w.mask.get(p.0.round() as isize, p.1.round() as isize);
-    let gap = |p| if inside(p) { 0.0 } else { angular_gap(&outlines, p) };
-    let void = |p| nearest(&outlines, p) / RADIUS * if inside(p) { -1.0 } else { 1.0 };
-    v.extend([gap(own), gap(cellc), void(own), void(cellc)]);
-    v.into_iter().map(Some).collect()
+
+    let outlines = external_contours(mask);
+    let mut found: Vec<_> = outlines.iter().flat_map(|o| bays(o)).collect();
+    found.sort_by(|a, b| b.depth.total_cmp(&a.depth));
+    v.extend(BAY_LEVELS.map(|(level, _)| found.iter().filter(|b| b.depth > level * radius).count() as f64));
+    let bay = |i: usize| found.get(i).copied().unwrap_or_default();
+    v.extend([0, 1, 2].map(|i| bay(i).depth / radius));
+    v.extend([0, 1].map(|i| bay(i).area / core.area));
+    v.extend([0, 1].map(|i| bay(i).mouth / radius));
+    v.push(found.iter().map(|b| b.depth).sum::<f64>() / radius);
+
+    let own = Moments::of(mask).map_or(core.anchor, |m| m.centre);
+    for from in [own, core.anchor] {
+        let inside = mask.get(from.0.round() as isize, from.1.round() as isize);
+        let distance = nearest(&outlines, from) / radius;
+        v.extend(if inside { [0.0, -distance] } else { [angular_gap(&outlines, from), distance] });
+    }
+    v
+}
+
+/// Necks, and the lobes that remain when cut there. Parts are lobes with a neck of no width between them.
+fn neck_values(core: &Working, graph: &Graph, v: &mut Vec<f64>) {
+    let found = necks(graph);
+    let wide_enough = |n: &&Neck| n.lobe_radius > MIN_LOBE_RADIUS * core.diameter;
+    let between: Vec<&Neck> = found.between.iter().filter(wide_enough).collect();
+    let apart = core.parts.len() - 1;
+    let width = |n: &Neck| 2.0 * n.radius / core.diameter;
+    let nth = |i: usize, of: &dyn Fn(&Neck) -> f64| match i.checked_sub(apart) {
+        Some(i) => between.get(i).map_or(1.0, |n| of(n)),
+        None => 0.0,
+    };
+    v.extend([0, 1, 2].map(|i| nth(i, &|n| n.ratio)));
+    v.extend([0, 1].map(|i| nth(i, &width)));
+    v.push(if apart > 0 { 0.0 } else { between.iter().map(|n| width(n)).fold(1.0, f64::min) });
+    v.push(found.rings.first().map_or(1.0, |n| n.ratio));
+    v.extend(NECK_LEVELS.map(|(level, _)| (apart + between.iter().filter(|n| n.ratio < level).count()) as f64));
+    for (level, _) in CUT_LEVELS {
+        let mut areas = cut_areas(&core.mask, between.iter().copied().filter(|n| n.ratio < level));
+        areas.retain(|a| *a >= MIN_LOBE_SHARE * core.area);
+        let total: f64 = areas.iter().sum();
+        let share = |i: usize| areas.get(i).map_or(0.0, |a| a / total);
+        let entropy = areas.iter().map(|a| -a / total * (a / total).ln()).sum::<f64>();
+        v.extend([areas.len() as f64, share(0), share(1), share(2), entropy]);
+    }
+}
+
+/// The values of one blur.
+fn of_hills(saddles: &[Saddle]) -> [f64; N_HILLS / 3] {
+    let height = |i: usize| saddles.get(i).map_or(1.0, |s| s.height);
+    let share = |i: usize| saddles.get(i).map_or(0.0, |s| s.share);
+    let [low, middle, high] = HILL_LEVELS.map(|(l, _)| saddles.iter().filter(|s| s.height < l).count() as f64);
+    [height(0), height(1), height(2), low, middle, high, share(0), share(1)]
 }
