@@ -44,8 +44,8 @@ mod view;
 pub use error::MorphologyError;
 pub use measure::{
     CellContext, Colour, ColourContrast, Compartment, FeatureGroup, Glcm, GlcmProperties, Granules, Layout, Lobes,
-    Percentiles, RegionProps, Shape, Sizes, Texture, Vacuoles, builtin_groups, measure, measure_groups, measurement_schema,
-    schema_of,
+    Percentiles, RegionProps, Shape, Sizes, Texture, Vacuoles, builtin_groups, measure, measure_groups,
+    measurement_schema, schema_of,
 };
 pub use overlay::overlay;
 pub use segment::{GivenMasks, VoteParams, VoteSegmenter};

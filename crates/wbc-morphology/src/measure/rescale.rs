@@ -1,6 +1,7 @@
 //! A box of the image brought to a working size.
 
 use crate::ops::Plane;
+use wbc_core::Mask;
 
 /// Empty pixels around the box.
 const MARGIN: usize = 6;
@@ -42,17 +43,18 @@ impl Rescale {
         (x * self.scale + self.offset(self.width), y * self.scale + self.offset(self.height))
     }
 
-    /// The index in the box under the middle of a working pixel; `None` outside.
-    pub(super) fn source(&self, x: usize, y: usize) -> Option<usize> {
+    /// The pixel of the box under the middle of a working pixel, for every column and every row; `None` outside.
+    pub(super) fn sources(&self) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
         let at = |v: usize, len: usize| {
             let v = (v as f64 + 0.5 - self.offset(len)) / self.scale;
             (v >= 0.0 && v < len as f64).then_some(v as usize)
         };
-        Some(at(y, self.height)? * self.width + at(x, self.width)?)
+        let along = |len: usize| (0..self.side(len)).map(|v| at(v, len)).collect();
+        (along(self.width), along(self.height))
     }
 
     /// Mean over the area of every working pixel of a value of the box' pixels; 0 outside.
-    pub(super) fn mean(&self, value: impl Fn(usize) -> f32) -> Plane {
+    pub(super) fn mean(&self, value: impl Fn(usize, usize) -> f32) -> Plane {
         let (width, height, scale) = (self.width, self.height, self.scale);
         let (out_width, out_height) = self.size();
         let mut out = Plane::new(out_width, out_height);
@@ -61,7 +63,7 @@ impl Rescale {
         let mut across = vec![0.0_f32; out_width * height];
         for (y, out_row) in across.chunks_exact_mut(out_width).enumerate() {
             for x in 0..width {
-                sums[x + 1] = sums[x] + f64::from(value(y * width + x));
+                sums[x + 1] = sums[x] + f64::from(value(x, y));
             }
             let up_to = |e: &(usize, f64)| sums[e.0] + e.1 * (sums[(e.0 + 1).min(width)] - sums[e.0]);
             let mut before = up_to(&columns[0]);
@@ -94,6 +96,40 @@ impl Rescale {
     }
 }
 
+/// [`Mask::bounds`], by whole rows.
+pub(super) fn bounds(mask: &Mask) -> Option<(usize, usize, usize, usize)> {
+    let (by_x, by_y) = counts(mask);
+    let ends = |counts: &[u32]| {
+        let first = counts.iter().position(|n| *n > 0)?;
+        Some((first, counts.iter().rposition(|n| *n > 0)? + 1))
+    };
+    let ((x0, x1), (y0, y1)) = (ends(&by_x)?, ends(&by_y)?);
+    Some((x0, y0, x1, y1))
+}
+
+/// Set pixels per column and per row.
+pub(super) fn counts(mask: &Mask) -> (Vec<u32>, Vec<u32>) {
+    let mut by_x = vec![0_u32; mask.width()];
+    let rows = mask.as_slice().chunks_exact(mask.width().max(1));
+    let by_y = rows.map(|row| {
+        by_x.iter_mut().zip(row).for_each(|(n, set)| *n += u32::from(*set));
+        row.iter().map(|set| u32::from(*set)).sum()
+    });
+    let by_y = by_y.collect();
+    (by_x, by_y)
+}
+
+/// Mean position of the set pixels.
+pub(super) fn centroid(mask: &Mask) -> Option<(f64, f64)> {
+    let (by_x, by_y) = counts(mask);
+    let mean = |counts: &[u32]| {
+        let total: u64 = counts.iter().map(|n| u64::from(*n)).sum();
+        let moment: u64 = counts.iter().enumerate().map(|(i, n)| i as u64 * u64::from(*n)).sum();
+        (total > 0).then(|| moment as f64 / total as f64)
+    };
+    Some((mean(&by_x)?, mean(&by_y)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,13 +138,14 @@ mod tests {
     fn rescaling_keeps_sums_and_places() {
         for (width, height, target) in [(30, 20, 12.0), (30, 20, 55.0), (7, 31, 31.0)] {
             let box_ = Rescale::new(width, height, 30.0, target, 1e3);
-            let value = |i: usize| (i * 31 % 17) as f32;
+            let value = |x: usize, y: usize| ((y * width + x) * 31 % 17) as f32;
             let plane = box_.mean(value);
-            let before: f32 = (0..width * height).map(value).sum();
+            let before: f32 = (0..width * height).map(|i| value(i % width, i / width)).sum();
             let after: f32 = plane.data.iter().sum();
             assert!((f64::from(after) / (f64::from(before) * box_.scale * box_.scale) - 1.0).abs() < 1e-3);
             let (x, y) = box_.place(3.5, 4.5);
-            assert_eq!(box_.source(x as usize, y as usize).map(|i| (i % width, i / width)), Some((3, 4)));
+            let (columns, rows) = box_.sources();
+            assert_eq!((columns[x as usize], rows[y as usize]), (Some(3), Some(4)));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::define::{OWN, define, push};
-use super::rescale::Rescale;
+use super::rescale::{Rescale, bounds};
 use crate::ops::{Element, dilate};
 use std::f64::consts::PI;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
@@ -64,17 +64,29 @@ impl FeatureGroup for Vacuoles {
                 format!("largest equivalent diameter of {spots} / equivalent diameter of the cell"),
             ));
         }
-        all.extend([
-            ("vacuole_score1", "score of the best scored vacuole, 0 without one"),
-            ("vacuole_score2", "score of the second best scored vacuole, 0 without one"),
-            ("vacuole_score_mean3", "mean score of the three best scored vacuoles, those that are missing with 0"),
-            ("vacuole_score_sum", "sum of the scores of all vacuoles"),
-            ("vacuole_best_diameter", "equivalent diameter of the best scored vacuole / of the cell, 0 without one"),
-            ("vacuole_best_roundness", "area² / (2 pi second polar moment) of the best scored vacuole, 0 without one"),
-            ("vacuole_best_contrast", "mean green of the best scored vacuole above the brightest pixel of its rim / background"),
-            ("vacuole_best_brightness", "mean green of the best scored vacuole / background, 0 without one"),
-            ("vacuole_best_in_nucleus", "share of the best scored vacuole that lies in the nucleus, 0 without one"),
-        ].map(|(name, text)| of(name.into(), Unit::Ratio, text.into())));
+        all.extend(
+            [
+                ("vacuole_score1", "score of the best scored vacuole, 0 without one"),
+                ("vacuole_score2", "score of the second best scored vacuole, 0 without one"),
+                ("vacuole_score_mean3", "mean score of the three best scored vacuoles, those that are missing with 0"),
+                ("vacuole_score_sum", "sum of the scores of all vacuoles"),
+                (
+                    "vacuole_best_diameter",
+                    "equivalent diameter of the best scored vacuole / of the cell, 0 without one",
+                ),
+                (
+                    "vacuole_best_roundness",
+                    "area² / (2 pi second polar moment) of the best scored vacuole, 0 without one",
+                ),
+                (
+                    "vacuole_best_contrast",
+                    "mean green of the best scored vacuole above the brightest pixel of its rim / background",
+                ),
+                ("vacuole_best_brightness", "mean green of the best scored vacuole / background, 0 without one"),
+                ("vacuole_best_in_nucleus", "share of the best scored vacuole that lies in the nucleus, 0 without one"),
+            ]
+            .map(|(name, text)| of(name.into(), Unit::Ratio, text.into())),
+        );
         all
     }
 
@@ -168,34 +180,38 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
     let width = field.width;
     let order = field.brightest_first();
     let limits = [DIAMETERS.0, DIAMETERS.1].map(|d| d * d * field.cell_area);
-    // Pixels join from the brightest to the darkest; groups[i] belongs to the root pixel order[i] of a set.
+    // Pixels join from the brightest to the darkest; a set is known by the group that `parent` leads to.
     let mut set = vec![u32::MAX; field.green.len()];
-    let mut parent: Vec<u32> = (0..order.len() as u32).collect();
-    let mut groups: Vec<Group> = Vec::with_capacity(order.len());
+    let (mut parent, mut groups) = (Vec::<u32>::new(), Vec::<Group>::new());
     let mut found = Vec::new();
     let mut start = 0;
     while start < order.len() {
         let step = field.step(order[start]);
         let end = order[start..].iter().position(|i| field.step(*i) != step).map_or(order.len(), |n| start + n);
-        for (n, i) in order.iter().copied().enumerate().take(end).skip(start) {
+        for i in &order[start..end] {
+            let i = *i;
             let around = [i - 1, i + 1, i - width, i + width];
-            groups.push(field.pixel(i, around.iter().any(|j| !field.inside[*j])));
-            set[i] = n as u32;
-            let mut here = n;
-            for j in around.into_iter().filter(|j| set[*j] != u32::MAX) {
-                let there = root(&mut parent, set[j] as usize);
-                if there != here {
-                    let (large, small) =
-                        if groups[here].area >= groups[there].area { (here, there) } else { (there, here) };
-                    let absorbed = std::mem::take(&mut groups[small]);
-                    groups[large].absorb(absorbed);
-                    parent[small] = large as u32;
-                    here = large;
+            let mut here = None;
+            for j in around {
+                if set[j] == u32::MAX {
+                    continue;
                 }
+                let there = root(&mut parent, set[j] as usize);
+                here = Some(match here {
+                    Some(here) if here != there => join(&mut groups, &mut parent, here, there),
+                    _ => there,
+                });
             }
+            let here = here.unwrap_or_else(|| {
+                parent.push(groups.len() as u32);
+                groups.push(Group::default());
+                groups.len() - 1
+            });
+            set[i] = here as u32;
+            field.add(i, around.iter().any(|j| !field.inside[*j]), &mut groups[here]);
         }
-        for n in start..end {
-            let group = &mut groups[root(&mut parent, n)];
+        for i in &order[start..end] {
+            let group = &mut groups[root(&mut parent, set[*i] as usize)];
             if group.judged == step + 1 {
                 continue;
             }
@@ -215,6 +231,15 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
     found.extend(groups.into_iter().flat_map(|g| g.best));
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     Some(found)
+}
+
+/// Joins two groups; the one that stays.
+fn join(groups: &mut [Group], parent: &mut [u32], a: usize, b: usize) -> usize {
+    let (large, small) = if groups[a].area >= groups[b].area { (a, b) } else { (b, a) };
+    let absorbed = std::mem::take(&mut groups[small]);
+    groups[large].absorb(absorbed);
+    parent[small] = large as u32;
+    large
 }
 
 fn root(parent: &mut [u32], mut n: usize) -> usize {
@@ -242,19 +267,19 @@ impl Field {
             return None;
         }
         let region = dilate(mask, &Element::ellipse((RIM * diameter).round().max(1.0) as usize));
-        let (x0, y0, x1, y1) = region.bounds()?;
+        let (x0, y0, x1, y1) = bounds(&region)?;
         let (width, height) = (x1 - x0, y1 - y0);
         let rescale = Rescale::new(width, height, diameter, WORK_DIAMETER.min(diameter), MAX_SIDE);
-        let at = |i: usize| (i / width + y0) * mask.width() + i % width + x0;
         let green = cell.rgb()[1];
-        let (work_width, work_height) = rescale.size();
+        let (columns, rows) = rescale.sources();
         let sample = |set: &[bool]| -> Vec<bool> {
-            let cells = (0..work_height).flat_map(|y| (0..work_width).map(move |x| (x, y)));
-            cells.map(|(x, y)| rescale.source(x, y).is_some_and(|i| set[at(i)])).collect()
+            let row = |y: &Option<usize>| y.map(|y| &set[(y + y0) * mask.width() + x0..][..width]);
+            let rows = rows.iter().map(row);
+            rows.flat_map(|row| columns.iter().map(move |x| row.zip(*x).is_some_and(|(row, x)| row[x]))).collect()
         };
         Some(Self {
-            width: work_width,
-            green: rescale.mean(|i| green[at(i)]).data,
+            width: columns.len(),
+            green: rescale.mean(|x, y| green[(y + y0) * mask.width() + x + x0]).data,
             inside: sample(region.as_slice()),
             nucleus: sample(cell.mask(Compartment::Nucleus).as_slice()),
             cell_area: PI * (diameter * rescale.scale / 2.0).powi(2),
@@ -265,23 +290,145 @@ impl Field {
         (f64::from(self.green[i]) * STEPS).clamp(0.0, (N_STEPS - 1) as f64) as usize
     }
 
+    /// Pixels of the cell that are bright enough for a rim, sorted by step.
     fn brightest_first(&self) -> Vec<usize> {
-        let mut by_step = vec![Vec::new(); N_STEPS];
-        (0..self.green.len()).filter(|i| self.inside[*i]).for_each(|i| by_step[self.step(i)].push(i));
-        by_step.into_iter().rev().flatten().collect()
+        let darkest = ((BRIGHTNESS.0 - FULL_CONTRAST) * STEPS) as usize;
+        let pixels = || (0..self.green.len()).filter(|i| self.inside[*i]).map(|i| (i, self.step(i)));
+        let bright = || pixels().filter(|(_, step)| *step >= darkest);
+        let mut starts = [0_usize; N_STEPS + 1];
+        bright().for_each(|(_, step)| starts[N_STEPS - step] += 1);
+        (0..N_STEPS).for_each(|k| starts[k + 1] += starts[k]);
+        let mut order = vec![0; starts[N_STEPS]];
+        for (i, step) in bright() {
+            let next = &mut starts[N_STEPS - 1 - step];
+            order[*next] = i;
+            *next += 1;
+        }
+        order
     }
 
-    fn pixel(&self, i: usize, open: bool) -> Group {
+    fn add(&self, i: usize, open: bool, group: &mut Group) {
         let (x, y) = ((i % self.width) as f64, (i / self.width) as f64);
-        Group {
-            area: 1.0,
-            x,
-            y,
-            squares: x * x + y * y,
-            brightness: f64::from(self.green[i]),
-            in_nucleus: f64::from(u8::from(self.nucleus[i])),
-            open,
-            ..Group::default()
+        group.area += 1.0;
+        group.x += x;
+        group.y += y;
+        group.squares += x * x + y * y;
+        group.brightness += f64::from(self.green[i]);
+        group.in_nucleus += f64::from(u8::from(self.nucleus[i]));
+        group.open |= open;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use wbc_core::image::{Rgb, RgbImage, imageops};
+    use wbc_core::{CellMasks, Mask};
+
+    /// A cell of radius 70 with a nucleus of radius 28 and bright discs (x, y, radius), times `zoom`.
+    fn drawn(zoom: f64, bright: &[(f64, f64, f64)], colour: [u8; 3]) -> (RgbImage, CellMasks) {
+        let side = (180.0 * zoom) as usize;
+        let place = |x: usize, y: usize| ((x as f64 + 0.5) / zoom, (y as f64 + 0.5) / zoom);
+        let within = |p: (f64, f64), x: f64, y: f64, r: f64| (p.0 - x).hypot(p.1 - y) < r;
+        let image = RgbImage::from_fn(side as u32, side as u32, |x, y| {
+            let p = place(x as usize, y as usize);
+            Rgb(if bright.iter().any(|b| within(p, b.0, b.1, b.2)) {
+                colour
+            } else if within(p, 80.0, 90.0, 28.0) {
+                [95, 40, 140]
+            } else if within(p, 90.0, 90.0, 70.0) {
+                [190, 172, 216]
+            } else {
+                BACKGROUND
+            })
+        });
+        let mask = |x0, y0, r| Mask::from_fn(side, side, |x, y| within(place(x, y), x0, y0, r));
+        (image, CellMasks::new(mask(80.0, 90.0, 28.0), mask(90.0, 90.0, 70.0)).unwrap())
+    }
+
+    const BACKGROUND: [u8; 3] = [236, 232, 226];
+
+    fn measured((image, masks): &(RgbImage, CellMasks)) -> Vec<Option<f64>> {
+        let mut row = MeasurementRow::new();
+        Vacuoles.measure(&CellContext::new(image, masks).unwrap(), &mut row);
+        assert_eq!(row.len(), Vacuoles.definitions().len());
+        row
+    }
+
+    fn value(row: &[Option<f64>], name: &str) -> f64 {
+        let name = format!("cytoplasm.{name}");
+        row[Vacuoles.definitions().iter().position(|d| d.name == name).unwrap()].unwrap()
+    }
+
+    #[test]
+    fn closed_round_bright_spots_are_vacuoles() {
+        let none = measured(&drawn(1.0, &[], BACKGROUND));
+        assert!(none.iter().all(|v| *v == Some(0.0)), "{none:?}");
+        let two = measured(&drawn(1.0, &[(130.0, 90.0, 7.0), (90.0, 135.0, 9.0)], BACKGROUND));
+        assert_eq!((value(&two, "vacuole_count_strict"), value(&two, "vacuole_count_loose")), (2.0, 2.0));
+        assert!((value(&two, "vacuole_area_strict") - 130.0 / 4900.0).abs() < 0.003);
+        assert!((value(&two, "vacuole_largest_strict") - 9.0 / 70.0).abs() < 0.01);
+        assert_eq!(value(&two, "vacuole_best_in_nucleus"), 0.0);
+    }
+
+    #[test]
+    fn spots_at_the_border_of_the_nucleus_and_on_it_count() {
+        for (x, share) in [(108.0, 0.5), (80.0, 1.0)] {
+            let row = measured(&drawn(1.0, &[(x, 90.0, 8.0)], BACKGROUND));
+            assert_eq!(value(&row, "vacuole_count_strict"), 1.0);
+            assert!((value(&row, "vacuole_best_in_nucleus") - share).abs() < 0.2);
+        }
+    }
+
+    #[test]
+    fn open_pink_long_and_tiny_spots_do_not_count() {
+        let strict =
+            |spots: &[(f64, f64, f64)], colour| value(&measured(&drawn(1.0, spots, colour)), "vacuole_count_strict");
+        assert_eq!(strict(&[(156.0, 90.0, 9.0)], BACKGROUND), 0.0, "open to the outside");
+        assert_eq!(strict(&[(130.0, 90.0, 7.0)], [236, 130, 160]), 0.0, "as dark as its surroundings in green");
+        let long: Vec<_> = (0..30).map(|i| (90.0 + f64::from(i), 135.0, 5.0)).collect();
+        assert_eq!(strict(&long, BACKGROUND), 0.0, "long");
+        assert_eq!(strict(&[(130.0, 90.0, 1.2)], BACKGROUND), 0.0, "tiny");
+    }
+
+    #[test]
+    fn size_does_not_matter() {
+        let spots = [(130.0, 90.0, 7.0), (90.0, 135.0, 9.0)];
+        let (small, large) = (measured(&drawn(0.7, &spots, BACKGROUND)), measured(&drawn(2.0, &spots, BACKGROUND)));
+        for name in ["vacuole_count_strict", "vacuole_area_strict", "vacuole_largest_strict", "vacuole_score1"] {
+            let (a, b) = (value(&small, name), value(&large, name));
+            assert!((a - b).abs() < 0.15 * a.max(b), "{name}: {a} {b}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn turns_and_flips_change_nothing(
+            spots in proptest::collection::vec((50.0..130.0, 50.0..130.0, 2.0..10.0), 0..5),
+        ) {
+            let (image, masks) = drawn(1.0, &spots, BACKGROUND);
+            let grey = masks.to_image();
+            let turned = (imageops::rotate90(&image), CellMasks::from_image(&imageops::rotate90(&grey)));
+            let flipped = (imageops::flip_vertical(&image), CellMasks::from_image(&imageops::flip_vertical(&grey)));
+            let before = measured(&(image, masks));
+            for after in [measured(&turned), measured(&flipped)] {
+                for (a, b) in before.iter().zip(after) {
+                    prop_assert!((a.unwrap() - b.unwrap()).abs() < 0.02 * a.unwrap().max(1.0), "{a:?} {b:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn any_masks_give_finite_values(cell in proptest::collection::vec(any::<bool>(), 30 * 25)) {
+            let cell = Mask::from_vec(30, 25, cell).unwrap();
+            let masks = CellMasks::new(Mask::new(30, 25), cell).unwrap();
+            let image = RgbImage::from_fn(30, 25, |x, y| Rgb([(x * 8) as u8, (y * 10) as u8, 90]));
+            if masks.cell().area_px() > 0 {
+                prop_assert!(measured(&(image, masks)).iter().flatten().all(|v| v.is_finite()));
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The dark core: what of the nucleus and its border is as dark as the nucleus, at the resolution of the image.
 
 use crate::measure::context::{CellContext, Compartment};
-use crate::ops::{Connectivity, Element, Plane, components, dilate, gaussian_blur};
+use crate::ops::{Element, Plane, dilate, gaussian_blur};
 use wbc_core::Mask;
 
 /// Sigma of the blur before thresholding, in diameters of the cell.
@@ -14,8 +14,6 @@ const STEPS: f32 = 120.0;
 const MIN_LIGHT: f64 = 1e-3;
 /// Cytoplasm of a smaller share of the nucleus' area is too little to take its colour from.
 const MIN_CYTOPLASM_SHARE: f64 = 0.02;
-/// Parts with a smaller share of the dark area are specks.
-const SPECK_SHARE: f64 = 0.02;
 
 /// Nucleus and border by their darkness.
 pub(super) struct Dark {
@@ -56,10 +54,6 @@ impl Dark {
         for (i, p) in core.as_mut_slice().iter_mut().enumerate() {
             *p = in_near[i] && in_cell[i] && light.data[i] < limit;
         }
-        let found = components(&core, Connectivity::Eight);
-        let least = SPECK_SHARE * core.area_px() as f64;
-        let large = |label: u32| label > 0 && found.parts[label as usize - 1].area_px as f64 >= least;
-        core.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, l)| *p = large(*l));
         Some(Self { core, near, light, nucleus_light, cytoplasm_light })
     }
 }

@@ -2,16 +2,16 @@
 
 use super::dark::Dark;
 use crate::measure::context::diameter_from_area;
-use crate::measure::rescale::Rescale;
+use crate::measure::rescale::{Rescale, bounds};
 use crate::ops::{Plane, gaussian_blur};
 use std::f64::consts::PI;
 use wbc_core::Mask;
 
 /// Diameter of the disc with the nucleus' area, in working pixels.
-const DIAMETER: f64 = 48.0;
+pub(super) const DIAMETER: f64 = 40.0;
 const MAX_SIDE: f64 = 160.0;
 /// Sigmas of the blur in working pixels, with their names.
-pub(super) const BLURS: [(f64, &str); 3] = [(1.6, "fine"), (2.6, "medium"), (4.0, "coarse")];
+pub(super) const BLURS: [(f64, &str); 2] = [(1.3, "fine"), (2.2, "coarse")];
 /// Saddles below these heights, relative to the lower of their hills, separate lobes; with their names.
 pub(super) const LEVELS: [(f64, &str); 3] = [(0.5, "50"), (0.7, "70"), (0.85, "85")];
 /// Saddles higher than this are noise.
@@ -21,6 +21,9 @@ const MIN_SHARE: f64 = 0.02;
 /// Darkness where the land begins, 0 the cytoplasm, 1 the nucleus; and where it is cut off.
 const LAND: f32 = 0.15;
 const PEAK: f64 = 1.3;
+/// Steps of height by which pixels are sorted.
+const HEIGHTS: usize = 1400;
+const HEIGHTS_PER_UNIT: f32 = 1000.0;
 /// Steps of light, of which the background has two thirds.
 const STEPS: usize = 512;
 const STEPS_PER_LIGHT: f32 = 170.0;
@@ -37,8 +40,8 @@ pub(super) struct Saddle {
 }
 
 /// The saddles at each of [`BLURS`], lowest first.
-pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 3] {
-    let Some((x0, y0, x1, y1)) = dark.near.bounds() else { return Default::default() };
+pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 2] {
+    let Some((x0, y0, x1, y1)) = bounds(&dark.near) else { return Default::default() };
     let (width, height) = (x1 - x0, y1 - y0);
     let diameter = diameter_from_area(nucleus.area_px());
     let rescale = Rescale::new(width, height, diameter, DIAMETER, MAX_SIDE);
@@ -50,8 +53,8 @@ pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 3] {
             ((low - light.ln()) / contrast).clamp(0.0, PEAK) as f32
         })
         .collect();
-    let land = rescale.mean(|i| {
-        let j = (i / width + y0) * nucleus.width() + i % width + x0;
+    let land = rescale.mean(|x, y| {
+        let j = (y + y0) * nucleus.width() + x + x0;
         if !dark.near.as_slice()[j] {
             return 0.0;
         }
@@ -64,8 +67,7 @@ pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 3] {
 /// Adds pixels from the highest to the lowest; where two hills meet is their saddle (the merge tree of the land).
 fn of_land(land: &Plane, nucleus_area: f64) -> Vec<Saddle> {
     let (width, height) = (land.width, land.height);
-    let mut order: Vec<usize> = (0..land.data.len()).filter(|i| land.data[*i] > LAND).collect();
-    order.sort_unstable_by(|a, b| land.data[*b].total_cmp(&land.data[*a]).then(a.cmp(b)));
+    let order = highest_first(land);
     let mut parent = vec![usize::MAX; land.data.len()];
     let mut area = vec![0_u32; land.data.len()];
     let share = |area: u32| f64::from(area) / nucleus_area;
@@ -87,10 +89,8 @@ fn of_land(land: &Plane, nucleus_area: f64) -> Vec<Saddle> {
                 continue;
             }
             let (high, low) = if land.data[a] >= land.data[b] { (a, b) } else { (b, a) };
-            let saddle = Saddle {
-                height: f64::from(land.data[i] / land.data[low]),
-                share: share(area[low].min(area[high])),
-            };
+            let saddle =
+                Saddle { height: f64::from(land.data[i] / land.data[low]), share: share(area[low].min(area[high])) };
             if saddle.share >= MIN_SHARE && saddle.height < MAX_SADDLE {
                 found.push(saddle);
             }
@@ -104,6 +104,22 @@ fn of_land(land: &Plane, nucleus_area: f64) -> Vec<Saddle> {
     found.extend(islands.into_iter().skip(1).map(|share| Saddle { height: 0.0, share }));
     found.sort_by(|a, b| a.height.total_cmp(&b.height).then(b.share.total_cmp(&a.share)));
     found
+}
+
+/// Pixels of the land, sorted by height in steps.
+fn highest_first(land: &Plane) -> Vec<usize> {
+    let pixels = || land.data.iter().enumerate().filter(|(_, v)| **v > LAND);
+    let below_peak = |v: f32| HEIGHTS - 1 - ((v * HEIGHTS_PER_UNIT) as usize).min(HEIGHTS - 1);
+    let mut starts = [0_usize; HEIGHTS + 1];
+    pixels().for_each(|(_, v)| starts[below_peak(*v) + 1] += 1);
+    (0..HEIGHTS).for_each(|k| starts[k + 1] += starts[k]);
+    let mut order = vec![0; starts[HEIGHTS]];
+    for (i, v) in pixels() {
+        let next = &mut starts[below_peak(*v)];
+        order[*next] = i;
+        *next += 1;
+    }
+    order
 }
 
 fn root(parent: &mut [usize], mut i: usize) -> usize {

@@ -7,6 +7,9 @@ mod hills;
 mod names;
 mod necks;
 mod path;
+mod runs;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod tests;
 mod thinning;
@@ -15,7 +18,7 @@ mod working;
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::contour::external_contours;
-use super::moments::Moments;
+use super::rescale::centroid;
 use crate::ops::distance_to;
 use bays::{angular_gap, bays, nearest};
 use dark::Dark;
@@ -40,7 +43,7 @@ const MIN_LOBE_RADIUS: f64 = 0.09;
 const MIN_LOBE_SHARE: f64 = 0.04;
 /// Values that depend on the dark core, and on the hills.
 const N_CORE: usize = 60;
-const N_HILLS: usize = 24;
+const N_HILLS: usize = 16;
 
 /// Lobes of the nucleus, free of scale: separate parts, necks between lobes, what falls apart when cut there, the path
 /// along the middle (band or rod, straight or bent), bays of the outline, the void that a bent nucleus surrounds, and
@@ -48,7 +51,7 @@ const N_HILLS: usize = 24;
 ///
 /// The nucleus is read from its *dark core*: pixels of the nucleus and a border of 0.03 cell diameters around it that are
 /// darker in red and green than the middle between the medians of nucleus and cytoplasm. Narrow gaps between lobes that
-/// a mask covers are open there. The core is scaled to 80 px diameter, smoothed with a sigma of 1.25 % of that, and turned
+/// a mask covers are open there. The core is scaled to 64 px diameter, smoothed with a sigma of 1.25 % of that, and turned
 /// to a canonical orientation, so that values do not change when the image is turned by 90° or flipped. Necks are minima
 /// of the width (twice the exact Euclidean distance to the background) along the skeleton between two maxima.
 pub struct Lobes;
@@ -64,7 +67,7 @@ impl FeatureGroup for Lobes {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let dark = Dark::of(cell);
-        let middle = Moments::of(cell.mask(Compartment::Cell)).map(|m| m.centre);
+        let middle = centroid(cell.mask(Compartment::Cell));
         let core = dark.as_ref().zip(middle).and_then(|(d, middle)| Working::new(&d.core, middle));
         match core.map(|c| of_core(&c)) {
             Some(values) => out.extend(values.into_iter().map(|v| Some(v).filter(|v| v.is_finite()))),
@@ -119,7 +122,7 @@ fn of_core(core: &Working) -> Vec<f64> {
     v.extend([0, 1].map(|i| bay(i).mouth / radius));
     v.push(found.iter().map(|b| b.depth).sum::<f64>() / radius);
 
-    let own = Moments::of(mask).map_or(core.anchor, |m| m.centre);
+    let own = centroid(mask).unwrap_or(core.anchor);
     for from in [own, core.anchor] {
         let inside = mask.get(from.0.round() as isize, from.1.round() as isize);
         let distance = nearest(&outlines, from) / radius;
@@ -144,8 +147,13 @@ fn neck_values(core: &Working, graph: &Graph, v: &mut Vec<f64>) {
     v.push(if apart > 0 { 0.0 } else { between.iter().map(|n| width(n)).fold(1.0, f64::min) });
     v.push(found.rings.first().map_or(1.0, |n| n.ratio));
     v.extend(NECK_LEVELS.map(|(level, _)| (apart + between.iter().filter(|n| n.ratio < level).count()) as f64));
+    let mut cut = (0, core.parts.clone());
     for (level, _) in CUT_LEVELS {
-        let mut areas = cut_areas(&core.mask, between.iter().copied().filter(|n| n.ratio < level));
+        let count = between.iter().filter(|n| n.ratio < level).count();
+        if count != cut.0 {
+            cut = (count, cut_areas(&core.mask, between[..count].iter().copied()));
+        }
+        let mut areas = cut.1.clone();
         areas.retain(|a| *a >= MIN_LOBE_SHARE * core.area);
         let total: f64 = areas.iter().sum();
         let share = |i: usize| areas.get(i).map_or(0.0, |a| a / total);
@@ -155,7 +163,7 @@ fn neck_values(core: &Working, graph: &Graph, v: &mut Vec<f64>) {
 }
 
 /// The values of one blur.
-fn of_hills(saddles: &[Saddle]) -> [f64; N_HILLS / 3] {
+fn of_hills(saddles: &[Saddle]) -> [f64; N_HILLS / 2] {
     let height = |i: usize| saddles.get(i).map_or(1.0, |s| s.height);
     let share = |i: usize| saddles.get(i).map_or(0.0, |s| s.share);
     let [low, middle, high] = HILL_LEVELS.map(|(l, _)| saddles.iter().filter(|s| s.height < l).count() as f64);

@@ -1,7 +1,7 @@
 //! Necks: deep minima of the width along the skeleton.
 
 use super::graph::Graph;
-use crate::ops::{Connectivity, components};
+use super::runs::Parts;
 use wbc_core::Mask;
 
 /// A place where the nucleus is narrow between two wide ones.
@@ -39,7 +39,8 @@ pub(super) fn necks(graph: &Graph) -> Necks {
             // The root of a group is its widest pixel.
             let (wide, narrow) = if nodes[a].radius >= nodes[b].radius { (a, b) } else { (b, a) };
             let lobe_radius = nodes[narrow].radius;
-            let neck = Neck { ratio: node.radius / lobe_radius, radius: node.radius, lobe_radius, x: node.x, y: node.y };
+            let neck =
+                Neck { ratio: node.radius / lobe_radius, radius: node.radius, lobe_radius, x: node.x, y: node.y };
             if a == b {
                 rings.push(neck);
             } else {
@@ -70,9 +71,8 @@ pub(super) fn cut_areas<'a>(mask: &Mask, necks: impl Iterator<Item = &'a Neck>) 
     for neck in necks {
         // Half a diagonal more: the disc reaches the centres of the outermost pixels only.
         let reach = neck.radius + 0.75;
-        let near = |v: f64, len: usize| {
-            ((v - reach).ceil().max(0.0) as usize)..((v + reach).floor() as usize + 1).min(len)
-        };
+        let near =
+            |v: f64, len: usize| ((v - reach).ceil().max(0.0) as usize)..((v + reach).floor() as usize + 1).min(len);
         for y in near(neck.y, mask.height()) {
             for x in near(neck.x, width) {
                 if (x as f64 - neck.x).hypot(y as f64 - neck.y) <= reach {
@@ -81,7 +81,7 @@ pub(super) fn cut_areas<'a>(mask: &Mask, necks: impl Iterator<Item = &'a Neck>) 
             }
         }
     }
-    let mut areas: Vec<f64> = components(&cut, Connectivity::Four).parts.iter().map(|p| p.area_px as f64).collect();
+    let mut areas: Vec<f64> = Parts::of(&cut, true, false).areas.into_iter().map(|a| a as f64).collect();
     areas.sort_by(|a, b| b.total_cmp(a));
     areas
 }

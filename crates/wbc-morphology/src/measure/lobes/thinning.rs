@@ -71,3 +71,33 @@ pub(super) fn skeleton(mask: &Mask) -> Mask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{Connectivity, components};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_bar_becomes_its_middle_line() {
+        let bar = Mask::from_fn(24, 11, |x, y| (3..21).contains(&x) && (3..8).contains(&y));
+        let thin = skeleton(&bar);
+        assert!(thin.as_slice().iter().enumerate().all(|(i, set)| !set || i / 24 == 5));
+        assert!(thin.area_px() >= 12);
+    }
+
+    proptest! {
+        #[test]
+        fn parts_stay_together_and_apart(blobs in proptest::collection::vec((6usize..26, 6usize..26, 2usize..5), 1..7)) {
+            let inside = |x: usize, y: usize| {
+                blobs.iter().any(|(bx, by, r)| x.abs_diff(*bx) + y.abs_diff(*by) <= *r)
+            };
+            let mask = Mask::from_fn(32, 32, inside);
+            let thin = skeleton(&mask);
+            let parts = |m: &Mask| components(m, Connectivity::Eight).parts.len();
+            prop_assert_eq!(parts(&thin), parts(&mask));
+            prop_assert!(thin.as_slice().iter().zip(mask.as_slice()).all(|(t, m)| !t || *m));
+            prop_assert_eq!(skeleton(&thin), thin);
+        }
+    }
+}

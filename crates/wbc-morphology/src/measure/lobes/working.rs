@@ -1,16 +1,17 @@
 //! The nucleus as its shape is read: turned to a canonical orientation, reduced to a fixed size, smoothed.
 
+use super::runs::Parts;
 use crate::measure::context::diameter_from_area;
-use crate::measure::rescale::Rescale;
-use crate::ops::{Connectivity, components, gaussian_blur};
+use crate::measure::rescale::{Rescale, bounds, counts};
+use crate::ops::gaussian_blur;
 use wbc_core::Mask;
 
 /// Diameter of the disc with the nucleus' area after scaling, in working pixels.
-const DIAMETER: f64 = 80.0;
+const DIAMETER: f64 = 64.0;
 /// Longer side of the box around the nucleus after scaling, at most: nuclei scattered over a frame are reduced further.
-const MAX_SIDE: f64 = 320.0;
+const MAX_SIDE: f64 = 256.0;
 /// Sigma of the blur that smooths the outline, in working pixels: 1.25 % of the diameter.
-const SMOOTHING: f64 = 1.0;
+const SMOOTHING: f64 = 0.8;
 /// The blur is never narrower than this many pixels of the mask, so that enlarged pixels have no corners.
 const SMOOTHING_SOURCE_PX: f64 = 0.6;
 /// Fewer pixels have no shape.
@@ -42,14 +43,13 @@ impl Working {
             return None;
         }
         let (turned, anchor) = canonical(nucleus, anchor)?;
-        let rescale =
-            Rescale::new(turned.width(), turned.height(), diameter_from_area(area), DIAMETER, MAX_SIDE);
-        let cover = rescale.mean(|i| f32::from(u8::from(turned.as_slice()[i])));
+        let rescale = Rescale::new(turned.width(), turned.height(), diameter_from_area(area), DIAMETER, MAX_SIDE);
+        let cover = rescale.mean(|x, y| f32::from(u8::from(turned.as_slice()[y * turned.width() + x])));
         let sigma = SMOOTHING.max(SMOOTHING_SOURCE_PX * rescale.scale);
         let smooth = gaussian_blur(&cover, sigma as f32);
         let mut mask = Mask::from_fn(smooth.width, smooth.height, |x, y| smooth.data[y * smooth.width + x] > 0.5);
         let parts = keep_parts(&mut mask);
-        let holes = fill_specks(&mut mask);
+        let holes = fill_specks(&mut mask, parts.iter().sum());
         let anchor = rescale.place(anchor.0, anchor.1);
         let area = mask.area_px();
         (!parts.is_empty()).then(|| Self {
@@ -68,17 +68,12 @@ impl Working {
 /// Thinning depends on the orientation; measured in a canonical one, values do not change when the image is turned by
 /// 90° or flipped. Moments are integers, so the choice is exact.
 fn canonical(mask: &Mask, anchor: (f64, f64)) -> Option<(Mask, (f64, f64))> {
-    let (x0, y0, x1, y1) = mask.bounds()?;
+    let (x0, y0, x1, y1) = bounds(mask)?;
     let (width, height) = (x1 - x0, y1 - y0);
     let row = |y: usize| &mask.as_slice()[(y + y0) * mask.width() + x0..][..width];
-    let (mut by_x, mut by_y) = (vec![0_i128; width], vec![0_i128; height]);
-    for (y, total) in by_y.iter_mut().enumerate() {
-        for (column, set) in by_x.iter_mut().zip(row(y)) {
-            *column += i128::from(*set);
-            *total += i128::from(*set);
-        }
-    }
-    let ((variance_x, skew_x), (variance_y, skew_y)) = (central(&by_x), central(&by_y));
+    let (by_x, by_y) = counts(mask);
+    let (by_x, by_y) = (&by_x[x0..x1], &by_y[y0..y1]);
+    let ((variance_x, skew_x), (variance_y, skew_y)) = (central(by_x), central(by_y));
     let wider = (variance_x, skew_x.abs()) >= (variance_y, skew_y.abs());
     let flip = |v: usize, len: usize, flipped: bool| if flipped { len - 1 - v } else { v };
     let place = |v: f64, start: usize, len: usize, flipped: bool| {
@@ -95,9 +90,9 @@ fn canonical(mask: &Mask, anchor: (f64, f64)) -> Option<(Mask, (f64, f64))> {
 }
 
 /// Second and third central moment of a histogram over positions, times its total squared and cubed.
-fn central(histogram: &[i128]) -> (i128, i128) {
+fn central(histogram: &[u32]) -> (i128, i128) {
     let [n, a, b, c] = histogram.iter().enumerate().fold([0; 4], |[n, a, b, c], (i, count)| {
-        let i = i as i128;
+        let (i, count) = (i as i128, i128::from(*count));
         [n + count, a + i * count, b + i * i * count, c + i * i * i * count]
     });
     (n * b - a * a, n * n * c - 3 * n * a * b + 2 * a * a * a)
@@ -105,22 +100,19 @@ fn central(histogram: &[i128]) -> (i128, i128) {
 
 /// Clears specks; areas of the parts that stay, largest first.
 fn keep_parts(mask: &mut Mask) -> Vec<f64> {
-    let found = components(mask, Connectivity::Eight);
-    let least = SPECK_SHARE * mask.area_px() as f64;
-    let kept = |label: u32| label > 0 && found.parts[label as usize - 1].area_px as f64 >= least;
-    mask.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, l)| *p = kept(*l));
-    descending(found.parts.iter().map(|p| p.area_px as f64).filter(|a| *a >= least))
+    let found = Parts::of(mask, true, true);
+    let least = SPECK_SHARE * found.areas.iter().sum::<usize>() as f64;
+    found.paint(mask, false, |part| (found.areas[part] as f64) < least);
+    descending(found.areas.iter().map(|a| *a as f64).filter(|a| *a >= least))
 }
 
 /// Fills small holes; areas of the holes that stay, largest first.
-fn fill_specks(mask: &mut Mask) -> Vec<f64> {
-    let background = Mask::from_fn(mask.width(), mask.height(), |x, y| !mask.get(x as isize, y as isize));
-    let found = components(&background, Connectivity::Four);
-    let least = HOLE_SPECK_SHARE * mask.area_px() as f64;
-    // The first region is the surroundings: nothing touches the frame.
-    let filled = |label: u32| label > 1 && (found.parts[label as usize - 1].area_px as f64) < least;
-    mask.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, l)| *p |= filled(*l));
-    descending(found.parts.iter().skip(1).map(|p| p.area_px as f64).filter(|a| *a >= least))
+fn fill_specks(mask: &mut Mask, area: f64) -> Vec<f64> {
+    let found = Parts::of(mask, false, false);
+    let least = HOLE_SPECK_SHARE * area;
+    // The first part is the surroundings: nothing touches the frame.
+    found.paint(mask, true, |part| part > 0 && (found.areas[part] as f64) < least);
+    descending(found.areas.iter().skip(1).map(|a| *a as f64).filter(|a| *a >= least))
 }
 
 fn descending(values: impl Iterator<Item = f64>) -> Vec<f64> {
