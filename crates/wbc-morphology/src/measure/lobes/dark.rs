@@ -10,6 +10,8 @@ const BLUR: f64 = 0.006;
 const BORDER: f64 = 0.03;
 /// Steps of transmitted light for medians; the background is at 240.
 const STEPS: f32 = 120.0;
+/// Smaller nuclei have no shape.
+const MIN_NUCLEUS_PX: usize = 30;
 /// Least transmitted light: keeps logarithms finite.
 const MIN_LIGHT: f64 = 1e-3;
 /// Cytoplasm of a smaller share of the nucleus' area is too little to take its colour from.
@@ -29,7 +31,7 @@ pub(super) struct Dark {
 }
 
 impl Dark {
-    /// `None` without a nucleus.
+    /// `None` without a nucleus of some pixels.
     pub(super) fn of(cell: &CellContext) -> Option<Self> {
         let nucleus = cell.mask(Compartment::Nucleus);
         let (width, height) = (cell.width(), cell.height());
@@ -42,7 +44,7 @@ impl Dark {
         let in_cell = cell.mask(Compartment::Cell).as_slice();
 
         let (area, nucleus_light) = median(&light, |i| in_nucleus[i]);
-        if area == 0 {
+        if area < MIN_NUCLEUS_PX {
             return None;
         }
         let (count, mut cytoplasm_light) = median(&light, |i| in_cell[i] && !in_near[i]);

@@ -1,6 +1,7 @@
 //! Lobes as hills of darkness: where a nucleus is thin or pale between two lobes, its blurred darkness has a saddle.
 
 use super::dark::Dark;
+use super::working::Orientation;
 use crate::measure::context::diameter_from_area;
 use crate::measure::rescale::{Rescale, bounds};
 use crate::ops::{Plane, gaussian_blur};
@@ -44,7 +45,9 @@ pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 2] {
     let Some((x0, y0, x1, y1)) = bounds(&dark.near) else { return Default::default() };
     let (width, height) = (x1 - x0, y1 - y0);
     let diameter = diameter_from_area(nucleus.area_px());
-    let rescale = Rescale::new(width, height, diameter, DIAMETER, MAX_SIDE);
+    let turn = Orientation::of(nucleus);
+    let (turned_width, turned_height) = turn.size(width, height);
+    let rescale = Rescale::new(turned_width, turned_height, diameter, DIAMETER, MAX_SIDE);
     let (low, high) = (dark.cytoplasm_light.ln(), dark.nucleus_light.ln());
     let contrast = (low - high).max(MIN_CONTRAST);
     let darkness: Vec<f32> = (0..STEPS)
@@ -54,6 +57,7 @@ pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 2] {
         })
         .collect();
     let land = rescale.mean(|x, y| {
+        let (x, y) = turn.source(x, y, width, height);
         let j = (y + y0) * nucleus.width() + x + x0;
         if !dark.near.as_slice()[j] {
             return 0.0;

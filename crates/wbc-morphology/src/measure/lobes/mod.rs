@@ -10,8 +10,6 @@ mod path;
 mod runs;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests;
 mod thinning;
 mod working;
 

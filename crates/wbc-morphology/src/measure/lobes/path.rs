@@ -11,7 +11,7 @@ pub(super) struct Path {
     pub length: f64,
     /// Distance between the ends / length of the path between them.
     pub chord: f64,
-    /// Widths, without the ends that are rounded by the outline.
+    /// Widths, without the ends where the outline narrows the nucleus.
     pub mean_width: f64,
     pub min_width: f64,
     pub max_width: f64,
@@ -34,12 +34,17 @@ impl Path {
         let inner = along[along.len() - 1];
         let chord = if inner > 0.0 { (first.x - last.x).hypot(first.y - last.y) / inner } else { 1.0 };
 
-        let within = |i: &usize| along[*i] >= nodes[*i].radius && inner - along[*i] >= nodes[*i].radius;
-        let mut widths: Vec<f64> = (0..nodes.len()).filter(within).map(|i| 2.0 * nodes[i].radius).collect();
-        if widths.is_empty() {
-            // As wide as it is long: a disc.
-            widths.push(2.0 * nodes.iter().map(|n| n.radius).fold(0.0, f64::max));
-        }
+        // Towards an end the outline narrows the nucleus: widths count between the widest places near both ends.
+        let widest = |near_end: &mut dyn Iterator<Item = usize>| {
+            near_end.fold(None, |best: Option<usize>, i| match best {
+                Some(b) if nodes[b].radius >= nodes[i].radius => Some(b),
+                _ => Some(i),
+            })
+        };
+        let count = nodes.len();
+        let from = widest(&mut (0..count).take_while(|i| along[*i] <= nodes[*i].radius)).unwrap_or(0);
+        let to = widest(&mut (0..count).rev().take_while(|i| inner - along[*i] <= nodes[*i].radius)).unwrap_or(from);
+        let widths: Vec<f64> = (from.min(to)..=from.max(to)).map(|i| 2.0 * nodes[i].radius).collect();
         let count = widths.len() as f64;
         let mean_width = widths.iter().sum::<f64>() / count;
         let variance = widths.iter().map(|w| (w - mean_width).powi(2)).sum::<f64>() / count;

@@ -63,30 +63,53 @@ impl Working {
     }
 }
 
-/// The box around the mask, flipped and transposed so that its third moments are not negative and it is wider than high.
-///
-/// Thinning depends on the orientation; measured in a canonical one, values do not change when the image is turned by
-/// 90° or flipped. Moments are integers, so the choice is exact.
+/// The box around the mask in its canonical [`Orientation`], and where the anchor lies in it.
 fn canonical(mask: &Mask, anchor: (f64, f64)) -> Option<(Mask, (f64, f64))> {
     let (x0, y0, x1, y1) = bounds(mask)?;
     let (width, height) = (x1 - x0, y1 - y0);
-    let row = |y: usize| &mask.as_slice()[(y + y0) * mask.width() + x0..][..width];
-    let (by_x, by_y) = counts(mask);
-    let (by_x, by_y) = (&by_x[x0..x1], &by_y[y0..y1]);
-    let ((variance_x, skew_x), (variance_y, skew_y)) = (central(by_x), central(by_y));
-    let wider = (variance_x, skew_x.abs()) >= (variance_y, skew_y.abs());
-    let flip = |v: usize, len: usize, flipped: bool| if flipped { len - 1 - v } else { v };
+    let turn = Orientation::of(mask);
     let place = |v: f64, start: usize, len: usize, flipped: bool| {
         let v = v + 0.5 - start as f64;
         if flipped { len as f64 - v } else { v }
     };
-    let at = |x: usize, y: usize| row(flip(y, height, skew_y < 0))[flip(x, width, skew_x < 0)];
-    let (ax, ay) = (place(anchor.0, x0, width, skew_x < 0), place(anchor.1, y0, height, skew_y < 0));
-    Some(if wider {
-        (Mask::from_fn(width, height, at), (ax, ay))
-    } else {
-        (Mask::from_fn(height, width, |x, y| at(y, x)), (ay, ax))
-    })
+    let (ax, ay) = (place(anchor.0, x0, width, turn.flip_x), place(anchor.1, y0, height, turn.flip_y));
+    let (turned_width, turned_height) = turn.size(width, height);
+    let turned = Mask::from_fn(turned_width, turned_height, |x, y| {
+        let (x, y) = turn.source(x, y, width, height);
+        mask.as_slice()[(y + y0) * mask.width() + x + x0]
+    });
+    Some((turned, if turn.transposed { (ay, ax) } else { (ax, ay) }))
+}
+
+/// How to turn a mask so that its third moments are not negative and it spreads more in x than in y.
+///
+/// Thinning and the order of equal pixels depend on the orientation; measured in a canonical one, values do not change
+/// when the image is turned by 90° or flipped. Moments are integers, so the choice is exact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orientation {
+    flip_x: bool,
+    flip_y: bool,
+    transposed: bool,
+}
+
+impl Orientation {
+    pub(super) fn of(mask: &Mask) -> Self {
+        let (by_x, by_y) = counts(mask);
+        let ((variance_x, skew_x), (variance_y, skew_y)) = (central(&by_x), central(&by_y));
+        let transposed = (variance_x, skew_x.abs()) < (variance_y, skew_y.abs());
+        Self { flip_x: skew_x < 0, flip_y: skew_y < 0, transposed }
+    }
+
+    /// Width and height of a box once turned.
+    pub(super) fn size(&self, width: usize, height: usize) -> (usize, usize) {
+        if self.transposed { (height, width) } else { (width, height) }
+    }
+
+    /// The pixel of the box of this width and height that comes to lie at a place.
+    pub(super) fn source(&self, x: usize, y: usize, width: usize, height: usize) -> (usize, usize) {
+        let (x, y) = if self.transposed { (y, x) } else { (x, y) };
+        (if self.flip_x { width - 1 - x } else { x }, if self.flip_y { height - 1 - y } else { y })
+    }
 }
 
 /// Second and third central moment of a histogram over positions, times its total squared and cubed.
