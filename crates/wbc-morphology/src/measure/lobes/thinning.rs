@@ -30,7 +30,9 @@ const fn removed() -> [u8; 256] {
     table
 }
 
-/// The skeleton of Zhang and Suen 1984 (doi 10.1145/357994.358023), which is scikit-image's `skeletonize`.
+/// The skeleton of Zhang and Suen 1984 (doi 10.1145/357994.358023).
+///
+/// scikit-image's `skeletonize` starts from the same method with a table of its own, and keeps or drops other branches.
 ///
 /// Nothing may touch the frame: pixels on it are left as they are.
 pub(super) fn skeleton(mask: &Mask) -> Mask {
