@@ -22,6 +22,7 @@ mod histogram;
 mod hull;
 mod intensity;
 mod lbp;
+mod lobes;
 mod macenko;
 mod moments;
 mod outline;
@@ -30,6 +31,7 @@ mod radial;
 mod reduced;
 mod region;
 mod region_props;
+mod rescale;
 mod runs;
 mod shape;
 mod size;
@@ -38,6 +40,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod texture;
+mod vacuoles;
 mod zernike;
 
 pub use blobs::Blobs;
@@ -50,6 +53,7 @@ pub use granules::Granules;
 pub use haralick::Haralick;
 pub use intensity::Intensity;
 pub use lbp::Lbp;
+pub use lobes::Lobes;
 pub use outline::Outline;
 pub use radial::{Halo, Radial};
 pub use region_props::RegionProps;
@@ -57,6 +61,7 @@ pub use shape::Shape;
 pub use size::{Layout, Sizes};
 pub use stains::Stains;
 pub use texture::Texture;
+pub use vacuoles::Vacuoles;
 pub use zernike::Zernike;
 
 use std::sync::LazyLock;
@@ -74,10 +79,11 @@ pub trait FeatureGroup: Send + Sync {
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow);
 }
 
-/// The groups of [`measurement_schema`], in its order. The only absolute sizes come first.
+/// The groups of [`measurement_schema`], in its order.
 pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
     vec![
-        Box::new(Sizes),
+        Box::new(RegionProps::of(Compartment::Nucleus)),
+        Box::new(RegionProps::of(Compartment::Cell)),
         Box::new(Shape::of(Compartment::Nucleus)),
         Box::new(Shape::of(Compartment::Cell)),
         Box::new(Layout),
@@ -99,12 +105,18 @@ pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
         Box::new(Radial::of(Compartment::Nucleus)),
         Box::new(Radial::of(Compartment::Cell)),
         Box::new(Halo),
+        Box::new(Lobes),
+        Box::new(Vacuoles),
+        Box::new(Outline::of(Compartment::Nucleus)),
+        Box::new(Outline::of(Compartment::Cell)),
+        Box::new(Zernike::of(Compartment::Nucleus)),
+        Box::new(Zernike::of(Compartment::Cell)),
     ]
 }
 
 static BUILTIN: LazyLock<(Vec<Box<dyn FeatureGroup>>, MeasurementSchema)> = LazyLock::new(|| {
     let groups = builtin_groups();
-    let schema = schema_of("wbc-morphology", 1, &groups);
+    let schema = schema_of("wbc-morphology", 2, &groups);
     (groups, schema)
 });
 
