@@ -70,9 +70,10 @@ impl Mask {
     /// Smallest box holding all set pixels, `(x0, y0, x1, y1)` with exclusive ends; `None` when empty.
     pub fn bounds(&self) -> Option<(usize, usize, usize, usize)> {
         let (mut x0, mut y0, mut x1, mut y1) = (usize::MAX, usize::MAX, 0, 0);
-        for (i, _) in self.data.iter().enumerate().filter(|(_, p)| **p) {
-            let (x, y) = (i % self.width, i / self.width);
-            (x0, y0, x1, y1) = (x0.min(x), y0.min(y), x1.max(x + 1), y1.max(y + 1));
+        for (y, row) in self.data.chunks_exact(self.width.max(1)).enumerate().filter(|(_, row)| row.contains(&true)) {
+            let first = row.iter().position(|p| *p).unwrap_or(0);
+            let last = row.iter().rposition(|p| *p).unwrap_or(0);
+            (x0, y0, x1, y1) = (x0.min(first), y0.min(y), x1.max(last + 1), y + 1);
         }
         (x1 > 0).then_some((x0, y0, x1, y1))
     }

@@ -96,11 +96,17 @@ pub(crate) fn blur_3x3_rgb(image: &RgbImage) -> RgbImage {
         for (i, sum) in column.iter_mut().enumerate() {
             *sum = u16::from(above[i]) + 2 * u16::from(here[i]) + u16::from(below[i]);
         }
-        for x in 0..width {
+        let at_side = |x: usize| {
             let (left, right) = (3 * reflect_101(x as isize - 1, width), 3 * reflect_101(x as isize + 1, width));
-            for c in 0..3 {
-                out.push(((column[left + c] + 2 * column[3 * x + c] + column[right + c] + 8) >> 4) as u8);
-            }
+            [0, 1, 2].map(|c| ((column[left + c] + 2 * column[3 * x + c] + column[right + c] + 8) >> 4) as u8)
+        };
+        if width > 0 {
+            out.extend(at_side(0));
+        }
+        let inner = column.iter().zip(column.iter().skip(3)).zip(column.iter().skip(6));
+        out.extend(inner.map(|((left, here), right)| ((left + 2 * here + right + 8) >> 4) as u8));
+        if width > 1 {
+            out.extend(at_side(width - 1));
         }
     }
     RgbImage::from_raw(image.width(), image.height(), out).unwrap_or_else(|| image.clone())

@@ -62,26 +62,51 @@ pub(crate) fn components(mask: &Mask, connectivity: Connectivity) -> Components 
 
 /// Fills background that no path of edges joins to the frame.
 pub(crate) fn fill_holes(mask: &Mask) -> Mask {
-    let (width, height) = (mask.width(), mask.height());
-    let pixels = mask.as_slice();
-    let mut filled = vec![true; pixels.len()];
-    let mut stack: Vec<usize> = (0..width)
-        .flat_map(|x| [x, (height - 1) * width + x])
-        .chain((0..height).flat_map(|y| [y * width, y * width + width - 1]))
-        .collect();
-    while let Some(i) = stack.pop() {
-        if pixels[i] || !filled[i] {
-            continue;
-        }
-        filled[i] = false;
-        let (x, y) = (i % width, i / width);
-        let left = (x > 0).then(|| i - 1);
-        let right = (x + 1 < width).then_some(i + 1);
-        let up = (y > 0).then(|| i - width);
-        let down = (y + 1 < height).then_some(i + width);
-        stack.extend([left, right, up, down].into_iter().flatten());
+    let Some((x0, y0, x1, y1)) = mask.bounds() else { return mask.clone() };
+    // A rim of outside around the mask's box, which sweeps down and up carry into every bay.
+    let (width, height) = (x1 - x0 + 2, y1 - y0 + 2);
+    let mut open = vec![true; width * height];
+    let mut outside = vec![true; width * height];
+    for y in y0..y1 {
+        let at = (y - y0 + 1) * width + 1;
+        let row = &mask.as_slice()[y * mask.width() + x0..][..x1 - x0];
+        open[at..at + row.len()].iter_mut().zip(row).for_each(|(o, m)| *o = !m);
+        outside[at..at + row.len()].fill(false);
     }
-    Mask::from_vec(width, height, filled).unwrap_or_else(|_| mask.clone())
+    let mut rows_down = true;
+    loop {
+        let mut grew = false;
+        for i in 1..height - 1 {
+            let y = if rows_down { i } else { height - 1 - i };
+            let before = if rows_down { y - 1 } else { y + 1 } * width;
+            let at = y * width;
+            let mut reached = true;
+            for x in 1..width - 1 {
+                let is = open[at + x] && (reached || outside[before + x] || outside[at + x]);
+                grew |= is != outside[at + x];
+                outside[at + x] = is;
+                reached = is;
+            }
+            reached = true;
+            for x in (1..width - 1).rev() {
+                let is = open[at + x] && (reached || outside[at + x]);
+                grew |= is != outside[at + x];
+                outside[at + x] = is;
+                reached = is;
+            }
+        }
+        if !grew {
+            break;
+        }
+        rows_down = !rows_down;
+    }
+    let mut filled = mask.clone();
+    for y in y0..y1 {
+        let row = &outside[(y - y0 + 1) * width + 1..][..x1 - x0];
+        let target = &mut filled.as_mut_slice()[y * mask.width() + x0..][..x1 - x0];
+        target.iter_mut().zip(row).for_each(|(t, outside)| *t = !outside);
+    }
+    filled
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ mod threshold;
 
 pub(crate) use blur::{blur_3x3_rgb, gaussian_blur};
 pub(crate) use colour::{LabConverter, hsv_u8, hsv_u8_from_rgb, lab_u8_from_rgb};
-pub(crate) use components::{Connectivity, components, fill_holes};
+pub(crate) use components::{Components, Connectivity, components, fill_holes};
 pub(crate) use distance::distance_to;
 pub(crate) use grey_morphology::{dilate_cross, erode_cross};
-pub(crate) use morphology::{Element, dilate, dilate_box, open};
+pub(crate) use morphology::{Element, dilate, dilate_box, erode, open};
 pub(crate) use polygon::{convex_hull, fill_convex, fill_polygon};
 pub(crate) use resize::{resize_area_rgb, resize_mask, resize_nearest_mask, resize_rgb};
 pub(crate) use threshold::{median, otsu3, percentiles};

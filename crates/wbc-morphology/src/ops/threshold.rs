@@ -1,19 +1,6 @@
 /// Bins of scikit-image's `threshold_multiotsu`.
 const BINS: usize = 256;
 
-/// Linear-interpolation percentile, `q` in 0..100, as numpy's; reorders the values. 0 for no values.
-pub(crate) fn percentile(values: &mut [f32], q: f64) -> f32 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let at = (q / 100.0).clamp(0.0, 1.0) * (values.len() - 1) as f64;
-    let (below, part) = (at.floor() as usize, at.fract());
-    let (_, low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
-    let low = f64::from(*low);
-    let high = above.iter().copied().min_by(f32::total_cmp).map_or(low, f64::from);
-    (low + part * (high - low)) as f32
-}
-
 /// Bins in which values are sorted before a rank is looked for.
 const RANK_BINS: usize = 2048;
 
@@ -63,18 +50,17 @@ pub(crate) fn percentiles<const N: usize>(values: &[f32], percents: [f64; N]) ->
     }))
 }
 
-/// Median; the mean of the two middle values where there is no middle one. Reorders the values.
-pub(crate) fn median(values: &mut [f32]) -> f32 {
-    percentile(values, 50.0)
+/// Median; the mean of the two middle values where there is no middle one. 0 for no values.
+pub(crate) fn median(values: &[f32]) -> f32 {
+    let [median] = percentiles(values, [50.0]).unwrap_or_default();
+    median as f32
 }
 
 /// Two thresholds of three-class Otsu after the extreme 0.1 % are clipped; mean and mean + one standard deviation where
 /// there are fewer than three grey levels.
 pub(crate) fn otsu3(values: &[f32]) -> [f32; 2] {
-    let mut sorted = values.to_vec();
-    let (low, high) = (percentile(&mut sorted, 0.1), percentile(&mut sorted, 99.9));
-    let clipped: Vec<f32> = values.iter().map(|v| v.clamp(low, high)).collect();
-    multi_otsu3(&clipped).unwrap_or_else(|| {
+    let [low, high] = percentiles(values, [0.1, 99.9]).unwrap_or_default().map(|v| v as f32);
+    multi_otsu3(values, low, high).unwrap_or_else(|| {
         let n = values.len().max(1) as f64;
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
@@ -82,11 +68,9 @@ pub(crate) fn otsu3(values: &[f32]) -> [f32; 2] {
     })
 }
 
-/// scikit-image's `threshold_multiotsu` with three classes (Liao, Chen and Chung 2001): the centres of the two
-/// histogram bins after which the between-class variance is greatest. `None` for fewer than three grey levels.
-fn multi_otsu3(values: &[f32]) -> Option<[f32; 2]> {
-    let low = values.iter().copied().min_by(f32::total_cmp)?;
-    let high = values.iter().copied().max_by(f32::total_cmp)?;
+/// scikit-image's `threshold_multiotsu` with three classes (Liao, Chen and Chung 2001) of values clipped to `low` and `high`: the
+/// centres of the two histogram bins after which the between-class variance is greatest. `None` for fewer than three grey levels.
+fn multi_otsu3(values: &[f32], low: f32, high: f32) -> Option<[f32; 2]> {
     let range = f64::from(high) - f64::from(low);
     if !range.is_finite() || range <= 0.0 {
         return None;
@@ -94,6 +78,7 @@ fn multi_otsu3(values: &[f32]) -> Option<[f32; 2]> {
     let mut counts = [0_u32; BINS];
     let scale = BINS as f64 / range;
     for v in values {
+        // below zero is cut to it
         counts[(((f64::from(*v) - f64::from(low)) * scale) as usize).min(BINS - 1)] += 1;
     }
     let centre = |i: usize| (f64::from(low) + (i as f64 + 0.5) / scale) as f32;
@@ -130,6 +115,19 @@ fn multi_otsu3(values: &[f32]) -> Option<[f32; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Linear-interpolation percentile, `q` in 0..100, as numpy's; reorders the values. 0 for no values.
+    fn percentile(values: &mut [f32], q: f64) -> f32 {
+        if values.is_empty() {
+            return 0.0;
+        }
+        let at = (q / 100.0).clamp(0.0, 1.0) * (values.len() - 1) as f64;
+        let (below, part) = (at.floor() as usize, at.fract());
+        let (_, low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
+        let low = f64::from(*low);
+        let high = above.iter().copied().min_by(f32::total_cmp).map_or(low, f64::from);
+        (low + part * (high - low)) as f32
+    }
 
     #[test]
     fn three_groups_are_parted() {

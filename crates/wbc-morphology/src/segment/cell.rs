@@ -1,224 +1,216 @@
-use super::vote::{Scene, VoteParams};
-use crate::ops::{Element, Plane, convex_hull, dilate, fill_convex, fill_polygon, gaussian_blur, median, otsu3};
-use std::f64::consts::{PI, TAU};
+//! The cell around a nucleus.
+
+use super::polar::{PolarGrid, best_closed_path};
+use super::scene::{Densities, Scene};
+use super::vote::VoteParams;
+use crate::ops::{Element, Plane, convex_hull, dilate, fill_convex, fill_polygon, gaussian_blur, median};
+use std::f64::consts::PI;
 use wbc_core::Mask;
 
-/// Lab values per histogram bin and bins per channel.
-const BIN_WIDTH: f32 = 22.0;
-const BINS: usize = 12;
+/// Bins per channel and their width in optical density.
+const BINS: usize = 24;
+const BIN_WIDTH: f32 = 0.035;
+/// Sigma, in bins, by which histograms are smoothed, and the share of pixels that every bin has at least.
+const SMOOTHING: f64 = 0.7;
+const MIN_SHARE: f32 = 1e-4;
 /// Evidence of a single pixel is bounded: a log-likelihood ratio of 3 is a factor of 20.
 const MAX_EVIDENCE: f32 = 3.0;
-/// Optical density below this share of the first Otsu threshold is surely background.
-const FAINT: f32 = 0.5;
 /// The first guess of the cell is the nucleus' hull grown by this share of its radius.
-const FIRST_GUESS: f64 = 0.25;
-/// A contour reaches at most this far, in hull radii and in longer sides of the frame.
-const REACH: (f64, f64) = (3.2, 0.75);
-/// Keeps the contour out of the nucleus' hull.
-const FORBIDDEN: f32 = -1e6;
-/// Largest change of radius from one angle to the next, in pixels.
-const MAX_STEP: usize = 2;
+const FIRST_GUESS: f64 = 0.5;
+/// A rim of this share of the hull's radius around the present guess is neither cell nor surroundings.
+const UNDECIDED: f64 = 0.4;
+/// Blur of the evidence and of the edge, in pixels of the reduced image.
+const EVIDENCE_SIGMA: f64 = 0.8;
+const EDGE_SIGMA: f64 = 0.6;
+/// Stiffness of the contour per hull radius: in the reduced image, and how much of it when the contour is refined.
+const STIFFNESS: f64 = 0.4;
+const REFINED_STIFFNESS: f64 = 0.3;
+/// Number of angles for which [`STIFFNESS`] is given.
+const STIFFNESS_ANGLES: f64 = 96.0;
+/// Rays of the refined contour, and how far it may move, in pixels of the reduced image.
+const REFINED_ANGLES: usize = 160;
+const REFINED_BAND: f64 = 4.0;
+
+/// What tells a cell's colours from those around it: per bin of optical densities the logarithm of its share in the
+/// cytoplasm over its share outside the cell.
+pub(crate) struct Appearance {
+    ratio: Vec<f32>,
+    faint_below: f32,
+}
 
 /// Closed contour around the nucleus' hull by dynamic programming over angle and radius: log-likelihood ratio of
 /// cytoplasm colours to outside colours, summed from the middle outwards, and the edge at the contour.
-pub(crate) fn find_cell(scene: &Scene, nucleus: &Mask, params: &VoteParams) -> Mask {
-    let (width, height) = (scene.width, scene.height);
-    let hull = fill_convex(width, height, &convex_hull(nucleus));
-    let grid = PolarGrid::around(&hull, params.angles as usize);
-    let lowest: Vec<usize> =
-        grid.rays().map(|ray| ray.iter().rposition(|p| p.is_some_and(|i| hull.as_slice()[i])).unwrap_or(0)).collect();
+pub(crate) fn find_cell(scene: &Scene, nucleus: &Mask, params: &VoteParams) -> (Mask, Appearance) {
+    let (width, height) = (scene.od.width, scene.od.height);
+    let bins = bins_of(&scene.od);
+    let field = Field::new(&scene.od, &bins, nucleus, 1.0);
+    let grid = PolarGrid::new((width, height), centroid(&field.hull), field.hull_radius, params.angles as usize);
+    let lowest = grid.last_in(&field.hull);
+    let range: Vec<_> = lowest.iter().map(|l| (*l, grid.radii)).collect();
+    let grown = |mask: &Mask, share: f64| {
+        dilate(mask, &Element::ellipse((share * field.hull_radius).round_ties_even() as usize))
+    };
 
-    let faint_below = FAINT * otsu3(&scene.od.data)[0];
-    let faint = Mask::from_fn(width, height, |x, y| scene.od.data[y * width + x] < faint_below);
-    let bins: Vec<u16> = (0..width * height).map(|i| bin_of(scene.lab.each_ref().map(|c| c.data[i]))).collect();
-    let radius = ((FIRST_GUESS * grid.hull_radius).round_ties_even() as usize).max(1);
-    let mut cell = dilate(&hull, &Element::ellipse(radius));
+    let mut cell = grown(&field.hull, FIRST_GUESS);
+    let mut appearance = Appearance { ratio: Vec::new(), faint_below: scene.faint_below };
     for _ in 0..params.iterations {
-        let ratio = log_likelihood_ratio(&bins, &cell, nucleus, &faint);
-        let evidence = Plane { width, height, data: bins.iter().map(|b| ratio[usize::from(*b)]).collect() };
-        let mut evidence = gaussian_blur(&evidence, 0.8);
-        for (i, e) in evidence.data.iter_mut().enumerate() {
-            if nucleus.as_slice()[i] {
-                *e = 1.0;
-            } else if faint.as_slice()[i] {
-                *e = -MAX_EVIDENCE;
-            }
-        }
-        let edge = grid.edges(&gaussian_blur(&without_nucleus_edge(scene, &cell, nucleus), 1.2));
-        let gain = grid.gain(&evidence, &edge, &lowest, params.edge_weight);
-        let contour = grid.contour(&best_closed_path(&gain, grid.radii));
-        cell = fill_polygon(width, height, &contour);
-        cell.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c |= n);
+        let undecided = grown(&cell, UNDECIDED);
+        appearance.ratio = log_likelihood_ratio(&field, &cell, &undecided, scene.faint_below);
+        cell = field.contour(&grid, &range, &appearance, &cell, STIFFNESS, params.edge_weight);
     }
-    cell
+    (cell, appearance)
 }
 
-/// Optical density cut at the cytoplasm's median. The nucleus' own rim is steeper than the cell's and would draw the
-/// contour to it; cut like this it is no edge at all.
-fn without_nucleus_edge(scene: &Scene, cell: &Mask, nucleus: &Mask) -> Plane {
-    let pixels = scene.od.data.iter().zip(cell.as_slice()).zip(nucleus.as_slice());
-    let mut cytoplasm: Vec<f32> = pixels.filter(|((_, c), n)| **c && !**n).map(|((od, _), _)| *od).collect();
-    let limit = if cytoplasm.is_empty() { f32::INFINITY } else { median(&mut cytoplasm) };
-    Plane { data: scene.od.data.iter().map(|v| v.min(limit)).collect(), ..scene.od }
+/// The contour once more in an image that is `scale` times as large as the reduced one, near the one that is known.
+pub(crate) fn refine_cell(
+    od: &Densities,
+    nucleus: &Mask,
+    cell: &Mask,
+    scale: f64,
+    appearance: &Appearance,
+    edge_weight: f32,
+) -> Mask {
+    let bins = bins_of(od);
+    let field = Field::new(od, &bins, nucleus, scale);
+    let grid = PolarGrid::new((od.width, od.height), centroid(cell), field.hull_radius, REFINED_ANGLES);
+    let band = (REFINED_BAND * scale) as usize;
+    let known = grid.last_in(cell);
+    let range = grid.last_in(&field.hull).into_iter().zip(known).map(|(lowest, known)| {
+        let first = lowest.max(known.saturating_sub(band)).min(grid.radii - 1);
+        (first, (known + band).max(first))
+    });
+    let range: Vec<_> = range.collect();
+    field.contour(&grid, &range, appearance, cell, REFINED_STIFFNESS * STIFFNESS, edge_weight)
 }
 
-/// Rays from the centre of the nucleus' hull; steps of one pixel.
-struct PolarGrid {
-    centre: (f64, f64),
+/// An image with a nucleus around which a contour is looked for.
+struct Field<'a> {
+    od: &'a Densities,
+    bins: &'a [u16],
+    nucleus: &'a Mask,
+    hull: Mask,
     hull_radius: f64,
-    angles: usize,
-    radii: usize,
-    /// Pixel under each (angle, radius), `None` outside the frame.
-    pixels: Vec<Option<usize>>,
-    /// The same, moved to the nearest pixel of the frame.
-    clamped: Vec<usize>,
+    /// Pixels per pixel of the reduced image.
+    scale: f64,
 }
 
-impl PolarGrid {
-    fn around(hull: &Mask, angles: usize) -> Self {
-        let (width, height) = (hull.width(), hull.height());
-        let (mut area, mut sum_x, mut sum_y) = (0_usize, 0_usize, 0_usize);
-        for (i, _) in hull.as_slice().iter().enumerate().filter(|(_, p)| **p) {
-            (area, sum_x, sum_y) = (area + 1, sum_x + i % width, sum_y + i / width);
-        }
-        let area = area.max(1) as f64;
-        let centre = (sum_x as f64 / area, sum_y as f64 / area);
-        let hull_radius = (area / PI).sqrt();
-        let radii = (REACH.0 * hull_radius).min(REACH.1 * width.max(height) as f64).max(1.0) as usize;
-        let (mut pixels, mut clamped) = (Vec::with_capacity(angles * radii), Vec::with_capacity(angles * radii));
-        for angle in 0..angles {
-            let (sin, cos) = direction(angle, angles);
-            for r in 0..radii {
-                let x = (centre.0 + cos * r as f64).round_ties_even() as isize;
-                let y = (centre.1 + sin * r as f64).round_ties_even() as isize;
-                let near = y.clamp(0, height as isize - 1) as usize * width + x.clamp(0, width as isize - 1) as usize;
-                let inside = x >= 0 && y >= 0 && x < width as isize && y < height as isize;
-                pixels.push(inside.then_some(near));
-                clamped.push(near);
-            }
-        }
-        Self { centre, hull_radius, angles, radii, pixels, clamped }
+impl<'a> Field<'a> {
+    fn new(od: &'a Densities, bins: &'a [u16], nucleus: &'a Mask, scale: f64) -> Self {
+        let hull = fill_convex(od.width, od.height, &convex_hull(nucleus));
+        let hull_radius = (hull.area_px().max(1) as f64 / PI).sqrt();
+        Self { od, bins, nucleus, hull, hull_radius, scale }
     }
 
-    fn rays(&self) -> impl Iterator<Item = &[Option<usize>]> {
-        self.pixels.chunks_exact(self.radii)
+    /// The best contour within `range`, `cell` being the present guess.
+    fn contour(
+        &self,
+        grid: &PolarGrid,
+        range: &[(usize, usize)],
+        appearance: &Appearance,
+        cell: &Mask,
+        stiffness: f64,
+        edge_weight: f32,
+    ) -> Mask {
+        let evidence = self.evidence(appearance);
+        let edge = gaussian_blur(&self.without_nucleus_edge(cell), (EDGE_SIGMA * self.scale) as f32);
+        let edge = grid.edges(&edge, (self.scale.round() as usize).max(1));
+        let gain = grid.gain(&evidence, &edge, range, edge_weight);
+        let turn = grid.angles as f64 / STIFFNESS_ANGLES / self.scale;
+        let path = best_closed_path(&gain, grid.radii, (stiffness * self.hull_radius * turn * turn) as f32);
+        let mut cell = fill_polygon(self.od.width, self.od.height, &grid.contour(&path));
+        cell.as_mut_slice().iter_mut().zip(self.nucleus.as_slice()).for_each(|(c, n)| *c |= n);
+        cell
     }
 
-    /// Fall of optical density along each ray, in standard deviations, bounded by 3.
-    fn edges(&self, od: &Plane) -> Vec<f32> {
-        let mut edge = vec![0.0_f32; self.clamped.len()];
-        for (ray, out) in self.clamped.chunks_exact(self.radii).zip(edge.chunks_exact_mut(self.radii)) {
-            for r in 1..self.radii.saturating_sub(1) {
-                out[r] = (od.data[ray[r - 1]] - od.data[ray[r + 1]]) / 2.0;
-            }
+    /// How much each pixel speaks for the cell. What is hardly denser than the background cannot speak for it.
+    fn evidence(&self, appearance: &Appearance) -> Plane {
+        let (width, height) = (self.od.width, self.od.height);
+        let data = self.bins.iter().map(|b| appearance.ratio[usize::from(*b)]).collect();
+        let mut evidence = gaussian_blur(&Plane { width, height, data }, (EVIDENCE_SIGMA * self.scale) as f32);
+        let faint = appearance.faint_below;
+        for ((e, od), nucleus) in evidence.data.iter_mut().zip(&self.od.total.data).zip(self.nucleus.as_slice()) {
+            *e = match od / faint - 1.0 {
+                _ if *nucleus => 1.0,
+                excess if excess < 0.0 => -MAX_EVIDENCE,
+                excess => e.min(excess),
+            };
         }
-        let n = edge.len() as f64;
-        let mean = edge.iter().map(|e| f64::from(*e)).sum::<f64>() / n;
-        let variance = edge.iter().map(|e| (f64::from(*e) - mean).powi(2)).sum::<f64>() / n;
-        let scale = (variance.sqrt() + 1e-6) as f32;
-        edge.iter().map(|e| (e / scale).clamp(-3.0, 3.0)).collect()
+        evidence
     }
 
-    /// What a contour gains at each (angle, radius).
-    fn gain(&self, evidence: &Plane, edge: &[f32], lowest: &[usize], edge_weight: f32) -> Vec<f32> {
-        let hull_radius = self.hull_radius as f32;
-        let mut gain = Vec::with_capacity(edge.len());
-        for ((ray, edge), lowest) in self.rays().zip(edge.chunks_exact(self.radii)).zip(lowest) {
-            let mut sum = 0.0;
-            for (r, (pixel, edge)) in ray.iter().zip(edge).enumerate() {
-                sum += pixel.map_or(-1.0, |i| evidence.data[i]) * r as f32 / hull_radius;
-                gain.push(if r < *lowest { FORBIDDEN } else { sum + edge_weight * hull_radius * edge });
-            }
-        }
-        gain
-    }
-
-    fn contour(&self, radii: &[usize]) -> Vec<(i32, i32)> {
-        let corner = |(angle, r): (usize, &usize)| {
-            let (sin, cos) = direction(angle, self.angles);
-            let (x, y) = (self.centre.0 + cos * *r as f64, self.centre.1 + sin * *r as f64);
-            (x.round_ties_even() as i32, y.round_ties_even() as i32)
-        };
-        radii.iter().enumerate().map(corner).collect()
+    /// Optical density cut at the cytoplasm's median. The nucleus' own rim is steeper than the cell's and would draw the
+    /// contour to it; cut like this it is no edge at all.
+    fn without_nucleus_edge(&self, cell: &Mask) -> Plane {
+        let total = &self.od.total;
+        let pixels = total.data.iter().zip(cell.as_slice()).zip(self.nucleus.as_slice());
+        let cytoplasm: Vec<f32> = pixels.filter(|((_, c), n)| **c && !**n).map(|((od, _), _)| *od).collect();
+        let limit = if cytoplasm.is_empty() { f32::INFINITY } else { median(&cytoplasm) };
+        Plane { data: total.data.iter().map(|v| v.min(limit)).collect(), ..*total }
     }
 }
 
-fn direction(angle: usize, angles: usize) -> (f64, f64) {
-    (angle as f64 * TAU / angles as f64).sin_cos()
-}
-
-/// The radius at every angle that together gain most while neighbours differ by at most [`MAX_STEP`]. The path runs
-/// round twice; the middle part, which has settled, closes on itself.
-fn best_closed_path(gain: &[f32], radii: usize) -> Vec<usize> {
-    const PAD: f32 = -1e9;
-    let angles = gain.len() / radii;
-    let ray = |t: usize| &gain[(t % angles) * radii..][..radii];
-    let mut best = vec![PAD; radii + 2 * MAX_STEP];
-    best[MAX_STEP..MAX_STEP + radii].copy_from_slice(ray(0));
-    let mut next = best.clone();
-    let mut from = vec![0_u8; 2 * angles * radii];
-    for t in 1..2 * angles {
-        let from = &mut from[t * radii..][..radii];
-        for (r, gain) in ray(t).iter().enumerate() {
-            let (mut pick, mut value) = (0, best[r]);
-            for step in 1..=2 * MAX_STEP {
-                let other = best[r + step];
-                (pick, value) = if other > value { (step, other) } else { (pick, value) };
-            }
-            from[r] = pick as u8;
-            next[MAX_STEP + r] = value + gain;
+fn centroid(mask: &Mask) -> (f64, f64) {
+    let width = mask.width().max(1);
+    let (mut area, mut sum_x, mut sum_y) = (0_usize, 0_usize, 0_usize);
+    for (y, row) in mask.as_slice().chunks_exact(width).enumerate() {
+        for (x, _) in row.iter().enumerate().filter(|(_, p)| **p) {
+            (area, sum_x, sum_y) = (area + 1, sum_x + x, sum_y + y);
         }
-        std::mem::swap(&mut best, &mut next);
     }
-    let settled = &best[MAX_STEP..MAX_STEP + radii];
-    let mut path = vec![0; 2 * angles];
-    path[2 * angles - 1] = (0..radii).rev().max_by(|a, b| settled[*a].total_cmp(&settled[*b])).unwrap_or(0);
-    for t in (1..2 * angles).rev() {
-        let r = path[t] + usize::from(from[t * radii + path[t]]);
-        path[t - 1] = r.saturating_sub(MAX_STEP).min(radii - 1);
-    }
-    [&path[angles..angles + angles / 2], &path[angles / 2..angles]].concat()
+    let area = area.max(1) as f64;
+    (sum_x as f64 / area, sum_y as f64 / area)
 }
 
-fn bin_of(lab: [f32; 3]) -> u16 {
+fn bins_of(od: &Densities) -> Vec<u16> {
     let bin = |v: f32| ((v / BIN_WIDTH) as usize).min(BINS - 1);
-    ((bin(lab[0]) * BINS + bin(lab[1])) * BINS + bin(lab[2])) as u16
+    let [r, g, b] = &od.channels;
+    r.iter().zip(g).zip(b).map(|((r, g), b)| ((bin(*r) * BINS + bin(*g)) * BINS + bin(*b)) as u16).collect()
 }
 
-/// Per colour bin: log of its share in the cytoplasm over its share outside the cell. Only what is stained is counted:
-/// the ring around a nucleus holds little background, so that with it red cells in the ring would pass for cytoplasm.
-fn log_likelihood_ratio(bins: &[u16], cell: &Mask, nucleus: &Mask, faint: &Mask) -> Vec<f32> {
-    let mut counts = [vec![0.0_f64; BINS * BINS * BINS], vec![0.0_f64; BINS * BINS * BINS]];
-    let pixels = bins.iter().zip(cell.as_slice()).zip(nucleus.as_slice()).zip(faint.as_slice());
-    for (((bin, cell), nucleus), faint) in pixels {
-        if !(*faint || *cell && *nucleus) {
+/// Per bin: log of its share in the cytoplasm over its share outside the cell. Only what is stained is counted: the ring
+/// around a nucleus holds little background, so that with it red cells in the ring would pass for cytoplasm.
+fn log_likelihood_ratio(field: &Field, cell: &Mask, undecided: &Mask, faint_below: f32) -> Vec<f32> {
+    let mut counts = [vec![0.0_f32; BINS * BINS * BINS], vec![0.0_f32; BINS * BINS * BINS]];
+    let masks = cell.as_slice().iter().zip(undecided.as_slice()).zip(field.nucleus.as_slice());
+    for ((bin, od), ((cell, undecided), nucleus)) in field.bins.iter().zip(&field.od.total.data).zip(masks) {
+        let counted = if *cell { !nucleus } else { !undecided };
+        if counted && *od >= faint_below {
             counts[usize::from(!cell)][usize::from(*bin)] += 1.0;
         }
     }
     let [inside, outside] = counts.map(|histogram| {
         let smooth = smooth_histogram(histogram);
-        let sum = smooth.iter().sum::<f64>().max(1e-9);
-        smooth.into_iter().map(move |v| v / sum + 1e-4)
+        let sum = smooth.iter().sum::<f32>().max(1e-9);
+        smooth.into_iter().map(move |v| v / sum + MIN_SHARE)
     });
-    inside.zip(outside).map(|(i, o)| ((i / o).ln() as f32).clamp(-MAX_EVIDENCE, MAX_EVIDENCE)).collect()
+    // Most bins are empty on both sides.
+    let ratio = |(i, o): (f32, f32)| if i == o { 0.0 } else { (i / o).ln().clamp(-MAX_EVIDENCE, MAX_EVIDENCE) };
+    inside.zip(outside).map(ratio).collect()
 }
 
-/// Gaussian of 0.7 bins along each axis, borders reflected (`scipy.ndimage.gaussian_filter`).
-fn smooth_histogram(mut histogram: Vec<f64>) -> Vec<f64> {
-    const RADIUS: isize = 3;
-    let weights: Vec<f64> = (-RADIUS..=RADIUS).map(|i| (-0.5 * (i as f64 / 0.7).powi(2)).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    let reflect = |i: isize| (if i < 0 { -1 - i } else { i.min(2 * BINS as isize - 1 - i) }) as usize;
+/// Gaussian of [`SMOOTHING`] bins along each axis, borders reflected (`scipy.ndimage.gaussian_filter`).
+fn smooth_histogram(mut histogram: Vec<f32>) -> Vec<f32> {
+    const RADIUS: usize = 3;
+    let raw: [f64; RADIUS + 1] = std::array::from_fn(|i| (-0.5 * (i as f64 / SMOOTHING).powi(2)).exp());
+    let sum = raw[0] + 2.0 * raw[1..].iter().sum::<f64>();
+    let weights = raw.map(|w| (w / sum) as f32);
     for stride in [1, BINS, BINS * BINS] {
-        let line = |start: usize| (0..BINS).map(move |i| start + i * stride);
         for start in (0..histogram.len()).filter(|i| i / stride % BINS == 0) {
-            let values: [f64; BINS] = std::array::from_fn(|i| histogram[start + i * stride]);
-            if values.iter().all(|v| *v == 0.0) {
+            let mut padded = [0.0_f32; BINS + 2 * RADIUS];
+            for i in 0..BINS {
+                padded[RADIUS + i] = histogram[start + i * stride];
+            }
+            if padded.iter().all(|v| *v == 0.0) {
                 continue;
             }
-            for (i, at) in line(start).enumerate() {
-                let taps = weights.iter().zip(-RADIUS..=RADIUS);
-                histogram[at] = taps.map(|(w, d)| w / sum * values[reflect(i as isize + d)]).sum();
+            for i in 0..RADIUS {
+                padded[RADIUS - 1 - i] = padded[RADIUS + i];
+                padded[RADIUS + BINS + i] = padded[RADIUS + BINS - 1 - i];
+            }
+            for i in 0..BINS {
+                let at = RADIUS + i;
+                let sides = (1..=RADIUS).map(|d| weights[d] * (padded[at - d] + padded[at + d])).sum::<f32>();
+                histogram[start + i * stride] = weights[0] * padded[at] + sides;
             }
         }
     }
@@ -230,23 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_path_is_closed_and_smooth() {
-        let (angles, radii) = (32, 20);
-        let wanted = |angle: usize| 10.0 + 4.0 * (angle as f32 * 0.196_35).sin();
-        let gain: Vec<f32> = (0..angles * radii).map(|i| -((i % radii) as f32 - wanted(i / radii)).abs()).collect();
-        let path = best_closed_path(&gain, radii);
-        assert_eq!(path.len(), angles);
-        for (angle, r) in path.iter().enumerate() {
-            assert!((*r as f32 - wanted(angle)).abs() <= 1.0);
-            assert!(r.abs_diff(path[(angle + 1) % angles]) <= MAX_STEP);
-        }
-    }
-
-    #[test]
     fn smoothing_keeps_the_sum() {
         let mut histogram = vec![0.0; BINS * BINS * BINS];
         histogram[0] = 5.0;
-        histogram[BINS * BINS * 6 + BINS * 6 + 11] = 3.0;
-        assert!((smooth_histogram(histogram).iter().sum::<f64>() - 8.0).abs() < 1e-9);
+        histogram[BINS * BINS * 6 + BINS * 6 + BINS - 1] = 3.0;
+        assert!((smooth_histogram(histogram).iter().sum::<f32>() - 8.0).abs() < 1e-4);
     }
 }

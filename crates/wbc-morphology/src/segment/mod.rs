@@ -1,8 +1,13 @@
 //! Segmenters.
 
 mod cell;
+mod frame;
 mod given;
 mod nucleus;
+mod polar;
+mod refine;
+mod scene;
+mod tidy;
 mod vote;
 
 pub use given::GivenMasks;

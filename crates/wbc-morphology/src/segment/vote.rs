@@ -1,8 +1,11 @@
 use super::cell::find_cell;
+use super::frame::without_padding;
 use super::nucleus::find_nucleus;
+use super::refine::{placed, refine};
+use super::scene::Scene;
 use crate::MorphologyError;
-use crate::ops::{Plane, lab_u8_from_rgb, median, resize_mask};
-use crate::stain::{WORK_SIDE, background_of_reduced, reduced};
+use crate::ops::resize_mask;
+use crate::stain::WORK_SIDE;
 use serde::{Deserialize, Serialize};
 use wbc_core::{CellMasks, Mask, QualityFlag, QualityFlags, RgbImage, Segmentation, Segmenter};
 
@@ -65,7 +68,7 @@ pub struct VoteSegmenter {
 
 impl VoteSegmenter {
     /// Changes whenever any pixel of a mask could.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// With other parameters than the default ones.
     ///
@@ -113,45 +116,6 @@ fn prefix() -> String {
     format!("vote {} ", VoteSegmenter::VERSION)
 }
 
-/// The reduced image in all the forms that segmentation looks at.
-pub(crate) struct Scene {
-    pub width: usize,
-    pub height: usize,
-    /// `1 - min / max` of the channels after the background is divided out.
-    pub saturation: Vec<f32>,
-    /// OpenCV's 8-bit scale.
-    pub lab: [Plane; 3],
-    /// Optical density, summed over channels.
-    pub od: Plane,
-}
-
-impl Scene {
-    fn new(image: &RgbImage, side: usize) -> Self {
-        let mut small = reduced(image, side);
-        let (width, height) = (small.width() as usize, small.height() as usize);
-        let normalised = background_of_reduced(&small)
-            .map(|b| -> [f32; 256] { std::array::from_fn(|v| (v as f32 / b).clamp(0.01, 1.0)) });
-        let density = normalised.map(|c| c.map(|v| -v.ln()));
-        let mut od = Plane::new(width, height);
-        let mut saturation = vec![0.0; width * height];
-        let pixels = small.as_flat_samples_mut().samples.as_chunks_mut::<3>().0;
-        for (i, pixel) in pixels.iter_mut().enumerate() {
-            let at = pixel.map(usize::from);
-            let rgb: [f32; 3] = std::array::from_fn(|c| normalised[c][at[c]]);
-            let (low, high) = (rgb[0].min(rgb[1]).min(rgb[2]), rgb[0].max(rgb[1]).max(rgb[2]));
-            saturation[i] = 1.0 - low / high;
-            od.data[i] = density[0][at[0]] + density[1][at[1]] + density[2][at[2]];
-            *pixel = rgb.map(|v| (v * 255.0) as u8);
-        }
-        Self { width, height, saturation, lab: lab_u8_from_rgb(&small), od }
-    }
-
-    fn median_od(&self, mask: &Mask) -> f32 {
-        let inside = self.od.data.iter().zip(mask.as_slice()).filter(|(_, m)| **m);
-        median(&mut inside.map(|(v, _)| *v).collect::<Vec<_>>())
-    }
-}
-
 impl Segmenter for VoteSegmenter {
     fn id(&self) -> String {
         let params = serde_json::to_string(&self.params).unwrap_or_default();
@@ -160,24 +124,44 @@ impl Segmenter for VoteSegmenter {
 
     fn segment(&self, image: &RgbImage) -> Segmentation {
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let nothing = || {
-            let flags = [QualityFlag::NoCell].into_iter().collect();
-            Segmentation { masks: CellMasks::empty(width, height), flags }
-        };
+        let part @ (x0, y0, x1, y1) = without_padding(image);
+        if (x1 - x0, y1 - y0) == (width, height) {
+            return self.segment_frame(image);
+        }
+        let frame = image::imageops::crop_imm(image, x0 as u32, y0 as u32, (x1 - x0) as u32, (y1 - y0) as u32);
+        let found = self.segment_frame(&frame.to_image());
+        let placed = |mask: &Mask| placed(mask, part, width, height);
+        match CellMasks::new(placed(found.masks.nucleus()), placed(found.masks.cell())) {
+            Ok(masks) => Segmentation { masks, flags: found.flags },
+            Err(_) => nothing(width, height),
+        }
+    }
+}
+
+impl VoteSegmenter {
+    /// Segments a picture without padding.
+    fn segment_frame(&self, image: &RgbImage) -> Segmentation {
+        let (width, height) = (image.width() as usize, image.height() as usize);
         if width * height < MIN_CELL_PX {
-            return nothing();
+            return nothing(width, height);
         }
         let scene = Scene::new(image, self.params.work_side as usize);
-        let Some(nucleus) = find_nucleus(&scene) else { return nothing() };
+        let Some(nucleus) = find_nucleus(&scene) else { return nothing(width, height) };
         let contrast = scene.median_od(&nucleus.mask);
         if contrast < NOISE_OD {
-            return nothing();
+            return nothing(width, height);
         }
-        let cell = find_cell(&scene, &nucleus.mask, &self.params);
+        let (cell, appearance) = find_cell(&scene, &nucleus.mask, &self.params);
         let full = |mask: &Mask| resize_mask(mask, width, height);
-        let Ok(masks) = CellMasks::new(full(&nucleus.mask), full(&cell)) else { return nothing() };
+        let scale = width as f64 / scene.od.width as f64;
+        let (nucleus_mask, cell) = (full(&nucleus.mask), full(&cell));
+        let refined =
+            refine(image, scene.background, &nucleus_mask, &cell, scale, &appearance, self.params.edge_weight);
+        let Some(Ok(masks)) = refined.map(|(nucleus, cell)| CellMasks::new(nucleus, cell)) else {
+            return nothing(width, height);
+        };
         if masks.cell().area_px() < MIN_CELL_PX {
-            return nothing();
+            return nothing(width, height);
         }
         let mut flags = mask_flags(&masks);
         if nucleus.several {
@@ -188,6 +172,11 @@ impl Segmenter for VoteSegmenter {
         }
         Segmentation { masks, flags }
     }
+}
+
+/// No cell.
+fn nothing(width: usize, height: usize) -> Segmentation {
+    Segmentation { masks: CellMasks::empty(width, height), flags: [QualityFlag::NoCell].into_iter().collect() }
 }
 
 /// Doubts that the masks alone give rise to.

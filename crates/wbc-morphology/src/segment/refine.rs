@@ -1,0 +1,95 @@
+//! Masks at the image's own resolution.
+
+use super::cell::{Appearance, refine_cell};
+use super::scene::{Box4, Densities};
+use super::tidy::tidied;
+use crate::ops::{Element, dilate, erode, median};
+use std::f64::consts::PI;
+use wbc_core::{Mask, RgbImage};
+
+/// Pixels around the known cell that are looked at, in pixels of the reduced image.
+const MARGIN: f64 = 5.0;
+/// Contours are refined where the reduced image is smaller by at least this factor.
+const MIN_SCALE: f64 = 1.15;
+/// Weight of green beside red: azure absorbs red, eosin and azure absorb green.
+const GREEN: f32 = 0.8;
+/// The border of the nucleus lies where its density has risen by this share from cytoplasm to nucleus. Blurred edges
+/// are drawn at their outer side by people, and nuclei are thinner at their rim than in the middle.
+const LEVEL: f32 = 0.35;
+/// Rounds of levels and mask.
+const ROUNDS: usize = 2;
+/// A smaller difference of density between nucleus and cytoplasm gives no level.
+const MIN_CONTRAST: f32 = 0.15;
+/// Fewer cytoplasm pixels give no level.
+const MIN_CYTOPLASM_PX: usize = 30;
+/// A refined nucleus of less than this share of the known one is none.
+const MIN_KEPT: usize = 4;
+
+/// Nucleus and cell of the reduced image, brought to the image's size, refined in it. `scale` is pixels of the image per
+/// pixel of the reduced image.
+pub(crate) fn refine(
+    image: &RgbImage,
+    background: [f32; 3],
+    nucleus: &Mask,
+    cell: &Mask,
+    scale: f64,
+    appearance: &Appearance,
+    edge_weight: f32,
+) -> Option<(Mask, Mask)> {
+    let (width, height) = (cell.width(), cell.height());
+    let (x0, y0, x1, y1) = cell.bounds()?;
+    let margin = (MARGIN * scale) as usize + 2;
+    let part =
+        (x0.saturating_sub(margin), y0.saturating_sub(margin), (x1 + margin).min(width), (y1 + margin).min(height));
+    let od = Densities::of_part(image, part, background);
+    let (nucleus, cell) = (cut(nucleus, part), cut(cell, part));
+    let nucleus = refine_nucleus(&od, &nucleus, &cell);
+    let cell = if scale < MIN_SCALE { cell } else { refine_cell(&od, &nucleus, &cell, scale, appearance, edge_weight) };
+    Some((placed(&nucleus, part, width, height), placed(&cell, part, width, height)))
+}
+
+/// What is denser in red and green than a level between the cytoplasm and the nucleus.
+fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
+    let [red, green, _] = &od.channels;
+    let score: Vec<f32> = red.iter().zip(green).map(|(r, g)| r + GREEN * g).collect();
+    let cell = cell.as_slice();
+    let radius = (nucleus.area_px() as f64 / PI).sqrt();
+    let mut found = nucleus.clone();
+    for _ in 0..ROUNDS {
+        let core = erode(&found, &Element::ellipse(1));
+        let around = dilate(&found, &Element::ellipse(2));
+        let values = |keep: &dyn Fn(usize) -> bool| -> Vec<f32> {
+            score.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, v)| *v).collect()
+        };
+        let dark = values(&|i| core.as_slice()[i]);
+        let pale = values(&|i| cell[i] && !around.as_slice()[i]);
+        if pale.len() < MIN_CYTOPLASM_PX {
+            break;
+        }
+        let (dark, pale) = (median(&dark), median(&pale));
+        if dark - pale < MIN_CONTRAST {
+            return nucleus.clone();
+        }
+        let level = pale + LEVEL * (dark - pale);
+        let raw = Mask::from_fn(od.width, od.height, |x, y| {
+            let i = y * od.width + x;
+            cell[i] && score[i] > level
+        });
+        found = tidied(&raw, nucleus, radius);
+    }
+    if found.area_px() * MIN_KEPT < nucleus.area_px() { nucleus.clone() } else { found }
+}
+
+/// A part of a mask.
+fn cut(mask: &Mask, (x0, y0, x1, y1): Box4) -> Mask {
+    Mask::from_fn(x1 - x0, y1 - y0, |x, y| mask.as_slice()[(y + y0) * mask.width() + x + x0])
+}
+
+/// A part of a mask, put back into an empty one.
+pub(crate) fn placed(part: &Mask, (x0, y0, x1, _): Box4, width: usize, height: usize) -> Mask {
+    let mut out = Mask::new(width, height);
+    for (row, y) in part.as_slice().chunks_exact((x1 - x0).max(1)).zip(y0..) {
+        out.as_mut_slice()[y * width + x0..][..x1 - x0].copy_from_slice(row);
+    }
+    out
+}
