@@ -8,14 +8,14 @@ use wbc_clip::encoders::{
     ImageEncoder, ImageInput, ImageTowerConfig, MeasurementInput, Mode, TextConfig, TextEncoder, Tokenizer,
     TokenizerConfig,
 };
-use wbc_clip::morphology::measurement_schema;
+use wbc_clip::morphology::MeasurementSet;
 
 const EMBED_DIM: usize = 128;
 const SEED: u64 = 7;
 const SIZES: [usize; 3] = [1, 16, 64];
 
 fn images(c: &mut Criterion) {
-    let n_measurements = measurement_schema().len();
+    let n_measurements = MeasurementSet::for_models().schema().len();
     let both = ImageTowerConfig::both(n_measurements);
     let measurements_only = ImageTowerConfig::measurements_only(n_measurements);
     for (name, config) in [("image_tower", both), ("measurement_branch", measurements_only)] {

@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use wbc_clip::core::CellViewer;
 use wbc_clip::data::PlainViewer;
 use wbc_clip::encoders::MeasurementStatistics;
-use wbc_clip::morphology::measurement_schema;
+use wbc_clip::morphology::MeasurementSet;
 
 const VIEW_SIDE_PX: u32 = 112;
 const SEED: u64 = 7;
@@ -25,7 +25,7 @@ fn views(c: &mut Criterion) {
 }
 
 fn measurements(c: &mut Criterion) {
-    let schema = measurement_schema();
+    let schema = MeasurementSet::for_models().schema().clone();
     let rows = |n: usize| common::numbers(n * schema.len(), SEED);
     let statistics = MeasurementStatistics::compute(&schema, &rows(256)).expect("the widths agree");
     let mut group = c.benchmark_group("normalise_measurements");

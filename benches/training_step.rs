@@ -15,7 +15,7 @@ use wbc_clip::encoders::{
     ImageEncoder, ImageInput, ImageTowerConfig, MeasurementInput, Mode, TextConfig, TextEncoder, TextInput, Tokenizer,
     TokenizerConfig, l2_normalised,
 };
-use wbc_clip::morphology::measurement_schema;
+use wbc_clip::morphology::MeasurementSet;
 
 const SEED: u64 = 7;
 const TYPES: [&str; 5] = ["basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil"];
@@ -40,7 +40,7 @@ fn batch(n: usize, pixels: bool, device: &Device) -> (Batch, ModelConfig, usize)
     let known = captions.iter().chain(&prompts).copied();
     let tokenizer = Tokenizer::train(known, &TokenizerConfig::default()).expect("captions are texts");
     let tokens = |texts: &[&str]| tokenizer.batch(texts, TextConfig::default().max_len, device).expect("texts");
-    let n_measurements = measurement_schema().len();
+    let n_measurements = MeasurementSet::for_models().schema().len();
     let own = |at: usize| f32::from(u8::from(at / n == at % n));
     let tower = ImageTowerConfig::both(n_measurements);
     let config = ModelConfig {

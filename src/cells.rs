@@ -6,14 +6,10 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use wbc_core::{
-    CellMasks, CellViewer, GrayImage, Limits, MaskSource, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings,
-    read_bytes,
+    CellMasks, GrayImage, Limits, MaskSource, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings, read_bytes,
 };
-use wbc_morphology::{
-    CanonicalOptions, CanonicalViewer, GivenMasks, MeasurementTable, VoteSegmenter, measurement_schema,
-};
+use wbc_morphology::{GivenMasks, MeasurementSet, MeasurementTable, VoteSegmenter};
 
 /// Items in memory at a time: bounds memory whatever the size of the input.
 const CHUNK: usize = 128;
@@ -133,12 +129,11 @@ pub fn write_views(run: &Run, input: &str, out: &Path, session: &Session) -> Res
 /// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] when `out` is the input, [`Error::Table`] when `out` cannot be written or its format is
 /// unknown.
 pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session) -> Result<MeasureSummary, Error> {
-    let schema = measurement_schema();
+    let set = MeasurementSet::all();
     let dataset = session.open(input)?;
     not_the_input(out, input)?;
-    let mut table = MeasurementTable::create(out, &schema)?;
-    let options = CanonicalOptions { with_pixels: false, ..CanonicalOptions::default() };
-    let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?;
+    let mut table = MeasurementTable::create(out, set.schema())?;
+    let segmenter = VoteSegmenter::default();
     let warnings = opening_warnings(dataset.warnings);
     let (mut n, mut n_no_cell) = (0, 0);
     for_each_image(
@@ -147,14 +142,14 @@ pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session)
         "measuring",
         &warnings,
         |sample, image| {
-            let view = match masks {
-                None => viewer.view(image),
+            let found = match masks {
+                None => segmenter.segment(image),
                 Some(folder) => {
                     let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
-                    viewer.view_segmented(image, &GivenMasks::new(masks).segment(image))
+                    GivenMasks::new(masks).segment(image)
                 }
             };
-            Ok((view.measurements.unwrap_or_else(|| vec![None; schema.len()]), view.flags))
+            Ok((set.measure(image, &found.masks), found.flags))
         },
         |sample, (row, flags)| {
             n += 1;
@@ -163,7 +158,7 @@ pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session)
         },
     )?;
     table.finish()?;
-    Ok(MeasureSummary { n, n_no_cell, n_measurements: schema.len(), errors: warnings.sorted() })
+    Ok(MeasureSummary { n, n_no_cell, n_measurements: set.schema().len(), errors: warnings.sorted() })
 }
 
 /// Decodes and works on images in parallel, hands the results on in order; a failure of one is noted, not fatal.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use wbc_core::Warning;
 use wbc_encoders::{ImageEncoder, ImageInput, ImageTowerConfig, MeasurementInput, Mode};
-use wbc_morphology::measurement_schema;
+use wbc_morphology::MeasurementSet;
 
 /// Every backend that a build can hold, by its feature.
 const BACKENDS: [&str; 5] = ["flex", "ndarray", "libtorch", "cuda", "wgpu"];
@@ -116,7 +116,7 @@ fn matmul(device: &Device, time: Duration) -> Result<f64, String> {
 }
 
 fn tower(device: &Device, time: Duration) -> Result<f64, String> {
-    let n_measurements = measurement_schema().len();
+    let n_measurements = MeasurementSet::for_models().schema().len();
     let tower = ImageTowerConfig::both(n_measurements).init(EMBED_DIM, SEED, device).map_err(|e| e.to_string())?;
     let side = 112;
     let input = ImageInput {

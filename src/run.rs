@@ -9,7 +9,7 @@ use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample
 use wbc_data::{PlainViewer, PublishedViewer, ViewOptions, ViewSet};
 use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights};
 use wbc_explain::TrainingReference;
-use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter};
+use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const ENCODERS: &str = "encoders.json";
@@ -161,11 +161,9 @@ pub(crate) fn viewer_from_config(config: &RunConfig, encoders: &RunEncoders) -> 
             Arc::new(PublishedViewer::new(transform)?)
         }
         ViewerKind::Canonical => {
-            let options = CanonicalOptions {
-                side: config.view.side,
-                with_pixels: config.has_pixels(),
-                with_measurements: config.model.branches != crate::BranchKind::Pixels,
-            };
+            let measures = config.model.branches != crate::BranchKind::Pixels;
+            let measurements = measures.then(|| MeasurementSet::of(&config.view.measurements)).transpose()?;
+            let options = CanonicalOptions { side: config.view.side, with_pixels: config.has_pixels(), measurements };
             Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?)
         }
     })

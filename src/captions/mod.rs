@@ -18,7 +18,7 @@ use wbc_core::{
 };
 use wbc_data::{AnnotatedCells, ViewOptions, resolve_input};
 use wbc_encoders::Tokenizer;
-use wbc_morphology::{CanonicalOptions, CanonicalViewer, VoteSegmenter, measurement_schema};
+use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
 #[cfg(feature = "llm")]
 pub use wbc_caption::llm::{DryRun, ModelSummary};
@@ -117,7 +117,7 @@ impl Job {
             verifier = verifier.with_token_limit(limit, count);
         }
         let short = GrammarOptions { min_facts: 1, max_facts: 2, ..GrammarOptions::default() };
-        let mut schema = measurement_schema();
+        let mut schema = MeasurementSet::for_models().schema().clone();
         schema.measurements.retain(|m| Grammar::quantities().any(|name| name == m.name));
         let mut job = Self {
             seed: options.seed.unwrap_or(config.seed),
@@ -173,8 +173,8 @@ impl Job {
         });
         let views = session.views(&samples, &viewer, options, &self.warnings)?;
         self.measured = vec![None; self.dataset.len()];
-        let all = measurement_schema();
-        let stated: Vec<usize> = self.schema.names().filter_map(|name| all.index(name)).collect();
+        let all = MeasurementSet::for_models();
+        let stated: Vec<usize> = self.schema.names().filter_map(|name| all.schema().index(name)).collect();
         for row in 0..views.n_unshifted() {
             let found = !views.flags[row].contains(QualityFlag::NoCell);
             if let Some(values) = views.measurements.as_ref().filter(|_| found) {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use wbc_contrastive::OptimiserConfig;
 use wbc_core::{AttributeSchema, CellType};
 use wbc_data::Augmentation;
+use wbc_morphology::MeasurementSet;
 
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,6 +145,8 @@ impl RunConfig {
         if !(16..=1024).contains(&self.view.side) {
             return invalid(format!("view.side is {}, expected 16 to 1024", self.view.side));
         }
+        MeasurementSet::of(&self.view.measurements)
+            .map_err(|e| Error::Config { place: place.into(), cause: format!("view: {e}") })?;
         if self.view.shifted_copies > 100 {
             return invalid(format!("view.shifted_copies is {}, expected at most 100", self.view.shifted_copies));
         }

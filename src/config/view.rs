@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use wbc_data::HospitalShift;
+use wbc_morphology::MeasurementSet;
 
 /// Which viewer makes cell views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct ViewSection {
     pub viewer: ViewerKind,
     /// Side of the view in pixels.
     pub side: u32,
+    /// Groups of measurements that the model sees.
+    pub measurements: Vec<String>,
     /// Simulated other hospitals per training cell.
     pub shifted_copies: u32,
     /// How they are simulated.
@@ -29,6 +32,12 @@ pub struct ViewSection {
 
 impl Default for ViewSection {
     fn default() -> Self {
-        Self { viewer: ViewerKind::Canonical, side: 112, shifted_copies: 1, shift: HospitalShift::default() }
+        Self {
+            viewer: ViewerKind::Canonical,
+            side: 112,
+            measurements: MeasurementSet::for_models().names(),
+            shifted_copies: 1,
+            shift: HospitalShift::default(),
+        }
     }
 }

@@ -1,31 +1,30 @@
 use crate::ops::{resize_mask, resize_rgb};
 use crate::segment::MIN_CELL_PX;
-use crate::{MorphologyError, VoteSegmenter, canonical, measure};
+use crate::{MeasurementSet, MorphologyError, VoteSegmenter, canonical};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use wbc_core::{
-    CellMasks, CellView, CellViewer, MeasurementRow, MeasurementSchema, QualityFlag, RgbImage, Segmentation, Segmenter,
-    ViewerSpec,
+    CellMasks, CellView, CellViewer, MeasurementRow, QualityFlag, RgbImage, Segmentation, Segmenter, ViewerSpec,
 };
 
 /// Larger images are reduced to this longer side before anything else.
 const MAX_SIDE: u32 = 400;
 
 /// What a [`CanonicalViewer`] makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CanonicalOptions {
     /// Side of the view in pixels, 16 to 1024.
     pub side: u32,
     /// Make pixels. Without, the pixels of every view are one single black pixel.
     pub with_pixels: bool,
-    /// Make measurements. Without, views carry none.
-    pub with_measurements: bool,
+    /// The measurements to make. Without, views carry none.
+    pub measurements: Option<MeasurementSet>,
 }
 
 impl Default for CanonicalOptions {
-    /// 112 px, with pixels and measurements.
+    /// 112 px, with pixels and the measurements that models see.
     fn default() -> Self {
-        Self { side: 112, with_pixels: true, with_measurements: true }
+        Self { side: 112, with_pixels: true, measurements: Some(MeasurementSet::for_models()) }
     }
 }
 
@@ -39,7 +38,6 @@ pub struct CanonicalViewer {
     segmenter: Arc<dyn Segmenter>,
     options: CanonicalOptions,
     spec: ViewerSpec,
-    schema: MeasurementSchema,
 }
 
 /// What [`ViewerSpec::params`] holds.
@@ -49,13 +47,14 @@ struct Params {
     segmenter: String,
     max_side: u32,
     with_pixels: bool,
+    measurements: Vec<String>,
 }
 
 impl CanonicalViewer {
     /// Name in [`ViewerSpec`].
     pub const NAME: &'static str = "canonical";
     /// Changes whenever any pixel of a view could.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// A viewer on top of any segmenter.
     ///
@@ -66,20 +65,20 @@ impl CanonicalViewer {
             let found = options.side.to_string();
             return Err(MorphologyError::Parameter { field: "side", expected: "16 to 1024 px", found });
         }
-        let schema = measure::measurement_schema();
         let params = serde_json::json!({
             "segmenter": segmenter.id(),
             "max_side": MAX_SIDE,
             "with_pixels": options.with_pixels,
+            "measurements": options.measurements.as_ref().map(MeasurementSet::names).unwrap_or_default(),
         });
         let spec = ViewerSpec {
             name: Self::NAME.into(),
             version: Self::VERSION,
             side: options.side,
             params,
-            measurements: options.with_measurements.then(|| schema.clone()),
+            measurements: options.measurements.as_ref().map(|set| set.schema().clone()),
         };
-        Ok(Self { segmenter, options, spec, schema })
+        Ok(Self { segmenter, options, spec })
     }
 
     /// Builds a stored viewer again, with the [`VoteSegmenter`] that it names.
@@ -99,20 +98,21 @@ impl CanonicalViewer {
     pub fn from_spec_with(spec: &ViewerSpec, segmenter: Arc<dyn Segmenter>) -> Result<Self, MorphologyError> {
         let params = params_of(spec)?;
         expect("segmenter", &params.segmenter, &segmenter.id())?;
-        if let Some(stored) = &spec.measurements {
-            stored.check_same(&measure::measurement_schema()).map_err(MorphologyError::Definitions)?;
-        }
-        let options = CanonicalOptions {
-            side: spec.side,
-            with_pixels: params.with_pixels,
-            with_measurements: spec.measurements.is_some(),
+        let measurements = match &spec.measurements {
+            Some(stored) => {
+                let set = MeasurementSet::of(&params.measurements)?;
+                stored.check_same(set.schema()).map_err(MorphologyError::Definitions)?;
+                Some(set)
+            }
+            None => None,
         };
+        let options = CanonicalOptions { side: spec.side, with_pixels: params.with_pixels, measurements };
         Self::new(segmenter, options)
     }
 
     /// What the viewer makes.
-    pub fn options(&self) -> CanonicalOptions {
-        self.options
+    pub fn options(&self) -> &CanonicalOptions {
+        &self.options
     }
 
     /// The view of an image whose cell is known already, for example from [`Segmenter::segment`] or an expert.
@@ -141,21 +141,21 @@ impl CanonicalViewer {
         } else {
             canonical::pixels(image, &found.masks, side)
         };
-        let measurements = self
-            .options
-            .with_measurements
-            .then(|| if missing { vec![None; self.schema.len()] } else { self.measured(image, &found.masks, factor) });
+        let measurements = self.options.measurements.as_ref().map(|set| {
+            if missing { vec![None; set.schema().len()] } else { measured(set, image, &found.masks, factor) }
+        });
         CellView { pixels, measurements, flags }
     }
+}
 
-    fn measured(&self, image: &RgbImage, masks: &CellMasks, factor: f64) -> MeasurementRow {
-        let mut row = measure::measure(image, masks);
-        for (value, def) in row.iter_mut().zip(&self.schema.measurements) {
-            let scale = factor.powi(def.unit.pixel_power());
-            *value = value.map(|v| v * scale);
-        }
-        row
+/// The values of an image that was reduced by a factor, in pixels of the image that was given.
+fn measured(set: &MeasurementSet, image: &RgbImage, masks: &CellMasks, factor: f64) -> MeasurementRow {
+    let mut row = set.measure(image, masks);
+    for (value, def) in row.iter_mut().zip(&set.schema().measurements) {
+        let scale = factor.powi(def.unit.pixel_power());
+        *value = value.map(|v| v * scale);
     }
+    row
 }
 
 impl CellViewer for CanonicalViewer {
@@ -195,7 +195,7 @@ fn params_of(spec: &ViewerSpec) -> Result<Params, MorphologyError> {
     let params = serde_json::from_value::<Params>(spec.params.clone()).map_err(|_| MorphologyError::Viewer {
         field: "params",
         found: spec.params.to_string(),
-        expected: "`segmenter`, `max_side` and `with_pixels`".into(),
+        expected: "`segmenter`, `max_side`, `with_pixels` and `measurements`".into(),
     })?;
     expect("max_side", &params.max_side.to_string(), &MAX_SIDE.to_string())?;
     Ok(params)
@@ -257,7 +257,9 @@ mod tests {
         assert_eq!(small.pixels.dimensions(), (1, 1));
         let (small, large) = (small.measurements.unwrap(), large.measurements.unwrap());
         let mut lengths = 0;
-        for (i, def) in viewer.schema.measurements.iter().enumerate().filter(|(_, d)| d.unit == Unit::Px) {
+        for (i, def) in
+            MeasurementSet::for_models().schema().measurements.iter().enumerate().filter(|(_, d)| d.unit == Unit::Px)
+        {
             if let (Some(a), Some(b)) = (small[i], large[i])
                 && a > 20.0
             {

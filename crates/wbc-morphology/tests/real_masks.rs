@@ -48,23 +48,23 @@ fn pairs(images: &Path, masks: &Path, extension: &str) -> Vec<(PathBuf, PathBuf)
     pairs
 }
 
-/// Zheng et al. 2018, Dataset 2: 100 cells. Measured 0.968 and 0.914.
+/// Zheng et al. 2018, Dataset 2: 100 cells. Measured 0.975 and 0.952.
 #[test]
 fn masks_of_zheng_2018_agree_with_the_experts() {
     let Some(data) = data() else { return };
     let dir = data.join("zheng2018/Dataset 2");
     let (nucleus, cell) = mean_dice(&pairs(&dir, &dir, "bmp"));
     eprintln!("Dice: nucleus {nucleus:.4}, cell {cell:.4}");
-    assert!(nucleus >= 0.965, "{nucleus}");
-    assert!(cell >= 0.905, "{cell}");
+    assert!(nucleus >= 0.973, "{nucleus}");
+    assert!(cell >= 0.949, "{cell}");
 }
 
-/// BCCD, crops of one cell from another hospital and camera. Measured 0.886 and 0.892.
+/// BCCD, crops of one cell from another hospital and camera, some padded with repeated edges. Measured 0.931 and 0.946.
 #[test]
 fn masks_of_bccd_agree_with_the_experts() {
     let Some(data) = data() else { return };
     let (nucleus, cell) = mean_dice(&pairs(&data.join("bccd/crops"), &data.join("bccd/crop_masks"), "png"));
     eprintln!("Dice: nucleus {nucleus:.4}, cell {cell:.4}");
-    assert!(nucleus >= 0.88, "{nucleus}");
-    assert!(cell >= 0.88, "{cell}");
+    assert!(nucleus >= 0.928, "{nucleus}");
+    assert!(cell >= 0.943, "{cell}");
 }

@@ -33,6 +33,7 @@ mod region;
 mod region_props;
 mod rescale;
 mod runs;
+mod set;
 mod shape;
 mod size;
 mod stains;
@@ -57,6 +58,7 @@ pub use lobes::Lobes;
 pub use outline::Outline;
 pub use radial::{Halo, Radial};
 pub use region_props::RegionProps;
+pub use set::{MeasurementSet, builtin_groups};
 pub use shape::Shape;
 pub use size::{Layout, Sizes};
 pub use stains::Stains;
@@ -64,7 +66,6 @@ pub use texture::Texture;
 pub use vacuoles::Vacuoles;
 pub use zernike::Zernike;
 
-use std::sync::LazyLock;
 use wbc_core::{CellMasks, MeasurementDef, MeasurementRow, MeasurementSchema, RgbImage};
 
 /// Named measurements that are computed together.
@@ -79,55 +80,14 @@ pub trait FeatureGroup: Send + Sync {
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow);
 }
 
-/// The groups of [`measurement_schema`], in its order.
-pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
-    vec![
-        Box::new(RegionProps::of(Compartment::Nucleus)),
-        Box::new(RegionProps::of(Compartment::Cell)),
-        Box::new(Shape::of(Compartment::Nucleus)),
-        Box::new(Shape::of(Compartment::Cell)),
-        Box::new(Layout),
-        Box::new(Colour),
-        Box::new(ColourContrast),
-        Box::new(Granules),
-        Box::new(Percentiles),
-        Box::new(Texture),
-        Box::new(Intensity::of(Compartment::Nucleus)),
-        Box::new(Intensity::of(Compartment::Cytoplasm)),
-        Box::new(BackgroundRatios),
-        Box::new(Stains),
-        Box::new(CieLab),
-        Box::new(Haralick::of(Compartment::Nucleus)),
-        Box::new(Haralick::of(Compartment::Cytoplasm)),
-        Box::new(Lbp),
-        Box::new(Granularity),
-        Box::new(Blobs),
-        Box::new(Radial::of(Compartment::Nucleus)),
-        Box::new(Radial::of(Compartment::Cell)),
-        Box::new(Halo),
-        Box::new(Lobes),
-        Box::new(Vacuoles),
-        Box::new(Outline::of(Compartment::Nucleus)),
-        Box::new(Outline::of(Compartment::Cell)),
-        Box::new(Zernike::of(Compartment::Nucleus)),
-        Box::new(Zernike::of(Compartment::Cell)),
-    ]
-}
-
-static BUILTIN: LazyLock<(Vec<Box<dyn FeatureGroup>>, MeasurementSchema)> = LazyLock::new(|| {
-    let groups = builtin_groups();
-    let schema = schema_of("wbc-morphology", 2, &groups);
-    (groups, schema)
-});
-
 /// Definitions of what [`measure`] returns, in its order.
 pub fn measurement_schema() -> MeasurementSchema {
-    BUILTIN.1.clone()
+    MeasurementSet::all().schema().clone()
 }
 
-/// Measures one cell with the built-in groups; see [`measure_groups`].
+/// Measures one cell with [`MeasurementSet::all`]; see [`measure_groups`].
 pub fn measure(image: &RgbImage, masks: &CellMasks) -> MeasurementRow {
-    measure_groups(image, masks, &BUILTIN.0)
+    MeasurementSet::all().measure(image, masks)
 }
 
 /// The definitions of some groups, concatenated.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use rand_free::noise;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use wbc_core::image::{Rgb, imageops};
 use wbc_core::{Mask, Unit};
 
@@ -89,9 +90,8 @@ const PLACED: [&str; 8] = [
 
 /// Names and values of the built-in groups, without those that are [`PLACED`].
 fn everything(image: &RgbImage, masks: &CellMasks) -> Vec<(MeasurementDef, Option<f64>)> {
-    let groups = builtin_groups();
-    let definitions = schema_of("all", 1, &groups).measurements;
-    let row = measure_groups(image, masks, &groups);
+    let definitions = measurement_schema().measurements;
+    let row = measure(image, masks);
     assert_eq!(definitions.len(), row.len());
     let placed = |d: &MeasurementDef| PLACED.iter().any(|p| d.name.contains(p));
     definitions.into_iter().zip(row).filter(|(d, _)| !placed(d)).collect()

@@ -25,39 +25,81 @@ pub(crate) struct Components {
     pub parts: Vec<Component>,
 }
 
-/// Labels connected parts.
+/// A stretch of set pixels in one row, ends exclusive, with the position of another run of its part or its own.
+struct Run {
+    start: usize,
+    end: usize,
+    row: usize,
+    root: usize,
+}
+
+/// Labels connected parts: runs of each row are joined with those they touch in the row before.
 pub(crate) fn components(mask: &Mask, connectivity: Connectivity) -> Components {
-    let (width, height) = (mask.width(), mask.height());
-    let pixels = mask.as_slice();
-    let mut labels = vec![0_u32; pixels.len()];
-    let mut parts = Vec::new();
-    let mut stack = Vec::new();
-    for start in 0..pixels.len() {
-        if !pixels[start] || labels[start] != 0 {
-            continue;
-        }
-        let label = parts.len() as u32 + 1;
-        let (mut area_px, mut sum_x, mut sum_y) = (0_usize, 0_usize, 0_usize);
-        labels[start] = label;
-        stack.push(start);
-        while let Some(i) = stack.pop() {
-            let (x, y) = (i % width, i / width);
-            (area_px, sum_x, sum_y) = (area_px + 1, sum_x + x, sum_y + y);
-            for ny in y.saturating_sub(1)..(y + 2).min(height) {
-                for nx in x.saturating_sub(1)..(x + 2).min(width) {
-                    let n = ny * width + nx;
-                    let near = connectivity == Connectivity::Eight || nx == x || ny == y;
-                    if near && pixels[n] && labels[n] == 0 {
-                        labels[n] = label;
-                        stack.push(n);
-                    }
-                }
+    let width = mask.width().max(1);
+    let reach = usize::from(connectivity == Connectivity::Eight);
+    let mut runs: Vec<Run> = Vec::new();
+    let (mut above, mut above_end) = (0, 0);
+    for (row, pixels) in mask.as_slice().chunks_exact(width).enumerate() {
+        let first = runs.len();
+        let mut x = 0;
+        while let Some(gap) = pixels[x..].iter().position(|p| *p) {
+            let start = x + gap;
+            let end = pixels[start..].iter().position(|p| !p).map_or(width, |len| start + len);
+            let at = runs.len();
+            runs.push(Run { start, end, row, root: at });
+            while above < above_end && runs[above].end + reach <= start {
+                above += 1;
+            }
+            let mut touching = above;
+            while touching < above_end && runs[touching].start < end + reach {
+                join(&mut runs, touching, at);
+                touching += 1;
+            }
+            x = end;
+            if x >= width {
+                break;
             }
         }
-        let centroid = (sum_x as f64 / area_px as f64, sum_y as f64 / area_px as f64);
-        parts.push(Component { area_px, centroid });
+        (above, above_end) = (first, runs.len());
     }
-    Components { labels, parts }
+
+    let mut labels = vec![0_u32; mask.as_slice().len()];
+    let mut parts: Vec<(usize, usize, usize)> = Vec::new();
+    let mut label_of = vec![0_u32; runs.len()];
+    for at in 0..runs.len() {
+        let root = root_of(&mut runs, at);
+        if root == at {
+            parts.push((0, 0, 0));
+            label_of[at] = parts.len() as u32;
+        }
+        let label = label_of[root];
+        let Run { start, end, row, .. } = runs[at];
+        labels[row * width + start..row * width + end].fill(label);
+        let (area, sum_x, sum_y) = &mut parts[label as usize - 1];
+        let len = end - start;
+        *area += len;
+        *sum_x += (start + end - 1) * len / 2;
+        *sum_y += row * len;
+    }
+    let part = |(area, sum_x, sum_y): (usize, usize, usize)| Component {
+        area_px: area,
+        centroid: (sum_x as f64 / area as f64, sum_y as f64 / area as f64),
+    };
+    Components { labels, parts: parts.into_iter().map(part).collect() }
+}
+
+/// The first run of a part, to which others point.
+fn root_of(runs: &mut [Run], mut at: usize) -> usize {
+    while runs[at].root != at {
+        runs[at].root = runs[runs[at].root].root;
+        at = runs[at].root;
+    }
+    at
+}
+
+fn join(runs: &mut [Run], a: usize, b: usize) {
+    let (a, b) = (root_of(runs, a), root_of(runs, b));
+    runs[a.max(b)].root = a.min(b);
 }
 
 /// Fills background that no path of edges joins to the frame.
@@ -73,8 +115,9 @@ pub(crate) fn fill_holes(mask: &Mask) -> Mask {
         open[at..at + row.len()].iter_mut().zip(row).for_each(|(o, m)| *o = !m);
         outside[at..at + row.len()].fill(false);
     }
-    let mut rows_down = true;
-    loop {
+    let (mut rows_down, mut idle) = (true, 0);
+    // Down and up once more without growth, and all is reached.
+    while idle < 2 {
         let mut grew = false;
         for i in 1..height - 1 {
             let y = if rows_down { i } else { height - 1 - i };
@@ -95,9 +138,7 @@ pub(crate) fn fill_holes(mask: &Mask) -> Mask {
                 reached = is;
             }
         }
-        if !grew {
-            break;
-        }
+        idle = if grew { 0 } else { idle + 1 };
         rows_down = !rows_down;
     }
     let mut filled = mask.clone();

@@ -176,6 +176,6 @@ mod tests {
     #[test]
     fn rays_end_at_the_frame() {
         let grid = PolarGrid::new((40, 40), (10.0, 20.0), 8.0, 4);
-        assert_eq!(grid.last_in(&Mask::from_fn(40, 40, |_, _| true)), [25, 19, 10, 20]);
+        assert_eq!(grid.last_in(&Mask::from_fn(40, 40, |_, _| true)), [24, 19, 10, 20]);
     }
 }
