@@ -9,18 +9,22 @@ use std::path::{Path, PathBuf};
 use wbc_core::{
     CellMasks, GrayImage, Limits, MaskSource, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings, read_bytes,
 };
-use wbc_morphology::{GivenMasks, MeasurementSet, MeasurementTable, VoteSegmenter};
+use wbc_data::load_masks;
+use wbc_morphology::{AgreementFigures, GivenMasks, MaskAgreement, MeasurementSet, MeasurementTable, VoteSegmenter};
 
 /// Items in memory at a time: bounds memory whatever the size of the input.
 const CHUNK: usize = 128;
 
 /// What [`segment`] did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SegmentSummary {
     /// Images with a mask written.
     pub n: usize,
     /// Of these, images in which no cell was found.
     pub n_no_cell: usize,
+    /// Agreement with the masks that the input brings, where that was asked for and there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<AgreementFigures>,
     /// Images that failed.
     pub errors: Vec<Warning>,
 }
@@ -52,11 +56,11 @@ pub struct MeasureSummary {
 }
 
 /// Segments all images of an input: `out/<id>.png` (0 background, 128 cytoplasm, 255 nucleus) and `out/quality.csv`.
-/// What fails is listed, the rest is done.
+/// What fails is listed, the rest is done. With `evaluate`, the masks are compared with those that the input brings.
 ///
 /// # Errors
 /// [`Error::Dataset`] for an input that cannot be opened, [`Error::Io`] when `out` cannot be written.
-pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSummary, Error> {
+pub fn segment(input: &str, out: &Path, evaluate: bool, session: &Session) -> Result<SegmentSummary, Error> {
     let dataset = session.open(input)?;
     make_dir(out)?;
     refuse_overwriting(&dataset.samples, out)?;
@@ -67,6 +71,7 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
     quality.write_record(["id", "path", "flags"]).map_err(csv_failed)?;
     let warnings = opening_warnings(dataset.warnings);
     let (mut n, mut n_no_cell) = (0, 0);
+    let mut agreement = MaskAgreement::default();
     for_each_image(
         &dataset.samples,
         session,
@@ -75,9 +80,13 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
         |sample, image| {
             let found = segmenter.segment(image);
             write_picture(out, sample, &found.masks.to_image().into())?;
-            Ok(found.flags)
+            let drawn = if evaluate { load_masks(sample, &session.store.limits)? } else { None };
+            Ok((found.flags, drawn.map(|drawn| (found.masks, drawn))))
         },
-        |sample, flags| {
+        |sample, (flags, masks)| {
+            if let Some((found, drawn)) = masks {
+                agreement.add(&found, &drawn)?;
+            }
             n += 1;
             n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
             quality.write_record([&sample.id.0, &shown_path(sample), &flags.to_string()]).map_err(csv_failed)
@@ -85,7 +94,10 @@ pub fn segment(input: &str, out: &Path, session: &Session) -> Result<SegmentSumm
     )?;
     let content = quality.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     write_atomic(&quality_path, content)?;
-    Ok(SegmentSummary { n, n_no_cell, errors: warnings.sorted() })
+    if evaluate && agreement.figures().is_none() {
+        warnings.push(input, "brings no masks to compare with");
+    }
+    Ok(SegmentSummary { n, n_no_cell, agreement: agreement.figures(), errors: warnings.sorted() })
 }
 
 /// Writes the views of all images of an input that a run's image encoder sees, as `out/<id>.png`: what its exports to

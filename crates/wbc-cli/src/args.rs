@@ -77,6 +77,9 @@ pub(crate) enum Command {
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Compare with the masks that the input brings: Dice coefficients of nucleus and cell, intersections over unions
+        #[arg(long)]
+        evaluate: bool,
     },
     /// Named measurements, one row per cell
     Measure {

@@ -13,6 +13,7 @@ use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
+use wbc_clip::morphology::{AgreementFigures, DiceFigures};
 use wbc_clip::{
     DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
 };
@@ -38,9 +39,12 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             evaluation(cli, &document)
         }
         Command::Data(command) => crate::data::run(cli, command, &session),
-        Command::Segment { input, out } => {
-            let done = wbc_clip::segment(input, out, &session)?;
-            let text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
+        Command::Segment { input, out, evaluate } => {
+            let done = wbc_clip::segment(input, out, *evaluate, &session)?;
+            let mut text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
+            if let Some(figures) = &done.agreement {
+                text += &agreement(figures);
+            }
             finish(cli, "wbc-clip.segment", &done, &done.errors, &text)
         }
         Command::Measure { input, masks, out } => {
@@ -318,4 +322,20 @@ fn explained(e: &wbc_clip::explain::Explanation) -> String {
     parts.extend((!e.flags.is_empty()).then(|| format!("flags: {}", e.flags.join(";"))));
     parts.extend(e.notes.iter().cloned());
     parts.join("\n\n")
+}
+
+/// Agreement with masks that somebody drew, as a table.
+fn agreement(figures: &AgreementFigures) -> String {
+    let row = |name: &str, dice: &DiceFigures| {
+        format!("\n{name:<8} {:6.4} {:7.4} {:7.4} {:9}", dice.mean, dice.median, dice.min, dice.n_failed)
+    };
+    let [background, cytoplasm, nucleus] = figures.pooled_iou;
+    format!(
+        "\n\n{} cells compared\nDice       mean  median     min under 0.5{}{}\n\
+         IoU of all pixels: background {background:.4}, cytoplasm {cytoplasm:.4}, nucleus {nucleus:.4}, mean {:.4}",
+        figures.n,
+        row("nucleus", &figures.nucleus),
+        row("cell", &figures.cell),
+        figures.pooled_mean_iou
+    )
 }

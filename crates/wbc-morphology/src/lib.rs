@@ -27,10 +27,12 @@
 //!   Both are [`wbc_core::Segmenter`]s and flag what is doubtful.
 //! - [`measure()`] gives a cell's numbers in the order of [`measurement_schema`]; each [`FeatureGroup`] adds some.
 //! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
+//! - [`MaskAgreement`] compares masks with those that somebody drew.
 //! - [`MeasurementTable`] writes rows of many cells to a file; [`overlay`] draws outlines for looking.
 //!
 //! It holds no trained model, knows no cell types and says nothing in words.
 
+mod agreement;
 mod canonical;
 mod error;
 mod measure;
@@ -41,6 +43,7 @@ mod stain;
 mod table;
 mod view;
 
+pub use agreement::{AgreementFigures, DiceFigures, MaskAgreement};
 pub use error::MorphologyError;
 pub use measure::{
     BackgroundRatios, Blobs, CellContext, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Glcm,
