@@ -1,7 +1,7 @@
 //! How well masks agree with those that somebody drew.
 
 use serde::Serialize;
-use wbc_core::{CellMasks, CoreError, Mask};
+use wbc_core::{CellMasks, CoreError};
 
 /// A Dice coefficient below this is a cell that was missed.
 const FAILED_BELOW: f64 = 0.5;
@@ -109,6 +109,7 @@ fn dice_figures(values: &[f64]) -> Option<DiceFigures> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wbc_core::Mask;
 
     fn square(x: usize, side: usize) -> Mask {
         Mask::from_fn(20, 10, |px, py| (x..x + side).contains(&px) && py < side)

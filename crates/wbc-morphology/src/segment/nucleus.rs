@@ -41,7 +41,8 @@ pub(crate) fn find_nucleus(scene: &Scene) -> Option<Nucleus> {
         let [_, threshold] = otsu3(score);
         votes.iter_mut().zip(score).for_each(|(v, s)| *v += u8::from(*s > threshold));
     }
-    let dark = Mask::from_fn(width, height, |x, y| votes[y * width + x] >= VOTES);
+    let mut dark = Mask::new(width, height);
+    dark.as_mut_slice().iter_mut().zip(&votes).for_each(|(d, v)| *d = *v >= VOTES);
     let found = components(&open(&dark, &Element::ellipse(1)), Connectivity::Eight);
 
     let half_side = width.min(height) as f64 / 2.0;
@@ -104,16 +105,15 @@ fn without_granules(scene: &Scene, mask: Mask) -> Mask {
     if explained < GRANULES.0 || dark - pale < GRANULES.1 * dark || dark_share < GRANULES.2 {
         return mask;
     }
-    let width = mask.width();
-    let raw = Mask::from_fn(width, mask.height(), |x, y| {
-        let i = y * width + x;
-        mask.as_slice()[i] && red[i] > threshold
-    });
+    let mut raw = mask.clone();
+    raw.as_mut_slice().iter_mut().zip(red).for_each(|(p, red)| *p &= *red > threshold);
     let radius = (raw.area_px() as f64 / PI).sqrt();
     let nucleus = tidied(&raw, &mask, radius);
     if nucleus.area_px() * MIN_KEPT < mask.area_px() { mask } else { nucleus }
 }
 
 fn labelled(width: usize, height: usize, labels: &[u32], keep: impl Fn(usize) -> bool) -> Mask {
-    Mask::from_fn(width, height, |x, y| keep(labels[y * width + x] as usize))
+    let mut mask = Mask::new(width, height);
+    mask.as_mut_slice().iter_mut().zip(labels).for_each(|(p, label)| *p = keep(*label as usize));
+    mask
 }

@@ -58,11 +58,9 @@ fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
     for _ in 0..ROUNDS {
         let core = erode(&found, &Element::ellipse(1));
         let around = dilate(&found, &Element::ellipse(2));
-        let values = |keep: &dyn Fn(usize) -> bool| -> Vec<f32> {
-            score.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, v)| *v).collect()
-        };
-        let dark = values(&|i| core.as_slice()[i]);
-        let pale = values(&|i| cell[i] && !around.as_slice()[i]);
+        let dark: Vec<f32> = score.iter().zip(core.as_slice()).filter(|(_, core)| **core).map(|(v, _)| *v).collect();
+        let beside = score.iter().zip(cell).zip(around.as_slice()).filter(|((_, cell), around)| **cell && !**around);
+        let pale: Vec<f32> = beside.map(|((v, _), _)| *v).collect();
         if pale.len() < MIN_CYTOPLASM_PX {
             break;
         }
@@ -71,18 +69,20 @@ fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
             return nucleus.clone();
         }
         let level = pale + LEVEL * (dark - pale);
-        let raw = Mask::from_fn(od.width, od.height, |x, y| {
-            let i = y * od.width + x;
-            cell[i] && score[i] > level
-        });
-        found = tidied(&raw, nucleus, radius);
+        let dense = found.as_mut_slice().iter_mut().zip(cell).zip(&score);
+        dense.for_each(|((found, cell), score)| *found = *cell && *score > level);
+        found = tidied(&found, nucleus, radius);
     }
     if found.area_px() * MIN_KEPT < nucleus.area_px() { nucleus.clone() } else { found }
 }
 
 /// A part of a mask.
 fn cut(mask: &Mask, (x0, y0, x1, y1): Box4) -> Mask {
-    Mask::from_fn(x1 - x0, y1 - y0, |x, y| mask.as_slice()[(y + y0) * mask.width() + x + x0])
+    let mut out = Mask::new(x1 - x0, y1 - y0);
+    for (row, y) in out.as_mut_slice().chunks_exact_mut((x1 - x0).max(1)).zip(y0..) {
+        row.copy_from_slice(&mask.as_slice()[y * mask.width() + x0..][..x1 - x0]);
+    }
+    out
 }
 
 /// A part of a mask, put back into an empty one.

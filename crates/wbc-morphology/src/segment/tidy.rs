@@ -19,8 +19,9 @@ pub(crate) fn tidied(raw: &Mask, seed: &Mask, radius: f64) -> Mask {
     let largest = found.parts.iter().map(|p| p.area_px).max().unwrap_or(0) as f64;
     let kept = found.parts.iter().zip(touches).map(|(p, touches)| touches && p.area_px as f64 >= MIN_PART * largest);
     let kept: Vec<bool> = std::iter::once(false).chain(kept).collect();
-    let width = raw.width();
-    fill_holes(&Mask::from_fn(width, raw.height(), |x, y| kept[found.labels[y * width + x] as usize]))
+    let mut out = Mask::new(raw.width(), raw.height());
+    out.as_mut_slice().iter_mut().zip(&found.labels).for_each(|(p, label)| *p = kept[*label as usize]);
+    fill_holes(&out)
 }
 
 /// Threshold of two classes (Otsu 1979) on a histogram of 256 bins; 0 for no values.
