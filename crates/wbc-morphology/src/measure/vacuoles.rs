@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
 
 /// Diameter of the cell in working pixels; smaller cells are not enlarged.
-const WORK_DIAMETER: f64 = 100.0;
+const WORK_DIAMETER: f64 = 90.0;
 const MAX_SIDE: f64 = 250.0;
 /// Diameters of spots / diameter of the cell.
 const DIAMETERS: (f64, f64) = (0.025, 0.25);
@@ -289,7 +289,8 @@ impl Field {
 
     /// Pixels of the cell that are bright enough for a rim, sorted by step.
     fn brightest_first(&self) -> Vec<usize> {
-        let pixels = || (0..self.green.len()).filter(|i| self.inside.as_slice()[*i]).map(|i| (i, usize::from(self.steps[i])));
+        let pixels =
+            || (0..self.green.len()).filter(|i| self.inside.as_slice()[*i]).map(|i| (i, usize::from(self.steps[i])));
         let bright = || pixels().filter(|(_, step)| *step > DARKEST_RIM);
         let mut starts = [0_usize; N_STEPS + 1];
         bright().for_each(|(_, step)| starts[N_STEPS - step] += 1);

@@ -41,7 +41,7 @@ pub(super) fn skeleton(mask: &Mask) -> Mask {
     let offsets = AROUND.map(|(dx, dy)| dy * width as isize + dx);
     let pixels = out.as_mut_slice();
     let mut codes = vec![0_u8; pixels.len()];
-    // Per half the pixels to look at: what was kept once stays until a neighbour goes.
+    // Per half the pixels that may go: others stay until a neighbour goes.
     let mut waiting = [Vec::new(), Vec::new()];
     // Pixels on the frame count as listed for ever, so that nobody looks at them.
     let mut listed = vec![3_u8; pixels.len()];
@@ -52,10 +52,9 @@ pub(super) fn skeleton(mask: &Mask) -> Mask {
                 for (k, o) in offsets.iter().enumerate() {
                     codes[i] |= u8::from(pixels[i.wrapping_add_signed(*o)]) << k;
                 }
-                if codes[i] != u8::MAX {
-                    waiting.iter_mut().for_each(|list| list.push(i));
-                    listed[i] = 3;
-                }
+                let halves = REMOVED[usize::from(codes[i])];
+                (0..2).filter(|h| halves >> h & 1 == 1).for_each(|h| waiting[h].push(i));
+                listed[i] = halves;
             }
         }
     }
@@ -77,9 +76,10 @@ pub(super) fn skeleton(mask: &Mask) -> Mask {
                 for (k, o) in offsets.iter().enumerate() {
                     let j = i.wrapping_add_signed(*o);
                     codes[j] &= !(1 << ((k + 4) % 8));
-                    if pixels[j] && listed[j] != 3 {
-                        (0..2).filter(|h| listed[j] >> h & 1 == 0).for_each(|h| waiting[h].push(j));
-                        listed[j] = 3;
+                    let halves = REMOVED[usize::from(codes[j])] & !listed[j];
+                    if pixels[j] && halves != 0 {
+                        (0..2).filter(|h| halves >> h & 1 == 1).for_each(|h| waiting[h].push(j));
+                        listed[j] |= halves;
                     }
                 }
             }
