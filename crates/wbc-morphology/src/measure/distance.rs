@@ -118,8 +118,8 @@ fn clear_of((left, right): (i32, i32), distance: f32, run: &Run) -> std::ops::Ra
     run.start.max(left.saturating_add(distance))..run.end.min(right.saturating_sub(distance) + 1)
 }
 
-/// Distances to the background along the columns of a region's box.
-struct Columns {
+/// Distances to the background along the columns of a region's box; exact Euclidean ones of single pixels follow quickly.
+pub(crate) struct Columns {
     stride: usize,
     data: Vec<f32>,
     /// Whether there is background left and right of the box.
@@ -127,7 +127,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(region: &Region) -> Self {
+    pub(crate) fn of(region: &Region) -> Self {
         let (width, height) = (region.width(), region.height());
         let [left, top, right, bottom] = region.background_beside();
         let mut data = vec![0.0_f32; width * height];
@@ -156,6 +156,38 @@ impl Columns {
         self.data[y as usize * self.stride + x as usize]
     }
 
+    /// Exact Euclidean distance of a pixel of the box to the nearest background pixel, in pixels.
+    pub(crate) fn distance(&self, x: usize, y: usize) -> f64 {
+        self.squared(y as i32, x as i32, self.ends(0, self.stride as i32), 0.0).sqrt()
+    }
+
+    /// Squared distance of a pixel between these two background pixels of its row; gives up as soon as it is at most
+    /// `enough`.
+    fn squared(&self, y: i32, x: i32, (left, right): (i32, i32), enough: f64) -> f64 {
+        let square = |d: f32| f64::from(d) * f64::from(d);
+        let mut squared = square(self.at(y, x));
+        let mut k = 0;
+        while squared > enough && f64::from(k + 1) * f64::from(k + 1) < squared {
+            k += 1;
+            let (a, b) = (x - k, x + k);
+            if a < 0 && b >= self.stride as i32 && a > left && b < right {
+                break; // the frame ends on both sides
+            }
+            let aside = f64::from(k) * f64::from(k);
+            for (at, end) in [(a, a <= left), (b, b >= right)] {
+                let along = if end {
+                    0.0
+                } else if at < 0 || at >= self.stride as i32 {
+                    continue;
+                } else {
+                    square(self.at(y, at))
+                };
+                squared = squared.min(aside + along);
+            }
+        }
+        squared
+    }
+
     /// Background pixels left and right of a run; far away where the frame ends.
     fn ends(&self, start: i32, end: i32) -> (i32, i32) {
         let left = if start == 0 && !self.open[0] { i32::MIN / 4 } else { start - 1 };
@@ -171,30 +203,9 @@ struct Best<'a> {
 }
 
 impl Best<'_> {
-    /// Computes a pixel's squared distance and keeps the larger one; gives up as soon as it cannot be larger.
-    fn try_pixel(&mut self, y: i32, x: i32, (left, right): (i32, i32)) {
-        let square = |d: f32| f64::from(d) * f64::from(d);
-        let mut squared = square(self.columns.at(y, x));
-        let mut k = 0;
-        while squared > self.squared && f64::from(k + 1) * f64::from(k + 1) < squared {
-            k += 1;
-            let (a, b) = (x - k, x + k);
-            if a < 0 && b >= self.columns.stride as i32 && a > left && b < right {
-                break; // the frame ends on both sides
-            }
-            let aside = f64::from(k) * f64::from(k);
-            for (at, end) in [(a, a <= left), (b, b >= right)] {
-                let along = if end {
-                    0.0
-                } else if at < 0 || at >= self.columns.stride as i32 {
-                    continue;
-                } else {
-                    square(self.columns.at(y, at))
-                };
-                squared = squared.min(aside + along);
-            }
-        }
-        self.squared = self.squared.max(squared);
+    /// Computes a pixel's squared distance and keeps the larger one.
+    fn try_pixel(&mut self, y: i32, x: i32, ends: (i32, i32)) {
+        self.squared = self.squared.max(self.columns.squared(y, x, ends, self.squared));
     }
 }
 
@@ -232,6 +243,15 @@ mod tests {
             let outside = Mask::from_vec(width, height, mask.as_slice().iter().map(|p| !p).collect()).unwrap();
             let largest = ops::distance_to(&outside).data.into_iter().fold(0.0, f32::max);
             let Some(region) = Region::of(&mask) else { return Ok(()) };
+            let (columns, bounds) = (Columns::of(&region), region.bounds());
+            for run in region.runs() {
+                for x in run.start as usize..run.end as usize {
+                    let y = run.y as usize;
+                    let exact = ops::distance_to(&outside).data[(y + bounds.y0) * width + x + bounds.x0];
+                    let found = columns.distance(x, y) as f32;
+                    prop_assert!(found == exact || (found - exact).abs() < 1e-4 || exact.is_infinite());
+                }
+            }
             match inner_radius(&region) {
                 Some(found) => prop_assert!((found - f64::from(largest)).abs() < 1e-5, "{found} {largest}"),
                 None => prop_assert!(largest.is_infinite()),

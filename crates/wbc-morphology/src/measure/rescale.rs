@@ -1,6 +1,7 @@
 //! A box of the image brought to a working size.
 
 use crate::ops::Plane;
+use std::ops::Range;
 use wbc_core::Mask;
 
 /// Empty pixels around the box.
@@ -43,46 +44,76 @@ impl Rescale {
         (x * self.scale + self.offset(self.width), y * self.scale + self.offset(self.height))
     }
 
-    /// The pixel of the box under the middle of a working pixel, for every column and every row; `None` outside.
-    pub(super) fn sources(&self) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
-        let at = |v: usize, len: usize| {
-            let v = (v as f64 + 0.5 - self.offset(len)) / self.scale;
-            (v >= 0.0 && v < len as f64).then_some(v as usize)
+    /// Columns and rows of working pixels whose middle lies in the box.
+    pub(super) fn inner(&self) -> (Range<usize>, Range<usize>) {
+        let along = |len: usize| {
+            let inside = |v: &usize| (0.0..len as f64).contains(&self.source(*v, len));
+            let start = (0..self.side(len)).find(inside).unwrap_or(0);
+            start..(start..self.side(len)).rfind(inside).map_or(start, |last| last + 1)
         };
-        let along = |len: usize| (0..self.side(len)).map(|v| at(v, len)).collect();
         (along(self.width), along(self.height))
+    }
+
+    /// Where the middle of a working pixel lies in the box along one axis.
+    fn source(&self, v: usize, len: usize) -> f64 {
+        (v as f64 + 0.5 - self.offset(len)) / self.scale
+    }
+
+    /// A mask's value at the pixel under the middle of every working pixel, for a box that begins at `origin`; unset
+    /// outside of it.
+    pub(super) fn sample(&self, mask: &Mask, origin: (usize, usize)) -> Mask {
+        let (out_width, out_height) = self.size();
+        let (columns, rows) = self.inner();
+        let sources: Vec<usize> = columns.clone().map(|x| self.source(x, self.width) as usize + origin.0).collect();
+        let mut out = Mask::new(out_width, out_height);
+        for y in rows {
+            let row =
+                &mask.as_slice()[(self.source(y, self.height) as usize + origin.1) * mask.width()..][..mask.width()];
+            let out = &mut out.as_mut_slice()[y * out_width..][columns.clone()];
+            out.iter_mut().zip(&sources).for_each(|(o, x)| *o = row[*x]);
+        }
+        out
     }
 
     /// Mean over the area of every working pixel of a value of the box' pixels; 0 outside.
     pub(super) fn mean(&self, value: impl Fn(usize, usize) -> f32) -> Plane {
         let (width, height, scale) = (self.width, self.height, self.scale);
         let (out_width, out_height) = self.size();
-        let mut out = Plane::new(out_width, out_height);
-        let columns = self.edges(out_width, width);
-        let mut sums = vec![0.0_f64; width + 1];
-        let mut across = vec![0.0_f32; out_width * height];
-        for (y, out_row) in across.chunks_exact_mut(out_width).enumerate() {
-            for x in 0..width {
-                sums[x + 1] = sums[x] + f64::from(value(x, y));
+        let mut down = vec![0.0_f32; width * out_height];
+        let mut line = vec![0.0_f32; width];
+        let rows = self.edges(out_height, height);
+        // The working rows that a row of the box is part of.
+        let mut first = 0;
+        for y in 0..height {
+            line.iter_mut().enumerate().for_each(|(x, v)| *v = value(x, y));
+            while rows[first + 1].0 < y {
+                first += 1;
             }
-            let up_to = |e: &(usize, f64)| sums[e.0] + e.1 * (sums[(e.0 + 1).min(width)] - sums[e.0]);
-            let mut before = up_to(&columns[0]);
-            for (v, edge) in out_row.iter_mut().zip(&columns[1..]) {
-                let here = up_to(edge);
-                *v = ((here - before) * scale) as f32;
-                before = here;
-            }
-        }
-        for (pair, out_row) in self.edges(out_height, height).windows(2).zip(out.data.chunks_exact_mut(out_width)) {
-            let (from, to) = (pair[0], pair[1]);
-            for y in from.0..=to.0.min(height - 1) {
-                let start = if y == from.0 { from.1 } else { 0.0 };
-                let end = if y == to.0 { to.1 } else { 1.0 };
+            for (k, pair) in rows.windows(2).enumerate().skip(first).take_while(|(_, pair)| pair[0].0 <= y) {
+                let start = if y == pair[0].0 { pair[0].1 } else { 0.0 };
+                let end = if y == pair[1].0 { pair[1].1 } else { 1.0 };
                 let weight = ((end - start) * scale) as f32;
                 if weight > 0.0 {
-                    let row = &across[y * out_width..][..out_width];
-                    out_row.iter_mut().zip(row).for_each(|(o, v)| *o += weight * v);
+                    let sums = &mut down[k * width..][..width];
+                    sums.iter_mut().zip(&line).for_each(|(sum, v)| *sum += weight * v);
                 }
+            }
+        }
+        let mut out = Plane::new(out_width, out_height);
+        let columns = self.edges(out_width, width);
+        let mut sums = vec![0.0_f64; width + 2];
+        for (row, out_row) in down.chunks_exact(width).zip(out.data.chunks_exact_mut(out_width)) {
+            let mut sum = 0.0;
+            for (s, v) in sums[1..].iter_mut().zip(row) {
+                sum += f64::from(*v);
+                *s = sum;
+            }
+            sums[width + 1] = sum;
+            let mut before = 0.0;
+            for (v, (whole, part)) in out_row.iter_mut().zip(&columns[1..]) {
+                let here = sums[*whole] + part * (sums[whole + 1] - sums[*whole]);
+                *v = ((here - before) * scale) as f32;
+                before = here;
             }
         }
         out
@@ -94,40 +125,6 @@ impl Rescale {
         let edge = |i: usize| ((i as f64 - offset) / self.scale).clamp(0.0, len as f64);
         (0..=count).map(edge).map(|at| (at as usize, at.fract())).collect()
     }
-}
-
-/// [`Mask::bounds`], by whole rows.
-pub(super) fn bounds(mask: &Mask) -> Option<(usize, usize, usize, usize)> {
-    let (by_x, by_y) = counts(mask);
-    let ends = |counts: &[u32]| {
-        let first = counts.iter().position(|n| *n > 0)?;
-        Some((first, counts.iter().rposition(|n| *n > 0)? + 1))
-    };
-    let ((x0, x1), (y0, y1)) = (ends(&by_x)?, ends(&by_y)?);
-    Some((x0, y0, x1, y1))
-}
-
-/// Set pixels per column and per row.
-pub(super) fn counts(mask: &Mask) -> (Vec<u32>, Vec<u32>) {
-    let mut by_x = vec![0_u32; mask.width()];
-    let rows = mask.as_slice().chunks_exact(mask.width().max(1));
-    let by_y = rows.map(|row| {
-        by_x.iter_mut().zip(row).for_each(|(n, set)| *n += u32::from(*set));
-        row.iter().map(|set| u32::from(*set)).sum()
-    });
-    let by_y = by_y.collect();
-    (by_x, by_y)
-}
-
-/// Mean position of the set pixels.
-pub(super) fn centroid(mask: &Mask) -> Option<(f64, f64)> {
-    let (by_x, by_y) = counts(mask);
-    let mean = |counts: &[u32]| {
-        let total: u64 = counts.iter().map(|n| u64::from(*n)).sum();
-        let moment: u64 = counts.iter().enumerate().map(|(i, n)| i as u64 * u64::from(*n)).sum();
-        (total > 0).then(|| moment as f64 / total as f64)
-    };
-    Some((mean(&by_x)?, mean(&by_y)?))
 }
 
 #[cfg(test)]
@@ -144,10 +141,12 @@ mod tests {
             let after: f32 = plane.data.iter().sum();
             assert!((f64::from(after) / (f64::from(before) * box_.scale * box_.scale) - 1.0).abs() < 1e-3);
             let (x, y) = box_.place(3.5, 4.5);
-            let (columns, rows) = box_.sources();
             // The middle of a large working pixel can lie in a neighbour.
             if box_.scale >= 1.0 {
-                assert_eq!((columns[x as usize], rows[y as usize]), (Some(3), Some(4)));
+                let dot = Mask::from_fn(width + 2, height + 1, |x, y| (x, y) == (5, 5));
+                let sampled = box_.sample(&dot, (2, 1));
+                assert!(sampled.get(x as isize, y as isize));
+                assert!(sampled.area_px() <= box_.scale.ceil().powi(2) as usize);
             }
         }
     }

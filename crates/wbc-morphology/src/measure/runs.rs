@@ -55,6 +55,14 @@ pub(crate) fn components(runs: &[Run], connectivity: Connectivity) -> Vec<usize>
     parent
 }
 
+/// For every run the first run of its component, and at each first run the component's area in pixels, else 0.
+pub(crate) fn component_areas(runs: &[Run], connectivity: Connectivity) -> (Vec<usize>, Vec<usize>) {
+    let first = components(runs, connectivity);
+    let mut areas = vec![0; runs.len()];
+    first.iter().zip(runs).for_each(|(first, run)| areas[*first] += run.len());
+    (first, areas)
+}
+
 /// Number of components.
 pub(crate) fn n_components(runs: &[Run], connectivity: Connectivity) -> usize {
     components(runs, connectivity).iter().enumerate().filter(|(i, first)| i == *first).count()
@@ -103,6 +111,13 @@ mod tests {
             for connectivity in [Connectivity::Four, Connectivity::Eight] {
                 let flooded = ops::components(&mask, connectivity).parts.len();
                 prop_assert_eq!(n_components(&runs(&mask), connectivity), flooded);
+                let areas = component_areas(&runs(&mask), connectivity).1;
+                let mut expected: Vec<_> =
+                    ops::components(&mask, connectivity).parts.iter().map(|p| p.area_px).collect();
+                let mut found: Vec<_> = areas.into_iter().filter(|a| *a > 0).collect();
+                expected.sort_unstable();
+                found.sort_unstable();
+                prop_assert_eq!(found, expected);
             }
         }
     }

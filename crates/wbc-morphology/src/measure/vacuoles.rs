@@ -3,13 +3,13 @@
 use super::FeatureGroup;
 use super::context::{CellContext, Compartment};
 use super::define::{OWN, define, push};
-use super::rescale::{Rescale, bounds};
+use super::rescale::Rescale;
 use crate::ops::{Element, dilate};
 use std::f64::consts::PI;
-use wbc_core::{MeasurementDef, MeasurementRow, Unit};
+use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
 
 /// Diameter of the cell in working pixels; smaller cells are not enlarged.
-const WORK_DIAMETER: f64 = 100.0;
+const WORK_DIAMETER: f64 = 90.0;
 const MAX_SIDE: f64 = 250.0;
 /// Diameters of spots / diameter of the cell.
 const DIAMETERS: (f64, f64) = (0.025, 0.25);
@@ -188,8 +188,8 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
     let mut found = Vec::new();
     let mut start = 0;
     while start < order.len() {
-        let step = field.step(order[start]);
-        let end = order[start..].iter().position(|i| field.step(*i) != step).map_or(order.len(), |n| start + n);
+        let step = field.steps[order[start]];
+        let end = order[start..].iter().position(|i| field.steps[*i] != step).map_or(order.len(), |n| start + n);
         for i in &order[start..end] {
             let i = *i;
             let around = [i - 1, i + 1, i - width, i + width];
@@ -199,7 +199,7 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
                     continue;
                 }
                 let there = root(&mut parent, set[j] as usize);
-                field.judge(&mut groups[there], step, &mut found);
+                field.judge(&mut groups[there], usize::from(step), &mut found);
                 here = Some(match here {
                     Some(here) if here != there => join(&mut groups, &mut parent, here, there),
                     _ => there,
@@ -207,11 +207,11 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
             }
             let here = here.unwrap_or_else(|| {
                 parent.push(groups.len() as u32);
-                groups.push(Group { judged: step, ..Group::default() });
+                groups.push(Group { judged: usize::from(step), ..Group::default() });
                 groups.len() - 1
             });
             set[i] = here as u32;
-            field.add(i, around.iter().any(|j| !field.inside[*j]), &mut groups[here]);
+            field.add(i, around.iter().any(|j| !field.inside.as_slice()[*j]), &mut groups[here]);
         }
         start = end;
     }
@@ -244,45 +244,53 @@ fn root(parent: &mut [u32], mut n: usize) -> usize {
 struct Field {
     width: usize,
     green: Vec<f32>,
-    inside: Vec<bool>,
-    nucleus: Vec<bool>,
+    /// Of brightness.
+    steps: Vec<u8>,
+    inside: Mask,
+    nucleus: Mask,
     cell_area: f64,
 }
 
 impl Field {
     fn new(cell: &CellContext) -> Option<Self> {
-        let mask = cell.mask(Compartment::Cell);
         let diameter = cell.cell_diameter_px();
         if diameter * DIAMETERS.1 < 3.0 {
             return None;
         }
-        let region = dilate(mask, &Element::ellipse((RIM * diameter).round().max(1.0) as usize));
-        let (x0, y0, x1, y1) = bounds(&region)?;
-        let (width, height) = (x1 - x0, y1 - y0);
-        let rescale = Rescale::new(width, height, diameter, WORK_DIAMETER.min(diameter), MAX_SIDE);
-        let green = cell.rgb()[1];
-        let (columns, rows) = rescale.sources();
-        let sample = |set: &[bool]| -> Vec<bool> {
-            let row = |y: &Option<usize>| y.map(|y| &set[(y + y0) * mask.width() + x0..][..width]);
-            let rows = rows.iter().map(row);
-            rows.flat_map(|row| columns.iter().map(move |x| row.zip(*x).is_some_and(|(row, x)| row[x]))).collect()
-        };
+        let bounds = cell.region(Compartment::Cell)?.bounds();
+        let beside = (RIM * diameter).ceil() as usize + 1;
+        let (x0, y0) = (bounds.x0.saturating_sub(beside), bounds.y0.saturating_sub(beside));
+        let (x1, y1) = ((bounds.x1 + beside).min(cell.width()), (bounds.y1 + beside).min(cell.height()));
+        let rescale = Rescale::new(x1 - x0, y1 - y0, diameter, WORK_DIAMETER.min(diameter), MAX_SIDE);
+        let sample = |part| rescale.sample(cell.mask(part), (x0, y0));
+        let reach = Element::ellipse((RIM * diameter * rescale.scale).round().max(1.0) as usize);
+        let mut inside = dilate(&sample(Compartment::Cell), &reach);
+        // A rim beyond the frame of the image is not seen.
+        let (columns, rows) = rescale.inner();
+        let width = inside.width();
+        for (y, row) in inside.as_mut_slice().chunks_exact_mut(width).enumerate() {
+            let seen = if rows.contains(&y) { columns.clone() } else { 0..0 };
+            row[..seen.start].fill(false);
+            row[seen.end..].fill(false);
+        }
+        let green = &cell.normalised_levels()[1];
+        let raw = cell.raw_rgb();
+        let green = rescale.mean(|x, y| green[usize::from(raw[(y + y0) * cell.width() + x + x0][1])]).data;
+        let step = |v: &f32| (f64::from(*v) * STEPS).clamp(0.0, (N_STEPS - 1) as f64) as u8;
         Some(Self {
-            width: columns.len(),
-            green: rescale.mean(|x, y| green[(y + y0) * mask.width() + x + x0]).data,
-            inside: sample(region.as_slice()),
-            nucleus: sample(cell.mask(Compartment::Nucleus).as_slice()),
+            width: inside.width(),
+            steps: green.iter().map(step).collect(),
+            green,
+            nucleus: sample(Compartment::Nucleus),
+            inside,
             cell_area: PI * (diameter * rescale.scale / 2.0).powi(2),
         })
     }
 
-    fn step(&self, i: usize) -> usize {
-        (f64::from(self.green[i]) * STEPS).clamp(0.0, (N_STEPS - 1) as f64) as usize
-    }
-
     /// Pixels of the cell that are bright enough for a rim, sorted by step.
     fn brightest_first(&self) -> Vec<usize> {
-        let pixels = || (0..self.green.len()).filter(|i| self.inside[*i]).map(|i| (i, self.step(i)));
+        let pixels =
+            || (0..self.green.len()).filter(|i| self.inside.as_slice()[*i]).map(|i| (i, usize::from(self.steps[i])));
         let bright = || pixels().filter(|(_, step)| *step > DARKEST_RIM);
         let mut starts = [0_usize; N_STEPS + 1];
         bright().for_each(|(_, step)| starts[N_STEPS - step] += 1);
@@ -321,7 +329,7 @@ impl Field {
         group.y += y;
         group.squares += x * x + y * y;
         group.brightness += f64::from(self.green[i]);
-        group.in_nucleus += f64::from(u8::from(self.nucleus[i]));
+        group.in_nucleus += f64::from(u8::from(self.nucleus.as_slice()[i]));
         group.open |= open;
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn bays(outline: &[Point]) -> Vec<Bay> {
 const STEPS: usize = 360;
 
 /// The largest angle, in radians, in which no outline is seen from a point outside of them (2 pi where nothing is seen).
-pub(super) fn angular_gap(outlines: &[Vec<Point>], from: (f64, f64)) -> f64 {
+pub(super) fn angular_gap(outlines: &[&[Point]], from: (f64, f64)) -> f64 {
     let mut seen = [false; STEPS];
     let step_of = |p: &Point| {
         let turn = (f64::from(p.1) - from.1).atan2(f64::from(p.0) - from.0) / std::f64::consts::TAU;
@@ -64,7 +64,7 @@ pub(super) fn angular_gap(outlines: &[Vec<Point>], from: (f64, f64)) -> f64 {
     };
     for outline in outlines {
         let Some(mut last) = outline.last().map(step_of) else { continue };
-        for p in outline {
+        for p in *outline {
             let here = step_of(p);
             // Neighbouring points cover the smaller of the two angles between them.
             let ahead = (here + STEPS - last) % STEPS;
@@ -83,7 +83,7 @@ pub(super) fn angular_gap(outlines: &[Vec<Point>], from: (f64, f64)) -> f64 {
 }
 
 /// Distance from a point to the nearest of the outlines' points.
-pub(super) fn nearest(outlines: &[Vec<Point>], to: (f64, f64)) -> f64 {
-    let all = outlines.iter().flatten();
-    all.map(|p| (f64::from(p.0) - to.0).hypot(f64::from(p.1) - to.1)).fold(f64::INFINITY, f64::min)
+pub(super) fn nearest(outlines: &[&[Point]], to: (f64, f64)) -> f64 {
+    let squared = |p: &Point| (f64::from(p.0) - to.0).powi(2) + (f64::from(p.1) - to.1).powi(2);
+    outlines.iter().copied().flatten().map(squared).fold(f64::INFINITY, f64::min).sqrt()
 }

@@ -1,6 +1,6 @@
 //! The skeleton as a graph of pixels.
 
-use crate::ops::Plane;
+use std::f64::consts::SQRT_2;
 use wbc_core::Mask;
 
 /// One pixel of the skeleton.
@@ -9,8 +9,16 @@ pub(super) struct Node {
     pub y: f64,
     /// Distance to the background: half the width of the nucleus here.
     pub radius: f64,
-    /// Neighbours along edges, and across corners where no neighbour along an edge joins both.
-    pub near: Vec<usize>,
+    pixel: usize,
+    neighbours: [usize; 4],
+    count: usize,
+}
+
+impl Node {
+    /// Neighbours along edges, and across corners where no neighbour along an edge joins both: at most four.
+    pub(super) fn near(&self) -> &[usize] {
+        &self.neighbours[..self.count]
+    }
 }
 
 /// Nodes in reading order.
@@ -19,36 +27,42 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    fn new(skeleton: &Mask, radii: &Plane) -> Self {
-        let width = skeleton.width();
-        let set: Vec<usize> = (0..skeleton.as_slice().len()).filter(|i| skeleton.as_slice()[*i]).collect();
-        let mut index = vec![usize::MAX; skeleton.as_slice().len()];
-        set.iter().enumerate().for_each(|(n, i)| index[*i] = n);
-        let nodes = set.iter().map(|i| {
-            let (x, y) = ((i % width) as isize, (i / width) as isize);
-            let mut near = Vec::with_capacity(4);
-            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
-                let corner = dx != 0 && dy != 0;
-                if skeleton.get(x + dx, y + dy) && !(corner && (skeleton.get(x + dx, y) || skeleton.get(x, y + dy))) {
-                    near.push(index[i.wrapping_add_signed(dy * width as isize + dx)]);
-                }
-            }
-            Node { x: x as f64, y: y as f64, radius: f64::from(radii.data[*i]), near }
-        });
-        Self { nodes: nodes.collect() }
-    }
-
     /// The graph without branches that reach less than `least` beyond the largest disc at their root; shortest first.
-    pub(super) fn pruned(mut skeleton: Mask, radii: &Plane, least: f64) -> Self {
+    /// `radius` is the distance to the background at a pixel.
+    pub(super) fn pruned(mut skeleton: Mask, radius: impl Fn(usize, usize) -> f64, least: f64) -> Self {
+        let width = skeleton.width();
+        let mut graph = Self { nodes: Vec::new() };
+        for (pixel, _) in skeleton.as_slice().iter().enumerate().filter(|(_, set)| **set) {
+            let (x, y) = (pixel % width, pixel / width);
+            let node = Node { x: x as f64, y: y as f64, radius: radius(x, y), pixel, neighbours: [0; 4], count: 0 };
+            graph.nodes.push(node);
+        }
+        let mut index = vec![0; skeleton.as_slice().len()];
         loop {
-            let graph = Self::new(&skeleton, radii);
-            let spurs = (0..graph.nodes.len()).filter(|n| graph.nodes[*n].near.len() == 1);
+            graph.join(&skeleton, &mut index);
+            let spurs = (0..graph.nodes.len()).filter(|n| graph.nodes[*n].count == 1);
             let reach = spurs.filter_map(|n| graph.spur(n));
             let shortest = reach.filter(|s| s.1 < least).min_by(|a, b| a.1.total_cmp(&b.1));
             let Some((spur, _)) = shortest else { return graph };
-            for n in spur {
-                let (x, y) = (graph.nodes[n].x as usize, graph.nodes[n].y as usize);
-                skeleton.as_mut_slice()[y * radii.width + x] = false;
+            let pixels = skeleton.as_mut_slice();
+            spur.iter().for_each(|n| pixels[graph.nodes[*n].pixel] = false);
+            graph.nodes.retain(|n| pixels[n.pixel]);
+        }
+    }
+
+    /// Finds the neighbours of every node; `index` is room for a number per pixel.
+    fn join(&mut self, skeleton: &Mask, index: &mut [usize]) {
+        self.nodes.iter().enumerate().for_each(|(n, node)| index[node.pixel] = n);
+        for node in &mut self.nodes {
+            let (x, y) = (node.x as isize, node.y as isize);
+            node.count = 0;
+            for (dx, dy) in [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
+                let corner = dx != 0 && dy != 0;
+                if skeleton.get(x + dx, y + dy) && !(corner && (skeleton.get(x + dx, y) || skeleton.get(x, y + dy))) {
+                    let there = node.pixel.wrapping_add_signed(dy * skeleton.width() as isize + dx);
+                    node.neighbours[node.count] = index[there];
+                    node.count += 1;
+                }
             }
         }
     }
@@ -57,10 +71,10 @@ impl Graph {
     /// `None` for a line that never branches.
     fn spur(&self, end: usize) -> Option<(Vec<usize>, f64)> {
         let (mut walked, mut length) = (vec![end], 0.0);
-        let (mut before, mut here) = (end, self.nodes[end].near[0]);
+        let (mut before, mut here) = (end, self.nodes[end].near()[0]);
         loop {
             length += self.step(before, here);
-            match self.nodes[here].near[..] {
+            match *self.nodes[here].near() {
                 [a, b] => {
                     walked.push(here);
                     (before, here) = (here, if a == before { b } else { a });
@@ -77,24 +91,7 @@ impl Graph {
     /// Length of the step between two neighbours.
     pub(super) fn step(&self, a: usize, b: usize) -> f64 {
         let (a, b) = (&self.nodes[a], &self.nodes[b]);
-        (a.x - b.x).hypot(a.y - b.y)
-    }
-
-    /// Number of nodes with one neighbour.
-    pub(super) fn ends(&self) -> usize {
-        self.nodes.iter().filter(|n| n.near.len() == 1).count()
-    }
-
-    /// Number of places where at least three lines meet: touching nodes are one place.
-    pub(super) fn branch_points(&self) -> usize {
-        let branches = |n: &usize| self.nodes[*n].near.len() > 2;
-        let all = (0..self.nodes.len()).filter(branches);
-        all.filter(|n| !self.nodes[*n].near.iter().any(|m| m < n && branches(m))).count()
-    }
-
-    /// Length of all lines.
-    pub(super) fn length(&self) -> f64 {
-        (0..self.nodes.len()).flat_map(|n| self.nodes[n].near.iter().map(move |m| self.step(n, *m))).sum::<f64>() / 2.0
+        if a.x != b.x && a.y != b.y { SQRT_2 } else { 1.0 }
     }
 
     /// The longest of the shortest paths between two nodes, by two sweeps from every part's first node (exact on trees).
@@ -128,7 +125,7 @@ impl Graph {
         let mut queue = std::collections::VecDeque::from([start]);
         distance[start] = 0.0;
         while let Some(n) = queue.pop_front() {
-            for m in &self.nodes[n].near {
+            for m in self.nodes[n].near() {
                 let d = distance[n] + self.step(n, *m);
                 if d < distance[*m] - 1e-9 {
                     distance[*m] = d;

@@ -1,18 +1,10 @@
 //! Lobes as hills of darkness: where a nucleus is thin or pale between two lobes, its blurred darkness has a saddle.
 
-use super::dark::Dark;
-use super::working::Orientation;
-use crate::measure::context::diameter_from_area;
-use crate::measure::rescale::{Rescale, bounds};
+use super::dark::{DIAMETER, Dark, SMOOTHING};
 use crate::ops::{Plane, gaussian_blur};
-use std::f64::consts::PI;
-use wbc_core::Mask;
 
-/// Diameter of the disc with the nucleus' area, in working pixels.
-pub(super) const DIAMETER: f64 = 40.0;
-const MAX_SIDE: f64 = 160.0;
-/// Sigmas of the blur in working pixels, with their names.
-pub(super) const BLURS: [(f64, &str); 2] = [(1.3, "fine"), (2.2, "coarse")];
+/// Sigma of the blur in squares of two by two working pixels.
+const SIGMA: f64 = 1.76;
 /// Saddles below these heights, relative to the lower of their hills, separate lobes; with their names.
 pub(super) const LEVELS: [(f64, &str); 3] = [(0.5, "50"), (0.7, "70"), (0.85, "85")];
 /// Saddles higher than this are noise.
@@ -25,9 +17,6 @@ const PEAK: f64 = 1.3;
 /// Steps of height by which pixels are sorted.
 const HEIGHTS: usize = 1400;
 const HEIGHTS_PER_UNIT: f32 = 1000.0;
-/// Steps of light, of which the background has two thirds.
-const STEPS: usize = 512;
-const STEPS_PER_LIGHT: f32 = 170.0;
 /// Optical density between nucleus and cytoplasm, at least: paler nuclei have no hills but noise.
 const MIN_CONTRAST: f64 = 0.05;
 
@@ -40,32 +29,15 @@ pub(super) struct Saddle {
     pub share: f64,
 }
 
-/// The saddles at each of [`BLURS`], lowest first.
-pub(super) fn saddles(dark: &Dark, nucleus: &Mask) -> [Vec<Saddle>; 2] {
-    let Some((x0, y0, x1, y1)) = bounds(&dark.near) else { return Default::default() };
-    let (width, height) = (x1 - x0, y1 - y0);
-    let diameter = diameter_from_area(nucleus.area_px());
-    let turn = Orientation::of(nucleus);
-    let (turned_width, turned_height) = turn.size(width, height);
-    let rescale = Rescale::new(turned_width, turned_height, diameter, DIAMETER, MAX_SIDE);
-    let (low, high) = (dark.cytoplasm_light.ln(), dark.nucleus_light.ln());
-    let contrast = (low - high).max(MIN_CONTRAST);
-    let darkness: Vec<f32> = (0..STEPS)
-        .map(|step| {
-            let light = (step as f64 + 0.5) / f64::from(STEPS_PER_LIGHT);
-            ((low - light.ln()) / contrast).clamp(0.0, PEAK) as f32
-        })
-        .collect();
-    let land = rescale.mean(|x, y| {
-        let (x, y) = turn.source(x, y, width, height);
-        let j = (y + y0) * nucleus.width() + x + x0;
-        if !dark.near.as_slice()[j] {
-            return 0.0;
-        }
-        darkness[((dark.light.data[j] * STEPS_PER_LIGHT).max(0.0) as usize).min(STEPS - 1)]
-    });
-    let nucleus_area = PI * (diameter * rescale.scale / 2.0).powi(2);
-    BLURS.map(|(sigma, _)| of_land(&gaussian_blur(&land, sigma as f32), nucleus_area))
+/// Sigma of all blurs together, in diameters of the disc with the nucleus' area.
+pub(super) fn blur() -> f64 {
+    (2.0 * SIGMA).hypot(SMOOTHING) / DIAMETER
+}
+
+/// The saddles, lowest first.
+pub(super) fn saddles(dark: &Dark) -> Vec<Saddle> {
+    let land = dark.halved_darkness(MIN_CONTRAST, PEAK);
+    of_land(&gaussian_blur(&land, SIGMA as f32), dark.nucleus_area / 4.0)
 }
 
 /// Adds pixels from the highest to the lowest; where two hills meet is their saddle (the merge tree of the land).

@@ -6,26 +6,25 @@ mod graph;
 mod hills;
 mod names;
 mod necks;
+mod orientation;
 mod path;
-mod runs;
 #[cfg(test)]
 mod tests;
 mod thinning;
 mod working;
 
 use super::FeatureGroup;
-use super::context::{CellContext, Compartment};
+use super::context::CellContext;
 use super::contour::Point;
-use super::region::Region;
-use super::rescale::centroid;
-use crate::ops::distance_to;
+use super::define::push;
+use super::distance::Columns;
 use bays::{angular_gap, bays, nearest};
 use dark::Dark;
 use graph::Graph;
 use hills::{LEVELS as HILL_LEVELS, Saddle, saddles};
 use necks::{Neck, cut_areas, necks};
 use path::Path;
-use wbc_core::{Mask, MeasurementDef, MeasurementRow};
+use wbc_core::{MeasurementDef, MeasurementRow};
 use working::Working;
 
 /// Ratios below which a neck is counted, with their names.
@@ -33,7 +32,7 @@ const NECK_LEVELS: [(f64, &str); 4] = [(0.4, "40"), (0.55, "55"), (0.7, "70"), (
 /// Ratios below which lobes are cut apart at a neck, with their names.
 const CUT_LEVELS: [(f64, &str); 3] = [(0.5, "50"), (0.65, "65"), (0.8, "80")];
 /// Depths from which a bay is counted, in radii, with their names.
-const BAY_LEVELS: [(f64, &str); 4] = [(0.1, "10"), (0.2, "20"), (0.35, "35"), (0.5, "50")];
+const BAY_LEVELS: [(f64, &str); 3] = [(0.1, "10"), (0.2, "20"), (0.35, "35")];
 /// Branches of the skeleton that reach less beyond their root's disc come from a rough outline; in diameters.
 const MIN_BRANCH: f64 = 0.06;
 /// Half the width of a lobe in diameters, at least: a smaller swelling has no neck.
@@ -41,18 +40,18 @@ const MIN_LOBE_RADIUS: f64 = 0.09;
 /// Lobes of a smaller share are scraps of the cut.
 const MIN_LOBE_SHARE: f64 = 0.04;
 /// Values that depend on the dark core, and on the hills.
-const N_CORE: usize = 60;
-const N_HILLS: usize = 16;
+const N_CORE: usize = 44;
+const N_HILLS: usize = 6;
 
-/// Lobes of the nucleus, free of scale: separate parts, necks between lobes, what falls apart when cut there, the path
-/// along the middle (band or rod, straight or bent), bays of the outline, the void that a bent nucleus surrounds, and
-/// hills of darkness.
+/// Lobes of the nucleus, free of scale: separate parts, necks between lobes, what falls apart when cut there, how even and
+/// how bent the path along the middle is, bays of the outline, the void that a bent nucleus surrounds, and hills of darkness.
 ///
-/// The nucleus is read from its *dark core*: pixels of the nucleus and a border of 0.03 cell diameters around it that are
-/// darker in red and green than the middle between the medians of nucleus and cytoplasm. Narrow gaps between lobes that
-/// a mask covers are open there. The core is scaled to 64 px diameter, smoothed with a sigma of 1.25 % of that, and turned
-/// to a canonical orientation, so that values do not change when the image is turned by 90° or flipped. Necks are minima
-/// of the width (twice the exact Euclidean distance to the background) along the skeleton between two maxima.
+/// The nucleus is brought to a diameter of 64 px and turned to a canonical orientation, so that values do not change when
+/// the image is turned by 90° or flipped, and its red and green light is smoothed with a sigma of 1.25 % of the diameter.
+/// Lobes are read from its *dark core*: pixels of the nucleus and a border of 0.03 cell diameters around it that are
+/// darker than the middle, in optical density, between the medians of nucleus and cytoplasm. Narrow gaps between lobes
+/// that a mask covers are open there. Necks are minima of the width (twice the exact Euclidean distance to the background)
+/// along the skeleton between two maxima.
 pub struct Lobes;
 
 impl FeatureGroup for Lobes {
@@ -66,75 +65,46 @@ impl FeatureGroup for Lobes {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let dark = Dark::of(cell);
-        let middle = centroid(cell.mask(Compartment::Cell));
-        let core = dark.as_ref().zip(middle).and_then(|(d, middle)| Working::new(&d.core, middle));
-        match core.map(|c| of_core(&c)) {
-            Some(values) => out.extend(values.into_iter().map(|v| Some(v).filter(|v| v.is_finite()))),
-            None => out.extend([None; N_CORE]),
-        }
-        match dark {
-            Some(dark) => {
-                saddles(&dark, cell.mask(Compartment::Nucleus)).iter().for_each(|s| out.extend(of_hills(s).map(Some)));
-            }
-            None => out.extend([None; N_HILLS]),
-        }
+        let core = dark.as_ref().and_then(|dark| Some((dark, Working::new(dark.core.clone())?)));
+        push(out, core.map(|(dark, core)| of_core(&core, dark.cell_centre)));
+        push(out, dark.map(|dark| of_hills(&saddles(&dark))));
     }
 }
 
 /// The values of the dark core in the order of the definitions.
-fn of_core(core: &Working) -> Vec<f64> {
+fn of_core(core: &Working, cell_centre: (f64, f64)) -> [f64; N_CORE] {
     let (diameter, radius) = (core.diameter, core.diameter / 2.0);
-    let mask = &core.mask;
-    let background = Mask::from_fn(mask.width(), mask.height(), |x, y| !mask.as_slice()[y * mask.width() + x]);
-    let radii = distance_to(&background);
-    let graph = Graph::pruned(thinning::skeleton(mask), &radii, MIN_BRANCH * diameter);
+    let bounds = core.region.bounds();
+    let depths = Columns::of(&core.region);
+    let depth = |x: usize, y: usize| depths.distance(x - bounds.x0, y - bounds.y0);
+    let graph = Graph::pruned(thinning::skeleton(&core.mask), depth, MIN_BRANCH * diameter);
 
     let mut v = Vec::with_capacity(N_CORE);
     v.push(core.parts.len() as f64);
-    v.extend((0..3).map(|i| core.parts.get(i).copied().unwrap_or(0.0) / core.parts.iter().sum::<f64>()));
+    v.extend((0..2).map(|i| core.parts.get(i).copied().unwrap_or(0.0) / core.parts.iter().sum::<f64>()));
     let holes: f64 = core.holes.iter().sum();
     v.extend([holes / (core.area + holes), core.holes.len() as f64]);
-    v.extend([graph.length() / diameter, graph.ends() as f64, graph.branch_points() as f64]);
     neck_values(core, &graph, &mut v);
-    match Path::of(&graph) {
-        Some(path) => v.extend([
-            path.length / diameter,
-            path.chord,
-            path.mean_width / diameter,
-            path.min_width / diameter,
-            path.min_width / path.max_width,
-            path.width_cv,
-            path.length / path.mean_width,
-            path.turning,
-            path.bending,
-        ]),
-        None => v.extend([f64::NAN; 9]),
-    }
+    v.extend(Path::of(&graph).map_or([f64::NAN; 2], |path| [path.width_ratio, path.turning]));
 
-    let outlines = outlines(mask);
+    let origin = (bounds.x0 as f64, bounds.y0 as f64);
+    let outlines: Vec<&[Point]> = core.region.contours().iter().map(|c| &c.points[..]).collect();
     let mut found: Vec<_> = outlines.iter().flat_map(|o| bays(o)).collect();
     found.sort_by(|a, b| b.depth.total_cmp(&a.depth));
     v.extend(BAY_LEVELS.map(|(level, _)| found.iter().filter(|b| b.depth > level * radius).count() as f64));
     let bay = |i: usize| found.get(i).copied().unwrap_or_default();
-    v.extend([0, 1, 2].map(|i| bay(i).depth / radius));
-    v.extend([0, 1].map(|i| bay(i).area / core.area));
-    v.extend([0, 1].map(|i| bay(i).mouth / radius));
+    v.extend([0, 1].map(|i| bay(i).depth / radius));
+    v.extend([bay(0).area / core.area, bay(0).mouth / radius]);
     v.push(found.iter().map(|b| b.depth).sum::<f64>() / radius);
 
-    let own = centroid(mask).unwrap_or(core.anchor);
-    for from in [own, core.anchor] {
-        let inside = mask.get(from.0.round() as isize, from.1.round() as isize);
+    let own = core.region.moments().centre;
+    for from in [own, (cell_centre.0 - origin.0, cell_centre.1 - origin.1)] {
+        let pixel = (from.0 + origin.0, from.1 + origin.1);
+        let inside = core.mask.get(pixel.0.round() as isize, pixel.1.round() as isize);
         let distance = nearest(&outlines, from) / radius;
         v.extend(if inside { [0.0, -distance] } else { [angular_gap(&outlines, from), distance] });
     }
-    v
-}
-
-/// Outer borders in the coordinates of the mask.
-fn outlines(mask: &Mask) -> Vec<Vec<Point>> {
-    let Some(region) = Region::of(mask) else { return Vec::new() };
-    let (x0, y0) = (region.bounds().x0 as i32, region.bounds().y0 as i32);
-    region.contours().iter().map(|c| c.points.iter().map(|p| (p.0 + x0, p.1 + y0)).collect()).collect()
+    std::array::from_fn(|i| v[i])
 }
 
 /// Necks, and the lobes that remain when cut there. Parts are lobes with a neck of no width between them.
@@ -150,7 +120,6 @@ fn neck_values(core: &Working, graph: &Graph, v: &mut Vec<f64>) {
     };
     v.extend([0, 1, 2].map(|i| nth(i, &|n| n.ratio)));
     v.extend([0, 1].map(|i| nth(i, &width)));
-    v.push(if apart > 0 { 0.0 } else { between.iter().map(|n| width(n)).fold(1.0, f64::min) });
     v.push(found.rings.first().map_or(1.0, |n| n.ratio));
     v.extend(NECK_LEVELS.map(|(level, _)| (apart + between.iter().filter(|n| n.ratio < level).count()) as f64));
     let mut cut = (0, core.parts.clone());
@@ -168,10 +137,9 @@ fn neck_values(core: &Working, graph: &Graph, v: &mut Vec<f64>) {
     }
 }
 
-/// The values of one blur.
-fn of_hills(saddles: &[Saddle]) -> [f64; N_HILLS / 2] {
+/// The values of the hills.
+fn of_hills(saddles: &[Saddle]) -> [f64; N_HILLS] {
     let height = |i: usize| saddles.get(i).map_or(1.0, |s| s.height);
-    let share = |i: usize| saddles.get(i).map_or(0.0, |s| s.share);
     let [low, middle, high] = HILL_LEVELS.map(|(l, _)| saddles.iter().filter(|s| s.height < l).count() as f64);
-    [height(0), height(1), height(2), low, middle, high, share(0), share(1)]
+    [height(0), height(1), low, middle, high, saddles.first().map_or(0.0, |s| s.share)]
 }

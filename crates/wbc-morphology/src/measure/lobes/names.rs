@@ -1,6 +1,6 @@
 //! Definitions of the lobes' measurements, in the order of their values.
 
-use super::hills::{BLURS, DIAMETER as HILL_DIAMETER, LEVELS as HILL_LEVELS};
+use super::hills::{LEVELS as HILL_LEVELS, blur};
 use super::{BAY_LEVELS, CUT_LEVELS, NECK_LEVELS};
 use crate::measure::context::Compartment;
 use crate::measure::define::{OWN, define};
@@ -15,7 +15,7 @@ pub(super) fn definitions() -> Vec<MeasurementDef> {
     };
     use Unit::{Count, Rad, Ratio};
     add(Count, OWN, "lobe_parts", "separate parts of the dark core with at least 1.5 % of its area");
-    for i in 1..=3 {
+    for i in 1..=2 {
         add(
             Ratio,
             OWN,
@@ -25,9 +25,6 @@ pub(super) fn definitions() -> Vec<MeasurementDef> {
     }
     add(Ratio, OWN, "hole_share", "area of the dark core's holes / area with them");
     add(Count, OWN, "holes", "holes of at least 0.3 % of the dark core");
-    add(Ratio, THINNING, "skeleton_length", "length of the pruned skeleton / equivalent diameter");
-    add(Count, THINNING, "skeleton_ends", "ends of the pruned skeleton");
-    add(Count, THINNING, "skeleton_branches", "places where at least three of its lines meet");
     for i in 1..=3 {
         add(
             Ratio,
@@ -42,12 +39,6 @@ pub(super) fn definitions() -> Vec<MeasurementDef> {
         let text = format!("width of neck {i}, smallest ratio first / equivalent diameter; 0 between parts, 1 without");
         add(Ratio, THINNING, &format!("neck_width{i}"), &text);
     }
-    add(
-        Ratio,
-        THINNING,
-        "neck_width_min",
-        "width of the narrowest neck / equivalent diameter; 0 between parts, 1 without",
-    );
     add(Ratio, THINNING, "ring_neck_ratio", "width where a ring is narrowest / where it is widest, 1 without a ring");
     for (level, name) in NECK_LEVELS {
         add(
@@ -67,42 +58,20 @@ pub(super) fn definitions() -> Vec<MeasurementDef> {
         add(Ratio, THINNING, &format!("lobe_entropy_{name}"), &format!("entropy, in nats, of the shares of {cut}"));
     }
     let path = "of the skeleton's longest path";
-    add(Ratio, THINNING, "path_length", &format!("length {path} with the discs at its ends / equivalent diameter"));
-    add(Ratio, THINNING, "path_chord", &format!("distance between the ends / length {path}, 1 for a point"));
-    add(Ratio, THINNING, "path_width_mean", &format!("mean width along the inner part {path} / equivalent diameter"));
-    add(
-        Ratio,
-        THINNING,
-        "path_width_min",
-        &format!("smallest width along the inner part {path} / equivalent diameter"),
-    );
     add(Ratio, THINNING, "path_width_ratio", &format!("smallest / largest width along the inner part {path}"));
-    add(
-        Ratio,
-        THINNING,
-        "path_width_cv",
-        &format!("standard deviation / mean of the width along the inner part {path}"),
-    );
-    add(Ratio, THINNING, "path_aspect", &format!("length {path} with the discs at its ends / mean width"));
     add(Rad, THINNING, "path_turning", &format!("angle between the directions at the ends {path}, followed along it"));
-    add(Rad, THINNING, "path_bending", &format!("sum of the absolute changes of direction {path}"));
     for (level, name) in BAY_LEVELS {
         let text = format!("bays deeper than {level} radii of the disc of equal area");
         add(Count, "convexity defects of all parts", &format!("bays_deeper_{name}"), &text);
     }
     let bay = "convexity defects of all parts, outline through pixel centres";
-    for i in 1..=3 {
+    for i in 1..=2 {
         let text = format!("depth of bay {i} of the dark core, deepest first / radius of the disc of equal area");
         add(Ratio, bay, &format!("bay_depth{i}"), &text);
     }
-    for i in 1..=2 {
-        add(Ratio, bay, &format!("bay_area{i}"), &format!("area of bay {i}, deepest first / area of the dark core"));
-    }
-    for i in 1..=2 {
-        let text =
-            format!("length of the hull's edge across bay {i}, deepest first / radius of the disc of equal area");
-        add(Ratio, bay, &format!("bay_mouth{i}"), &text);
-    }
+    add(Ratio, bay, "bay_area1", "area of the deepest bay / area of the dark core");
+    let text = "length of the hull's edge across the deepest bay / radius of the disc of equal area";
+    add(Ratio, bay, "bay_mouth1", text);
     add(Ratio, bay, "bay_depth_sum", "sum of the depths of all bays / radius of the disc of equal area");
     for (name, from) in [("own", "its own centroid"), ("cell", "the cell's centroid")] {
         let text = format!("largest angle around {from} in which none of the dark core lies, 0 where it lies inside");
@@ -112,25 +81,17 @@ pub(super) fn definitions() -> Vec<MeasurementDef> {
         );
         add(Ratio, OWN, &format!("void_from_{name}"), &text);
     }
-    for (sigma, blur) in BLURS {
-        let land = format!("of the darkness blurred with a sigma of {:.3} equivalent diameters", sigma / HILL_DIAMETER);
-        for i in 1..=3 {
-            let text =
-                format!("height of saddle {i} {land}, lowest first / height of the lower of its two hills; 1 without");
-            add(Ratio, OWN, &format!("hill_saddle{i}_{blur}"), &text);
-        }
-        for (level, name) in HILL_LEVELS {
-            add(
-                Count,
-                OWN,
-                &format!("hills_below_{name}_{blur}"),
-                &format!("saddles {land} lower than {level} of their hill"),
-            );
-        }
-        for i in 1..=2 {
-            let text = format!("area of the smaller hill at saddle {i} {land} / area of the nucleus; 0 without");
-            add(Ratio, OWN, &format!("hill_share{i}_{blur}"), &text);
-        }
+    let land = format!("of the darkness blurred with a sigma of {:.3} equivalent diameters", blur());
+    for i in 1..=2 {
+        let text =
+            format!("height of saddle {i} {land}, lowest first / height of the lower of its two hills; 1 without");
+        add(Ratio, OWN, &format!("hill_saddle{i}"), &text);
     }
+    for (level, name) in HILL_LEVELS {
+        let text = format!("saddles {land} lower than {level} of their hill");
+        add(Count, OWN, &format!("hills_below_{name}"), &text);
+    }
+    let text = format!("area of the smaller hill at saddle 1 {land} / area of the nucleus; 0 without");
+    add(Ratio, OWN, "hill_share1", &text);
     all
 }

@@ -1,7 +1,9 @@
 //! Necks: deep minima of the width along the skeleton.
 
 use super::graph::Graph;
-use super::runs::Parts;
+use crate::measure::region::Region;
+use crate::measure::runs::component_areas;
+use crate::ops::Connectivity;
 use wbc_core::Mask;
 
 /// A place where the nucleus is narrow between two wide ones.
@@ -34,7 +36,10 @@ pub(super) fn necks(graph: &Graph) -> Necks {
     for n in order {
         group[n] = n;
         let node = &nodes[n];
-        for m in node.near.iter().filter(|m| group[**m] != usize::MAX).copied().collect::<Vec<_>>() {
+        for m in node.near().iter().copied() {
+            if group[m] == usize::MAX {
+                continue;
+            }
             let (a, b) = (root(&mut group, n), root(&mut group, m));
             // The root of a group is its widest pixel.
             let (wide, narrow) = if nodes[a].radius >= nodes[b].radius { (a, b) } else { (b, a) };
@@ -81,7 +86,6 @@ pub(super) fn cut_areas<'a>(mask: &Mask, necks: impl Iterator<Item = &'a Neck>) 
             }
         }
     }
-    let mut areas: Vec<f64> = Parts::of(&cut, true, false).areas.into_iter().map(|a| a as f64).collect();
-    areas.sort_by(|a, b| b.total_cmp(a));
-    areas
+    let Some(region) = Region::of(&cut) else { return Vec::new() };
+    super::working::descending(&component_areas(region.runs(), Connectivity::Four).1)
 }

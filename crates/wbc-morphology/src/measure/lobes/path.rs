@@ -7,32 +7,22 @@ const STRETCH: usize = 5;
 
 /// The longest path of a skeleton.
 pub(super) struct Path {
-    /// From end to end of the nucleus: the path and the discs at its ends.
-    pub length: f64,
-    /// Distance between the ends / length of the path between them.
-    pub chord: f64,
-    /// Widths, without the ends where the outline narrows the nucleus.
-    pub mean_width: f64,
-    pub min_width: f64,
-    pub max_width: f64,
-    pub width_cv: f64,
+    /// Smallest / largest width, without the ends where the outline narrows the nucleus.
+    pub width_ratio: f64,
     /// Angle between the directions at the two ends, followed along the path, in radians.
     pub turning: f64,
-    /// Sum of all changes of direction.
-    pub bending: f64,
 }
 
 impl Path {
     pub(super) fn of(graph: &Graph) -> Option<Self> {
         let path = graph.longest_path();
         let nodes: Vec<_> = path.iter().map(|n| &graph.nodes[*n]).collect();
-        let (first, last) = (nodes.first()?, nodes.last()?);
+        nodes.first()?;
         let mut along = vec![0.0];
         for pair in path.windows(2) {
             along.push(along[along.len() - 1] + graph.step(pair[0], pair[1]));
         }
         let inner = along[along.len() - 1];
-        let chord = if inner > 0.0 { (first.x - last.x).hypot(first.y - last.y) / inner } else { 1.0 };
 
         // Towards an end the outline narrows the nucleus: widths count between the widest places near both ends.
         let widest = |near_end: &mut dyn Iterator<Item = usize>| {
@@ -44,10 +34,8 @@ impl Path {
         let count = nodes.len();
         let from = widest(&mut (0..count).take_while(|i| along[*i] <= nodes[*i].radius)).unwrap_or(0);
         let to = widest(&mut (0..count).rev().take_while(|i| inner - along[*i] <= nodes[*i].radius)).unwrap_or(from);
-        let widths: Vec<f64> = (from.min(to)..=from.max(to)).map(|i| 2.0 * nodes[i].radius).collect();
-        let count = widths.len() as f64;
-        let mean_width = widths.iter().sum::<f64>() / count;
-        let variance = widths.iter().map(|w| (w - mean_width).powi(2)).sum::<f64>() / count;
+        let radii = || nodes[from.min(to)..=from.max(to)].iter().map(|n| n.radius);
+        let width_ratio = radii().fold(f64::INFINITY, f64::min) / radii().fold(0.0, f64::max);
 
         let smooth: Vec<(f64, f64)> = (0..nodes.len())
             .map(|i| {
@@ -63,16 +51,6 @@ impl Path {
             let turn = h[1] - h[0];
             turn - std::f64::consts::TAU * (turn / std::f64::consts::TAU).round()
         });
-        let (turning, bending) = turns.fold((0.0, 0.0), |(sum, total): (f64, f64), t: f64| (sum + t, total + t.abs()));
-        Some(Self {
-            length: inner + first.radius + last.radius,
-            chord,
-            mean_width,
-            min_width: widths.iter().copied().fold(f64::INFINITY, f64::min),
-            max_width: widths.iter().copied().fold(0.0, f64::max),
-            width_cv: variance.sqrt() / mean_width,
-            turning: turning.abs(),
-            bending,
-        })
+        Some(Self { width_ratio, turning: turns.sum::<f64>().abs() })
     }
 }

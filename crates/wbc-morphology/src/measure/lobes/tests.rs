@@ -58,21 +58,18 @@ fn chain<'a>(lobes: &'a [Disc], half_width: f64) -> impl Fn(f64, f64) -> bool + 
 fn a_disc_has_no_neck_no_bay_and_no_void() {
     let v = values(discs(&[(100.0, 100.0, 45.0)]));
     assert_eq!((v("lobe_parts"), v("lobes_cut_80"), v("necks_below_85"), v("holes")), (1.0, 1.0, 0.0, 0.0));
-    assert_eq!((v("neck_ratio1"), v("neck_width_min"), v("ring_neck_ratio")), (1.0, 1.0, 1.0));
+    assert_eq!((v("neck_ratio1"), v("neck_width1"), v("ring_neck_ratio")), (1.0, 1.0, 1.0));
     assert_eq!((v("lobe_share1_50"), v("lobe_entropy_50"), v("gap_from_own")), (1.0, 0.0, 0.0));
-    assert!((v("path_width_mean") - 1.0).abs() < 0.06, "{}", v("path_width_mean"));
     assert!((v("void_from_own") + 1.0).abs() < 0.06);
     assert_eq!(v("bays_deeper_10"), 0.0);
-    assert_eq!((v("hill_saddle1_fine"), v("hill_saddle1_coarse")), (1.0, 1.0));
+    assert_eq!((v("hill_saddle1"), v("hill_share1")), (1.0, 0.0));
 }
 
 #[test]
 fn a_band_is_long_and_as_wide_everywhere() {
     let v = values(|x, y| (x - 100.0).abs() <= 60.0 && (y - 100.0).abs() <= 14.0);
-    assert_eq!((v("lobes_cut_80"), v("skeleton_ends"), v("skeleton_branches")), (1.0, 2.0, 0.0));
-    assert!(v("path_width_cv") < 0.06, "{}", v("path_width_cv"));
-    assert!((v("path_aspect") - 120.0 / 28.0).abs() < 0.5, "{}", v("path_aspect"));
-    assert!(v("path_chord") > 0.95 && v("path_turning") < 0.3);
+    assert_eq!((v("lobes_cut_80"), v("necks_below_85")), (1.0, 0.0));
+    assert!(v("path_width_ratio") > 0.85 && v("path_turning") < 0.3, "{}", v("path_width_ratio"));
 }
 
 #[test]
@@ -84,7 +81,7 @@ fn a_horseshoe_is_bent_and_leaves_a_gap() {
     assert_eq!((v("lobe_parts"), v("lobes_cut_80"), v("holes")), (1.0, 1.0, 0.0));
     // The skeleton ends before the nucleus does.
     assert!((2.0..std::f64::consts::PI).contains(&v("path_turning")), "{}", v("path_turning"));
-    assert!(v("path_chord") < 0.75 && v("path_width_cv") < 0.1);
+    assert!(v("path_width_ratio") > 0.75, "{}", v("path_width_ratio"));
     assert!((v("gap_from_cell") - std::f64::consts::PI).abs() < 0.1, "{}", v("gap_from_cell"));
     assert!(v("void_from_cell") > 0.5 && v("bay_depth1") > 0.4);
 }
@@ -99,20 +96,15 @@ fn necks_part_lobes_by_their_width() {
     assert_eq!((thick("lobes_cut_50"), thick("lobes_cut_80"), thick("necks_below_55")), (1.0, 2.0, 0.0));
     assert!((thin("lobe_share1_50") - 0.5).abs() < 0.03);
     assert!((thin("lobe_entropy_50") - 2f64.ln()).abs() < 0.01);
-    let saddle = (thin("hill_saddle1_coarse"), thick("hill_saddle1_coarse"));
+    let saddle = (thin("hill_saddle1"), thick("hill_saddle1"));
     assert!(saddle.0 < 0.9 && saddle.0 < saddle.1, "{saddle:?}");
-    assert!(
-        thin("path_width_ratio") < 0.3 && thin("path_width_cv") > 0.3,
-        "{} {}",
-        thin("path_width_ratio"),
-        thin("path_width_cv")
-    );
+    assert!(thin("path_width_ratio") < 0.3, "{}", thin("path_width_ratio"));
 }
 
 #[test]
 fn three_lobes_have_two_necks() {
     let v = values(chain(&[(45.0, 100.0, 22.0), (100.0, 100.0, 22.0), (155.0, 100.0, 22.0)], 5.0));
-    assert_eq!((v("necks_below_40"), v("lobes_cut_50"), v("skeleton_ends")), (2.0, 3.0, 2.0));
+    assert_eq!((v("necks_below_40"), v("lobes_cut_50")), (2.0, 3.0));
     assert!(v("neck_ratio2") < 0.4 && v("neck_ratio3") == 1.0);
     assert!((v("lobe_entropy_50") - 3f64.ln()).abs() < 0.05);
 }
@@ -120,9 +112,9 @@ fn three_lobes_have_two_necks() {
 #[test]
 fn parts_count_as_lobes_with_necks_of_no_width() {
     let v = values(discs(&[(55.0, 100.0, 30.0), (140.0, 100.0, 20.0)]));
-    assert_eq!((v("lobe_parts"), v("lobes_cut_50"), v("neck_ratio1"), v("neck_width_min")), (2.0, 2.0, 0.0, 0.0));
+    assert_eq!((v("lobe_parts"), v("lobes_cut_50"), v("neck_ratio1"), v("neck_width1")), (2.0, 2.0, 0.0, 0.0));
     assert!((v("lobe_part_share1") - 900.0 / 1300.0).abs() < 0.02);
-    assert!(v("hill_saddle1_fine") < 0.3, "{}", v("hill_saddle1_fine"));
+    assert!(v("hill_saddle1") < 0.5, "{}", v("hill_saddle1"));
 }
 
 #[test]
@@ -135,7 +127,7 @@ fn a_ring_has_a_hole_and_a_void() {
         })
     };
     let v = ring(26.0);
-    assert_eq!((v("holes"), v("skeleton_ends"), v("gap_from_own")), (1.0, 0.0, 0.0));
+    assert_eq!((v("holes"), v("gap_from_own")), (1.0, 0.0));
     assert!((v("hole_share") - (34f64 / 60.0).powi(2)).abs() < 0.03, "{}", v("hole_share"));
     assert!(v("void_from_own") > 0.5 && v("ring_neck_ratio") > 0.8, "{} {}", v("void_from_own"), v("ring_neck_ratio"));
     let thin = ring(9.0);
@@ -202,7 +194,7 @@ proptest! {
 #[test]
 fn size_does_not_matter() {
     let two = [(60.0, 100.0, 28.0), (140.0, 100.0, 22.0)];
-    let (small, large) = (measured(&drawn(0.7, chain(&two, 9.0))), measured(&drawn(2.0, chain(&two, 9.0))));
+    let (small, large) = (measured(&drawn(0.7, chain(&two, 10.0))), measured(&drawn(2.0, chain(&two, 10.0))));
     for (name, a) in small {
         let (a, b) = (a.unwrap(), large[&name].unwrap());
         assert!((a - b).abs() <= 0.12 * a.abs().max(b.abs()).max(0.5), "{name}: {a} {b}");

@@ -38,40 +38,54 @@ const fn removed() -> [u8; 256] {
 pub(super) fn skeleton(mask: &Mask) -> Mask {
     let (width, height) = (mask.width(), mask.height());
     let mut out = mask.clone();
-    let inner = |i: &usize| (1..width - 1).contains(&(i % width)) && (1..height - 1).contains(&(i / width));
     let offsets = AROUND.map(|(dx, dy)| dy * width as isize + dx);
     let pixels = out.as_mut_slice();
-    let mut left: Vec<usize> = (0..pixels.len()).filter(|i| pixels[*i] && inner(i)).collect();
     let mut codes = vec![0_u8; pixels.len()];
-    for i in &left {
-        for (k, o) in offsets.iter().enumerate() {
-            codes[*i] |= u8::from(pixels[i.wrapping_add_signed(*o)]) << k;
+    // Per half the pixels that may go: others stay until a neighbour goes.
+    let mut waiting = [Vec::new(), Vec::new()];
+    // Pixels on the frame count as listed for ever, so that nobody looks at them.
+    let mut listed = vec![3_u8; pixels.len()];
+    for y in 1..height.saturating_sub(1) {
+        for i in y * width + 1..(y + 1) * width - 1 {
+            listed[i] = 0;
+            if pixels[i] {
+                for (k, o) in offsets.iter().enumerate() {
+                    codes[i] |= u8::from(pixels[i.wrapping_add_signed(*o)]) << k;
+                }
+                let halves = REMOVED[usize::from(codes[i])];
+                (0..2).filter(|h| halves >> h & 1 == 1).for_each(|h| waiting[h].push(i));
+                listed[i] = halves;
+            }
         }
     }
-    let mut going = Vec::new();
-    loop {
-        let before = left.len();
+    let mut going: Vec<usize> = Vec::new();
+    while waiting.iter().any(|list| !list.is_empty()) {
         for half in 0..2 {
             going.clear();
-            left.retain(|i| {
-                let goes = REMOVED[usize::from(codes[*i])] >> half & 1 == 1;
-                if goes {
-                    going.push(*i);
+            for i in waiting[half].drain(..) {
+                listed[i] &= !(1 << half);
+                if pixels[i] && REMOVED[usize::from(codes[i])] >> half & 1 == 1 {
+                    going.push(i);
                 }
-                !goes
-            });
+            }
             for i in &going {
                 pixels[*i] = false;
+            }
+            for i in &going {
                 // The neighbour in direction k sees this pixel in the opposite one.
                 for (k, o) in offsets.iter().enumerate() {
-                    codes[i.wrapping_add_signed(*o)] &= !(1 << ((k + 4) % 8));
+                    let j = i.wrapping_add_signed(*o);
+                    codes[j] &= !(1 << ((k + 4) % 8));
+                    let halves = REMOVED[usize::from(codes[j])] & !listed[j];
+                    if pixels[j] && halves != 0 {
+                        (0..2).filter(|h| halves >> h & 1 == 1).for_each(|h| waiting[h].push(j));
+                        listed[j] |= halves;
+                    }
                 }
             }
         }
-        if left.len() == before {
-            return out;
-        }
     }
+    out
 }
 
 #[cfg(test)]
