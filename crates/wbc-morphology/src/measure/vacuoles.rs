@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
 
 /// Diameter of the cell in working pixels; smaller cells are not enlarged.
-const WORK_DIAMETER: f64 = 90.0;
+const WORK_DIAMETER: f64 = 100.0;
 const MAX_SIDE: f64 = 250.0;
 /// Diameters of spots / diameter of the cell.
 const DIAMETERS: (f64, f64) = (0.025, 0.25);

