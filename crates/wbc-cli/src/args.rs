@@ -84,13 +84,17 @@ pub(crate) enum Command {
     /// Named measurements, one row per cell
     Measure {
         /// Image, folder, manifest CSV or DATASET[:split]
-        input: String,
+        #[arg(required_unless_present = "schema")]
+        input: Option<String>,
         /// Folder with masks <id>.png; without, masks are made
         #[arg(long, value_name = "DIR")]
         masks: Option<PathBuf>,
         /// Table to be written: .csv, .parquet or .jsonl
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "schema")]
+        out: Option<PathBuf>,
+        /// Print name, unit, definition and source of every measurement, and measure nothing
+        #[arg(long, conflicts_with_all = ["input", "masks", "out"])]
+        schema: bool,
     },
     /// Captions with the facts that they assert, or `caption verify FILE`
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

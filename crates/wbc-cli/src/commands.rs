@@ -13,7 +13,7 @@ use wbc_clip::core::{CellType, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
-use wbc_clip::morphology::{AgreementFigures, DiceFigures};
+use wbc_clip::morphology::{AgreementFigures, DiceFigures, measurement_schema};
 use wbc_clip::{
     DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
 };
@@ -47,7 +47,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             }
             finish(cli, "wbc-clip.segment", &done, &done.errors, &text)
         }
-        Command::Measure { input, masks, out } => {
+        Command::Measure { input: Some(input), out: Some(out), masks, .. } => {
             let done = wbc_clip::measure(input, masks.as_deref(), out, &session)?;
             let text = format!(
                 "{} cells, {} measurements each, in {}; {} without a cell",
@@ -57,6 +57,14 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
                 done.n_no_cell
             );
             finish(cli, "wbc-clip.measure", &done, &done.errors, &text)
+        }
+        Command::Measure { .. } => {
+            let schema = measurement_schema();
+            let rows = schema.measurements.iter().map(|m| {
+                [&m.name, m.unit.symbol(), &m.definition, &m.source].map(str::to_owned).to_vec()
+            });
+            let text = columns(&rows.collect::<Vec<_>>());
+            finish(cli, "wbc-clip.measurements", &json!({ "measurements": schema }), &[], &text)
         }
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
