@@ -60,9 +60,10 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         }
         Command::Measure { .. } => {
             let schema = measurement_schema();
-            let rows = schema.measurements.iter().map(|m| {
-                [&m.name, m.unit.symbol(), &m.definition, &m.source].map(str::to_owned).to_vec()
-            });
+            let rows = schema
+                .measurements
+                .iter()
+                .map(|m| [&m.name, m.unit.symbol(), &m.definition, &m.source].map(str::to_owned).to_vec());
             let text = columns(&rows.collect::<Vec<_>>());
             finish(cli, "wbc-clip.measurements", &json!({ "measurements": schema }), &[], &text)
         }

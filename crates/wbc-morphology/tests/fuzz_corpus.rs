@@ -1,6 +1,7 @@
 //! Inputs that the fuzzer found to be different, and those that once failed (`fuzz/corpus`), run once more.
 
 #[path = "common/fuzzed.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
 mod fuzzed;
 
 use std::path::Path;
