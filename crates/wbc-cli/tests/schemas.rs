@@ -71,7 +71,7 @@ fn every_document_validates() {
     check("data-list", &run(&["data", "list"]));
     check("data-stats", &run(&["data", "stats", &cells]));
     check("segment", &run(&["segment", &cells, "--out", "masks"]));
-    check("segment", &run(&["segment", &cells, "--out", "compared", "--evaluate"]));
+    check("segment", &run(&["segment", "synthetic:val", "--out", "compared", "--evaluate"]));
     check("measurements", &run(&["measure", "--schema"]));
     check("measure", &run(&["measure", &cells, "--out", "cells.parquet"]));
     check("caption", &run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl"]));
