@@ -32,6 +32,8 @@
 //! It holds no trained model, knows no cell types and says nothing in words.
 
 mod canonical;
+#[cfg(feature = "describe")]
+pub mod describe;
 mod error;
 mod measure;
 mod ops;
