@@ -28,8 +28,16 @@
 //! - [`measure()`] gives a cell's numbers in the order of [`measurement_schema`]; each [`FeatureGroup`] adds some.
 //! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
 //! - [`MeasurementTable`] writes rows of many cells to a file; [`overlay`] draws outlines for looking.
+#![cfg_attr(
+    feature = "describe",
+    doc = "- [`describe::Descriptor`] reads the cell type and attributes from measurements, once fitted on annotated cells."
+)]
 //!
-//! It holds no trained model, knows no cell types and says nothing in words.
+//! # Features
+//! - `parquet`: tables in that format, too.
+//! - `describe`: attributes and the cell type from measurements, by boosted trees in pure Rust.
+//!
+//! It holds no trained model, knows no cell types by itself and says nothing in words.
 
 mod canonical;
 #[cfg(feature = "describe")]

@@ -214,8 +214,7 @@ impl Descriptor {
                 };
                 t.values.iter().position(|v| v == value)
             };
-            let known: Vec<_> =
-                rows.iter().zip(annotations).filter_map(|(row, a)| Some((row, value_of(a)?))).collect();
+            let known: Vec<_> = rows.iter().zip(annotations).filter_map(|(row, a)| Some((row, value_of(a)?))).collect();
             let judged: Vec<_> = known
                 .par_iter()
                 .map(|(row, _)| {

@@ -159,7 +159,8 @@ impl Training<'_> {
             .set_max_depth(options.depth)
             .set_min_leaf_weight(options.leaf_weight)
             .set_l2(options.l2)
-            .set_colsample_bytree(options.measurements_per_tree)
+            // the learner rounds down; a tree may always ask two measurements
+            .set_colsample_bytree(options.measurements_per_tree.max(2.0 / n_columns as f64).min(1.0))
             .set_subsample(options.cells_per_tree)
             .set_sample_method(SampleMethod::Random)
             .set_nbins(BINS)
