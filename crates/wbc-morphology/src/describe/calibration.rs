@@ -11,6 +11,8 @@ const LOG_TEMPERATURES: (f64, f64) = (-1.5, 1.5);
 /// Decision weights looked at: e to multiples of a step.
 const WEIGHT_STEPS: std::ops::RangeInclusive<i32> = -15..=15;
 const WEIGHT_STEP: f64 = 0.1;
+/// Gain below which weights are dropped: in targets that are read almost without error, it is a matter of a few cells.
+const LEAST_GAIN: f64 = 0.002;
 
 /// Logarithms of `sigmoid` per value, from one score per value or, for two values, one of the second value.
 pub(super) fn log_sigmoids(scores: &[f64]) -> Vec<f64> {
@@ -59,7 +61,7 @@ pub(super) fn decide(probabilities: &[f64], weights: &[f64]) -> usize {
 /// Weights of the values in a decision, or ones where weights do not help.
 ///
 /// Learnt to maximise macro-F1 plus accuracy. They are kept only if weights learnt without a fold improve that sum on
-/// the cells of the fold, taken over all folds.
+/// the cells of the fold, taken over all folds, by at least [`LEAST_GAIN`].
 pub(super) fn fit_weights(probabilities: &[Vec<f64>], truth: &[usize], fold_of: &[usize], folds: usize) -> Vec<f64> {
     let n_values = probabilities.first().map_or(0, Vec::len);
     let ones = vec![1.0; n_values];
@@ -72,7 +74,7 @@ pub(super) fn fit_weights(probabilities: &[Vec<f64>], truth: &[usize], fold_of: 
         }
     }
     let plain: Vec<usize> = probabilities.iter().map(|p| decide(p, &ones)).collect();
-    match objective(truth, &decided, n_values) > objective(truth, &plain, n_values) {
+    match objective(truth, &decided, n_values) >= objective(truth, &plain, n_values) + LEAST_GAIN {
         true => search(probabilities, truth, &(0..truth.len()).collect::<Vec<_>>(), n_values),
         false => ones,
     }
