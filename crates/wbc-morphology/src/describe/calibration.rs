@@ -58,11 +58,17 @@ pub(super) fn decide(probabilities: &[f64], weights: &[f64]) -> usize {
     best
 }
 
-/// Weights of the values in a decision, or ones where weights do not help.
+/// Weights of the values in a decision, or ones where weights do not help, and what was decided for each cell under
+/// weights that it had no part in.
 ///
 /// Learnt to maximise macro-F1 plus accuracy. They are kept only if weights learnt without a fold improve that sum on
 /// the cells of the fold, taken over all folds, by at least [`LEAST_GAIN`].
-pub(super) fn fit_weights(probabilities: &[Vec<f64>], truth: &[usize], fold_of: &[usize], folds: usize) -> Vec<f64> {
+pub(super) fn fit_weights(
+    probabilities: &[Vec<f64>],
+    truth: &[usize],
+    fold_of: &[usize],
+    folds: usize,
+) -> (Vec<f64>, Vec<usize>) {
     let n_values = probabilities.first().map_or(0, Vec::len);
     let ones = vec![1.0; n_values];
     let mut decided = vec![0; truth.len()];
@@ -75,8 +81,8 @@ pub(super) fn fit_weights(probabilities: &[Vec<f64>], truth: &[usize], fold_of: 
     }
     let plain: Vec<usize> = probabilities.iter().map(|p| decide(p, &ones)).collect();
     match objective(truth, &decided, n_values) >= objective(truth, &plain, n_values) + LEAST_GAIN {
-        true => search(probabilities, truth, &(0..truth.len()).collect::<Vec<_>>(), n_values),
-        false => ones,
+        true => (search(probabilities, truth, &(0..truth.len()).collect::<Vec<_>>(), n_values), decided),
+        false => (ones, plain),
     }
 }
 
@@ -139,9 +145,10 @@ mod tests {
         let rare: Vec<_> = (0..400).map(|i| if i % 10 == 0 { vec![0.6, 0.4] } else { vec![0.9, 0.1] }).collect();
         let truth: Vec<_> = (0..400).map(|i| usize::from(i % 10 == 0)).collect();
         let fold_of: Vec<_> = (0..400).map(|i| i / 10 % 5).collect();
-        let weights = fit_weights(&rare, &truth, &fold_of, 5);
+        let (weights, decided) = fit_weights(&rare, &truth, &fold_of, 5);
+        assert_eq!(decided, truth);
         assert!(rare.iter().zip(&truth).all(|(p, &t)| decide(p, &weights) == t), "{weights:?}");
         let certain: Vec<_> = truth.iter().map(|&t| vec![1.0 - t as f64, t as f64]).collect();
-        assert_eq!(fit_weights(&certain, &truth, &fold_of, 5), [1.0, 1.0]);
+        assert_eq!(fit_weights(&certain, &truth, &fold_of, 5).0, [1.0, 1.0]);
     }
 }

@@ -82,8 +82,7 @@ impl Model {
             .collect();
         let temperature = fit_temperature(&held_out, truth);
         let held_out: Vec<Vec<f64>> = held_out.iter().map(|s| probabilities(s, temperature)).collect();
-        let weights = fit_weights(&held_out, truth, &fold_of, options.folds);
-        let decided: Vec<usize> = held_out.iter().map(|p| decide(p, &weights)).collect();
+        let (weights, decided) = fit_weights(&held_out, truth, &fold_of, options.folds);
         let scores = Scores::new(truth, &held_out, &decided, *n_values);
         let (columns, forests) = fits.into_iter().next_back().expect("one fit holds nothing out");
         Ok(Self { columns, forests, temperature, weights, scores })
