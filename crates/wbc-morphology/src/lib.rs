@@ -29,11 +29,21 @@
 //! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
 //! - [`MaskAgreement`] compares masks with those that somebody drew.
 //! - [`MeasurementTable`] writes rows of many cells to a file; [`overlay`] draws outlines for looking.
+#![cfg_attr(
+    feature = "describe",
+    doc = "- [`describe::Descriptor`] reads the cell type and attributes from measurements, once fitted on annotated cells."
+)]
 //!
-//! It holds no trained model, knows no cell types and says nothing in words.
+//! # Features
+//! - `parquet`: tables in that format, too.
+//! - `describe`: attributes and the cell type from measurements, by boosted trees in pure Rust.
+//!
+//! It holds no trained model, knows no cell types by itself and says nothing in words.
 
 mod agreement;
 mod canonical;
+#[cfg(feature = "describe")]
+pub mod describe;
 mod error;
 mod measure;
 mod ops;

@@ -1,0 +1,196 @@
+//! One target learnt from one set of measurements.
+
+use super::calibration::{decide, fit_temperature, fit_weights, log_sigmoids, probabilities};
+use super::data::{folds, mixed};
+use super::forest::Forest;
+use super::scores::Scores;
+use super::{DescribeError, FitOptions};
+use forust_ml::gradientbooster::{GrowPolicy, ImportanceMethod};
+use forust_ml::sampler::SampleMethod;
+use forust_ml::{GradientBooster, Matrix};
+use rayon::prelude::*;
+
+/// Trees per value, and their step size, that find the important measurements.
+const SELECTION_TREES: usize = 40;
+const SELECTION_RATE: f32 = 0.15;
+/// Bins of a measurement's values at which trees may split.
+const BINS: u16 = 64;
+/// Log-odds of a value that no training cell has.
+const NEVER: f64 = -20.0;
+
+/// Forests with what turns their scores into a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Model {
+    /// Measurements that are asked, by index into the schema.
+    pub(super) columns: Vec<usize>,
+    /// One forest per value; one of the second value where there are two.
+    pub(super) forests: Vec<Forest>,
+    pub(super) temperature: f64,
+    /// Weight of each value in a decision.
+    pub(super) weights: Vec<f64>,
+    /// Of cells that were held out, by cross-validation.
+    pub(super) scores: Scores,
+}
+
+/// Cells and values to learn from.
+pub(super) struct Training<'t> {
+    pub(super) target: &'t str,
+    pub(super) rows: Vec<&'t [f32]>,
+    pub(super) truth: Vec<usize>,
+    pub(super) n_values: usize,
+    pub(super) options: &'t FitOptions,
+}
+
+impl Model {
+    /// The values' probabilities for a whole row.
+    pub(super) fn probabilities(&self, row: &[f32]) -> Vec<f64> {
+        let asked = self.asked(row);
+        let scores: Vec<f64> = self.forests.iter().map(|f| f.score(&asked)).collect();
+        probabilities(&log_sigmoids(&scores), self.temperature)
+    }
+
+    pub(super) fn decide(&self, probabilities: &[f64]) -> usize {
+        decide(probabilities, &self.weights)
+    }
+
+    /// The measurements of a whole row that this model asks.
+    pub(super) fn asked(&self, row: &[f32]) -> Vec<f32> {
+        self.columns.iter().map(|&c| row[c]).collect()
+    }
+
+    /// Selects measurements, cross-validates to calibrate, and fits on all cells.
+    pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<Self, DescribeError> {
+        let Training { truth, n_values, options, .. } = training;
+        let fold_of = folds(truth, options.folds, options.seed);
+        let cells = |wanted: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|&i| wanted(i)).collect::<Vec<_>>();
+        // the last one holds nothing out
+        let fits: Vec<(Vec<usize>, Vec<Forest>)> = (0..=options.folds)
+            .into_par_iter()
+            .map(|fold| {
+                let seen = cells(&|i| fold_of[i] != fold);
+                let columns = training.select(&seen, candidates, fold)?;
+                let forests = training.grow(&seen, &columns, fold)?;
+                Ok((columns, forests))
+            })
+            .collect::<Result<_, DescribeError>>()?;
+        let held_out: Vec<Vec<f64>> = (0..truth.len())
+            .map(|i| {
+                let (columns, forests) = &fits[fold_of[i]];
+                let row: Vec<f32> = columns.iter().map(|&c| training.rows[i][c]).collect();
+                log_sigmoids(&forests.iter().map(|f| f.score(&row)).collect::<Vec<_>>())
+            })
+            .collect();
+        let temperature = fit_temperature(&held_out, truth);
+        let held_out: Vec<Vec<f64>> = held_out.iter().map(|s| probabilities(s, temperature)).collect();
+        let (weights, decided) = fit_weights(&held_out, truth, &fold_of, options.folds);
+        let scores = Scores::new(truth, &held_out, &decided, *n_values);
+        let (columns, forests) = fits.into_iter().next_back().expect("one fit holds nothing out");
+        Ok(Self { columns, forests, temperature, weights, scores })
+    }
+}
+
+impl Training<'_> {
+    /// The most important measurements by the gain of a few trees, in the schema's order.
+    fn select(&self, cells: &[usize], candidates: &[usize], fold: usize) -> Result<Vec<usize>, DescribeError> {
+        let varying: Vec<usize> = candidates.iter().copied().filter(|&c| self.varies(cells, c)).collect();
+        let data = self.matrix(cells, &varying);
+        let quick = FitOptions {
+            trees: SELECTION_TREES,
+            learning_rate: SELECTION_RATE,
+            measurements_per_tree: self.options.measurements_per_tree.min(0.3),
+            ..self.options.clone()
+        };
+        let gains: Vec<Vec<f64>> = self
+            .asked_values()
+            .into_par_iter()
+            .map(|value| {
+                let mut gains = vec![0.0; varying.len()];
+                if let Some(booster) = self.booster(&data, cells, varying.len(), value, &quick, fold)? {
+                    for (column, gain) in booster.calculate_feature_importance(ImportanceMethod::TotalGain, true) {
+                        gains[column] = f64::from(gain);
+                    }
+                }
+                Ok(gains)
+            })
+            .collect::<Result<_, DescribeError>>()?;
+        let gain_of = |k: usize| gains.iter().map(|g| g[k]).sum::<f64>();
+        let mut ranked: Vec<(f64, usize)> = varying.iter().enumerate().map(|(k, &c)| (gain_of(k), c)).collect();
+        ranked.retain(|(gain, _)| *gain > 0.0);
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut kept: Vec<usize> = ranked.into_iter().take(self.options.measurements).map(|(_, c)| c).collect();
+        kept.sort_unstable();
+        Ok(kept)
+    }
+
+    fn grow(&self, cells: &[usize], columns: &[usize], fold: usize) -> Result<Vec<Forest>, DescribeError> {
+        // a measurement that varies over the cells can be learnt from; there may be none
+        let data = self.matrix(cells, columns);
+        let grown = |value: usize| match self.booster(&data, cells, columns.len(), value, self.options, fold)? {
+            Some(booster) => Ok(Forest::from_booster(&booster)),
+            None => Ok(Forest::constant(self.log_odds(cells, value))),
+        };
+        self.asked_values().into_par_iter().map(grown).collect()
+    }
+
+    /// The values that get a forest of their own.
+    fn asked_values(&self) -> Vec<usize> {
+        if self.n_values == 2 { vec![1] } else { (0..self.n_values).collect() }
+    }
+
+    /// Trees that tell a value from the others; none where there is nothing to tell.
+    fn booster(
+        &self,
+        data: &[f64],
+        cells: &[usize],
+        n_columns: usize,
+        value: usize,
+        options: &FitOptions,
+        fold: usize,
+    ) -> Result<Option<GradientBooster>, DescribeError> {
+        let y: Vec<f64> = cells.iter().map(|&i| f64::from(u8::from(self.truth[i] == value))).collect();
+        if n_columns == 0 || y.iter().all(|v| *v == y[0]) {
+            return Ok(None);
+        }
+        let mut booster = GradientBooster::default()
+            .set_iterations(options.trees)
+            .set_learning_rate(options.learning_rate)
+            .set_max_leaves(options.leaves)
+            .set_max_depth(options.depth)
+            .set_min_leaf_weight(options.leaf_weight)
+            .set_l2(options.l2)
+            // the learner rounds down; a tree may always ask two measurements
+            .set_colsample_bytree(options.measurements_per_tree.max(2.0 / n_columns as f64).min(1.0))
+            .set_subsample(options.cells_per_tree)
+            .set_sample_method(SampleMethod::Random)
+            .set_nbins(BINS)
+            .set_initialize_base_score(true)
+            .set_seed(mixed(options.seed ^ mixed((value * 64 + fold) as u64)))
+            // one thread per booster: many of them grow beside each other
+            .set_parallel(false);
+        booster.grow_policy = GrowPolicy::LossGuide;
+        booster
+            .fit_unweighted(&Matrix::new(data, cells.len(), n_columns), &y, None)
+            .map_err(|e| DescribeError::Learner { target: self.target.into(), cause: e.to_string() })?;
+        Ok(Some(booster))
+    }
+
+    fn log_odds(&self, cells: &[usize], value: usize) -> f64 {
+        let n = cells.iter().filter(|&&i| self.truth[i] == value).count() as f64;
+        match n / cells.len().max(1) as f64 {
+            0.0 => NEVER,
+            1.0 => -NEVER,
+            share => (share / (1.0 - share)).ln(),
+        }
+    }
+
+    /// Whether a measurement has two defined values; the learner refuses others.
+    fn varies(&self, cells: &[usize], column: usize) -> bool {
+        let mut values = cells.iter().map(|&i| self.rows[i][column]).filter(|v| !v.is_nan());
+        values.next().is_some_and(|first| values.any(|v| v != first))
+    }
+
+    /// Column after column, as the learner wants it.
+    fn matrix(&self, cells: &[usize], columns: &[usize]) -> Vec<f64> {
+        columns.iter().flat_map(|&c| cells.iter().map(move |&i| f64::from(self.rows[i][c]))).collect()
+    }
+}
