@@ -25,10 +25,14 @@
 //! - [`CellView`]: what the image tower sees; [`Embeddings`]: what it answers.
 //! - [`Segmenter`], [`CellViewer`], [`Captioner`]: traits where other crates plug in.
 //! - [`Limits`], [`Warnings`], [`Progress`], [`CancelToken`], [`seeded_rng`], [`write_atomic`]: how work is done.
+//!
+//! # Features
+//! `embeddings` ([`Embeddings`], on ndarray) and `random` ([`seeded_rng`]), both on by default.
 
 mod caption;
 mod cell_type;
 mod control;
+#[cfg(feature = "embeddings")]
 mod embeddings;
 mod error;
 mod facts;
@@ -39,6 +43,7 @@ mod mask;
 mod measurement;
 mod prompts;
 mod quality;
+#[cfg(feature = "random")]
 mod random;
 mod sample;
 mod schema;
@@ -47,6 +52,7 @@ mod view;
 pub use caption::{Caption, Captioner, CaptionerError, CellDescription, Provenance};
 pub use cell_type::{CellType, CellTypes};
 pub use control::{CancelToken, NoProgress, Progress, Warning, Warnings};
+#[cfg(feature = "embeddings")]
 pub use embeddings::Embeddings;
 pub use error::CoreError;
 pub use facts::{Annotation, Fact, Truth};
@@ -57,6 +63,7 @@ pub use mask::{CellMasks, Mask};
 pub use measurement::{MeasurementDef, MeasurementRow, MeasurementSchema, Unit};
 pub use prompts::{PromptSet, PromptSets};
 pub use quality::{QualityFlag, QualityFlags};
+#[cfg(feature = "random")]
 pub use random::seeded_rng;
 pub use sample::{CropBox, DatasetRef, ImageSource, MaskSource, Optics, PixelSize, Sample, SampleId};
 pub use schema::{Attribute, AttributeSchema, AttributeValue, TYPE_FACT};

@@ -69,13 +69,17 @@ impl Mask {
 
     /// Smallest box holding all set pixels, `(x0, y0, x1, y1)` with exclusive ends; `None` when empty.
     pub fn bounds(&self) -> Option<(usize, usize, usize, usize)> {
-        let (mut x0, mut y0, mut x1, mut y1) = (usize::MAX, usize::MAX, 0, 0);
-        for (y, row) in self.data.chunks_exact(self.width.max(1)).enumerate().filter(|(_, row)| row.contains(&true)) {
-            let first = row.iter().position(|p| *p).unwrap_or(0);
-            let last = row.iter().rposition(|p| *p).unwrap_or(0);
-            (x0, y0, x1, y1) = (x0.min(first), y0.min(y), x1.max(last + 1), y + 1);
+        // Whole rows at a time: no condition on a single pixel.
+        let rows = || self.data.chunks_exact(self.width.max(1));
+        let any = |row: &[bool]| row.iter().fold(false, |any, p| any | p);
+        let top = rows().position(any)?;
+        let bottom = rows().rposition(any)? + 1;
+        let mut columns = vec![false; self.width];
+        for row in rows().take(bottom).skip(top) {
+            columns.iter_mut().zip(row).for_each(|(column, p)| *column |= p);
         }
-        (x1 > 0).then_some((x0, y0, x1, y1))
+        let left = columns.iter().position(|p| *p)?;
+        Some((left, top, columns.iter().rposition(|p| *p)? + 1, bottom))
     }
 
     /// Sørensen-Dice overlap `2 |A ∩ B| / (|A| + |B|)`; two empty masks agree (1).

@@ -1,6 +1,6 @@
 //! Smallest circle around points, as OpenCV's `minEnclosingCircle`.
 
-use super::contour::Point;
+use crate::ops::hull::Point;
 
 #[derive(Clone, Copy)]
 struct Circle {

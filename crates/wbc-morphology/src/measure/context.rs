@@ -3,7 +3,7 @@
 use super::reduced::Reduced;
 use super::region::Region;
 use super::tally::Tally;
-use crate::ops::{LabConverter, Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
+use crate::ops::{Bounds, LabConverter, Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
 use crate::stain::{StainTable, background_colour};
 use std::sync::OnceLock;
 use wbc_core::{CellMasks, Mask, RgbImage};
@@ -75,7 +75,7 @@ impl CellContext {
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
         }
-        let (x0, y0, x1, y1) = bounds(masks.cell().as_slice(), frame_width)?;
+        let (x0, y0, x1, y1) = masks.cell().bounds()?;
         let cell_rows = masks.cell().as_slice().chunks_exact(frame_width).take(y1).skip(y0);
         let cell_area: usize = cell_rows.map(|row| row[x0..x1].iter().filter(|p| **p).count()).sum();
         let diameter = diameter_from_area(cell_area);
@@ -108,7 +108,7 @@ impl CellContext {
         }
         let masks = [nucleus, cytoplasm, cell];
         let background = background_colour(image);
-        let bounds = masks.each_ref().map(|m| bounds(m.as_slice(), width));
+        let bounds = masks.each_ref().map(Mask::bounds);
         let runs = [0, 1, 2].map(|m| runs(masks[m].as_slice(), width, bounds[m]));
         let in_nucleus = runs[0].iter().flat_map(|(start, end)| &raw[*start..*end]);
         let stain = StainTable::new(in_nucleus, background);
@@ -288,23 +288,6 @@ pub(crate) fn grey([r, g, b]: &[u8; 3]) -> u8 {
 /// Diameter of the disc with this area.
 pub(crate) fn diameter_from_area(area_px: usize) -> f64 {
     2.0 * (area_px as f64 / std::f64::consts::PI).sqrt()
-}
-
-/// Left, top, right and bottom, the latter two exclusive.
-pub(crate) type Bounds = (usize, usize, usize, usize);
-
-/// Box of what is set, whole rows at a time.
-pub(crate) fn bounds(mask: &[bool], width: usize) -> Option<Bounds> {
-    let rows = || mask.chunks_exact(width.max(1));
-    let any = |row: &[bool]| row.iter().fold(false, |any, p| any | p);
-    let top = rows().position(any)?;
-    let bottom = rows().rposition(any)? + 1;
-    let mut columns = vec![false; width];
-    for row in rows().take(bottom).skip(top) {
-        columns.iter_mut().zip(row).for_each(|(column, p)| *column |= p);
-    }
-    let left = columns.iter().position(|p| *p)?;
-    Some((left, top, columns.iter().rposition(|p| *p)? + 1, bottom))
 }
 
 /// Set stretches of a mask, row by row.

@@ -2,12 +2,10 @@
 
 use super::bits::Bits;
 use super::hull::signed_area;
-use super::runs::{Run, components, gaps};
 use crate::ops::Connectivity;
+use crate::ops::hull::Point;
+use crate::ops::runs::{Run, components, gaps};
 use std::f64::consts::SQRT_2;
-
-/// A pixel, `(x, y)`.
-pub(crate) type Point = (i32, i32);
 
 /// Outlines of so few pixels are specks, not parts of a cell.
 pub(crate) const MAX_SPECK_POINTS: usize = 5;

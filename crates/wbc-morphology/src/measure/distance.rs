@@ -1,7 +1,7 @@
 //! Distances of mask pixels to the background.
 
 use super::region::Region;
-use super::runs::Run;
+use crate::ops::runs::Run;
 
 /// Steps along an axis, along a diagonal, and of a chess knight (Borgefors 1986), cut to 16 binary digits as in OpenCV.
 const EDGE: f32 = 1.0;

@@ -1,6 +1,6 @@
 //! Least-squares ellipse of a point set, as OpenCV's `fitEllipse`.
 
-use super::contour::Point;
+use crate::ops::hull::Point;
 
 /// Lengths of the two axes (minor, major) of the ellipse fitted to the points, in pixels.
 ///

@@ -1,7 +1,7 @@
 //! Widths of a convex polygon between parallel lines.
 
-use super::contour::Point;
-use super::hull::cross;
+use crate::ops::hull::Point;
+use crate::ops::hull::cross;
 
 /// Smallest and largest distance between two parallel lines that touch a convex polygon from outside, in the polygon's
 /// unit; `None` for fewer than three corners. The smallest one has an edge on one of the lines, the largest joins two
@@ -33,7 +33,7 @@ fn squared(a: Point, b: Point) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::hull::convex_hull;
+    use crate::ops::hull::convex_hull;
     use proptest::prelude::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Elliptic Fourier descriptors of a closed contour, and the smooth curve they stand for.
 
-use super::contour::Point;
+use crate::ops::hull::Point;
 use std::f64::consts::{PI, TAU};
 
 /// Orders of the series.

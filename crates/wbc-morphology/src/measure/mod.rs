@@ -32,7 +32,6 @@ mod reduced;
 mod region;
 mod region_props;
 mod rescale;
-mod runs;
 mod set;
 mod shape;
 mod size;

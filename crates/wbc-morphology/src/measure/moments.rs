@@ -1,6 +1,6 @@
 //! Moments of a binary shape.
 
-use super::runs::Run;
+use crate::ops::runs::Run;
 
 /// Moments by power of the row, then of the column.
 pub(crate) type Matrix = [[f64; 4]; 4];

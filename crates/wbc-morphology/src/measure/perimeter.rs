@@ -1,8 +1,8 @@
 //! Perimeters by counting patterns of neighbours, as scikit-image.
 
 use super::bits::Bits;
-use super::runs::{Run, touching};
 use crate::ops::Connectivity;
+use crate::ops::runs::{Run, touching};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, FRAC_PI_4, SQRT_2};
 
 /// scikit-image `perimeter`: a line through the centres of the border pixels (Benkrid 2000). Border pixels have a

@@ -1,6 +1,6 @@
 //! The cell scaled to a fixed size: whatever is measured on it is free of scale, and cheap.
 
-use super::context::{CellContext, Compartment, bounds, diameter_from_area, grey};
+use super::context::{CellContext, Compartment, diameter_from_area, grey};
 use super::granules::{Band, difference_bands};
 use crate::ops::{Element, Plane, dilate, distance_to};
 use std::ops::Range;
@@ -92,7 +92,7 @@ impl Reduced {
     pub(crate) fn depth(&self, part: Compartment) -> Vec<f32> {
         let mut all = vec![0.0; self.width * self.height];
         let inside = self.mask(part);
-        let Some((x0, y0, x1, y1)) = bounds(inside, self.width) else { return all };
+        let Some((x0, y0, x1, y1)) = self.masks[part as usize].bounds() else { return all };
         let (x0, y0) = (x0.saturating_sub(1), y0.saturating_sub(1));
         let (x1, y1) = ((x1 + 1).min(self.width), (y1 + 1).min(self.height));
         let outside = Mask::from_fn(x1 - x0, y1 - y0, |x, y| !inside[(y0 + y) * self.width + x0 + x]);

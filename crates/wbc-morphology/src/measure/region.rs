@@ -1,12 +1,14 @@
 //! The shape of one mask, prepared once for all that measures it.
 
 use super::bits::{Bits, Bounds, stretches};
-use super::contour::{Contour, Point, external_contours, filled_area};
+use super::contour::{Contour, external_contours, filled_area};
 use super::feret::feret;
-use super::hull::{Ends, convex_hull, hull_of_rows, pixel_rows_in};
+use super::hull::pixel_rows_in;
 use super::moments::Moments;
 use super::perimeter::{Crossings, perimeter};
-use super::runs::Run;
+use crate::ops::hull::Point;
+use crate::ops::hull::{Ends, convex_hull, hull_of_rows};
+use crate::ops::runs::Run;
 use std::sync::OnceLock;
 use wbc_core::Mask;
 
@@ -183,7 +185,8 @@ pub(crate) fn hull_of_contours(contours: &[&Contour]) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::hull::{cross, signed_area};
+    use crate::measure::hull::signed_area;
+    use crate::ops::hull::cross;
     use proptest::prelude::*;
 
     proptest! {

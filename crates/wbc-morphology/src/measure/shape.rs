@@ -10,8 +10,8 @@ use super::distance::Chamfer;
 use super::ellipse::fit_ellipse_axes;
 use super::hull::{arc_length, concavity_depths, signed_area};
 use super::region::{Region, hull_of_contours};
-use super::runs::{Run, n_components};
 use crate::ops::Connectivity;
+use crate::ops::runs::{Run, n_components};
 use std::f64::consts::PI;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 

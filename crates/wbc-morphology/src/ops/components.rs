@@ -1,3 +1,4 @@
+use super::runs::{self, runs_of};
 use wbc_core::Mask;
 
 /// Which neighbours belong together.
@@ -25,81 +26,31 @@ pub(crate) struct Components {
     pub parts: Vec<Component>,
 }
 
-/// A stretch of set pixels in one row, ends exclusive, with the position of another run of its part or its own.
-struct Run {
-    start: usize,
-    end: usize,
-    row: usize,
-    root: usize,
-}
-
-/// Labels connected parts: runs of each row are joined with those they touch in the row before.
+/// Labels connected parts.
 pub(crate) fn components(mask: &Mask, connectivity: Connectivity) -> Components {
-    let width = mask.width().max(1);
-    let reach = usize::from(connectivity == Connectivity::Eight);
-    let mut runs: Vec<Run> = Vec::new();
-    let (mut above, mut above_end) = (0, 0);
-    for (row, pixels) in mask.as_slice().chunks_exact(width).enumerate() {
-        let first = runs.len();
-        let mut x = 0;
-        while let Some(gap) = pixels[x..].iter().position(|p| *p) {
-            let start = x + gap;
-            let end = pixels[start..].iter().position(|p| !p).map_or(width, |len| start + len);
-            let at = runs.len();
-            runs.push(Run { start, end, row, root: at });
-            while above < above_end && runs[above].end + reach <= start {
-                above += 1;
-            }
-            let mut touching = above;
-            while touching < above_end && runs[touching].start < end + reach {
-                join(&mut runs, touching, at);
-                touching += 1;
-            }
-            x = end;
-            if x >= width {
-                break;
-            }
-        }
-        (above, above_end) = (first, runs.len());
-    }
-
+    let runs = runs_of(mask);
+    let first = runs::components(&runs, connectivity);
     let mut labels = vec![0_u32; mask.as_slice().len()];
-    let mut parts: Vec<(usize, usize, usize)> = Vec::new();
     let mut label_of = vec![0_u32; runs.len()];
-    for at in 0..runs.len() {
-        let root = root_of(&mut runs, at);
-        if root == at {
-            parts.push((0, 0, 0));
-            label_of[at] = parts.len() as u32;
+    let mut sums: Vec<(usize, usize, usize)> = Vec::new();
+    for (i, (run, first)) in runs.iter().zip(first).enumerate() {
+        if first == i {
+            sums.push((0, 0, 0));
+            label_of[i] = sums.len() as u32;
         }
-        let label = label_of[root];
-        let Run { start, end, row, .. } = runs[at];
-        labels[row * width + start..row * width + end].fill(label);
-        let (area, sum_x, sum_y) = &mut parts[label as usize - 1];
-        let len = end - start;
-        *area += len;
-        *sum_x += (start + end - 1) * len / 2;
-        *sum_y += row * len;
+        let label = label_of[first];
+        let (y, start, end) = (run.y as usize, run.start as usize, run.end as usize);
+        labels[y * mask.width() + start..y * mask.width() + end].fill(label);
+        let (area, sum_x, sum_y) = &mut sums[label as usize - 1];
+        *area += run.len();
+        *sum_x += (start + end - 1) * run.len() / 2;
+        *sum_y += y * run.len();
     }
     let part = |(area, sum_x, sum_y): (usize, usize, usize)| Component {
         area_px: area,
         centroid: (sum_x as f64 / area as f64, sum_y as f64 / area as f64),
     };
-    Components { labels, parts: parts.into_iter().map(part).collect() }
-}
-
-/// The first run of a part, to which others point.
-fn root_of(runs: &mut [Run], mut at: usize) -> usize {
-    while runs[at].root != at {
-        runs[at].root = runs[runs[at].root].root;
-        at = runs[at].root;
-    }
-    at
-}
-
-fn join(runs: &mut [Run], a: usize, b: usize) {
-    let (a, b) = (root_of(runs, a), root_of(runs, b));
-    runs[a.max(b)].root = a.min(b);
+    Components { labels, parts: sums.into_iter().map(part).collect() }
 }
 
 /// Fills background that no path of edges joins to the frame.

@@ -5,9 +5,11 @@ mod colour;
 mod components;
 mod distance;
 mod grey_morphology;
+pub(crate) mod hull;
 mod morphology;
 mod polygon;
 mod resize;
+pub(crate) mod runs;
 mod threshold;
 
 pub(crate) use blur::{blur_3x3_rgb, gaussian_blur};
@@ -16,9 +18,9 @@ pub(crate) use components::{Components, Connectivity, components, fill_holes};
 pub(crate) use distance::distance_to;
 pub(crate) use grey_morphology::{dilate_cross, erode_cross};
 pub(crate) use morphology::{Element, dilate, dilate_box, erode, open};
-pub(crate) use polygon::{convex_hull, fill_convex, fill_polygon};
+pub(crate) use polygon::{fill_convex, fill_polygon};
 pub(crate) use resize::{resize_area_rgb, resize_mask, resize_nearest_mask, resize_rgb};
-pub(crate) use threshold::{median, otsu3, percentiles};
+pub(crate) use threshold::{median, otsu2, otsu3, percentiles};
 
 /// One channel, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,9 @@ impl Plane {
         Self { width, height, data: vec![0.0; width * height] }
     }
 }
+
+/// Left, top, right and bottom of a box, the latter two exclusive.
+pub(crate) type Bounds = (usize, usize, usize, usize);
 
 /// OpenCV's `BORDER_REFLECT_101`: `dcb|abcd|cba`.
 pub(crate) fn reflect_101(i: isize, len: usize) -> usize {

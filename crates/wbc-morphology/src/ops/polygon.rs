@@ -1,46 +1,5 @@
 use wbc_core::Mask;
 
-/// Corners of the smallest convex polygon around the centres of all set pixels, anticlockwise from the leftmost
-/// (Andrew 1979).
-pub(crate) fn convex_hull(mask: &Mask) -> Vec<(i32, i32)> {
-    let width = mask.width().max(1);
-    let mut points: Vec<(i32, i32)> = mask
-        .as_slice()
-        .chunks_exact(width)
-        .enumerate()
-        .flat_map(|(y, row)| {
-            let ends = [row.iter().position(|p| *p), row.iter().rposition(|p| *p)];
-            ends.into_iter().flatten().map(move |x| (x as i32, y as i32))
-        })
-        .collect();
-    points.sort_unstable();
-    points.dedup();
-    if points.len() < 3 {
-        return points;
-    }
-    let chain = |points: &mut dyn Iterator<Item = (i32, i32)>| {
-        let mut hull: Vec<(i32, i32)> = Vec::new();
-        for p in points {
-            while let [.., a, b] = hull[..]
-                && turn(a, b, p) <= 0
-            {
-                hull.pop();
-            }
-            hull.push(p);
-        }
-        hull.pop();
-        hull
-    };
-    let mut hull = chain(&mut points.iter().copied());
-    hull.extend(chain(&mut points.iter().rev().copied()));
-    hull
-}
-
-fn turn(a: (i32, i32), b: (i32, i32), c: (i32, i32)) -> i64 {
-    let d = |p: i32, q: i32| i64::from(p) - i64::from(q);
-    d(b.0, a.0) * d(c.1, a.1) - d(b.1, a.1) * d(c.0, a.0)
-}
-
 /// Fills a closed polygon by the even-odd rule and draws its outline, pixel for pixel as `cv2.fillPoly`; what lies
 /// outside the frame is cut.
 pub(crate) fn fill_polygon(width: usize, height: usize, corners: &[(i32, i32)]) -> Mask {
@@ -110,6 +69,7 @@ fn draw_line(mask: &mut Mask, from: (i32, i32), to: (i32, i32)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::hull::hull_of_mask;
     use proptest::prelude::*;
 
     #[test]
@@ -132,7 +92,7 @@ mod tests {
         #[test]
         fn a_filled_hull_holds_the_mask_and_is_its_own_hull(data in proptest::collection::vec(proptest::bool::weighted(0.2), 90)) {
             let mask = Mask::from_vec(10, 9, data).unwrap();
-            let hull = convex_hull(&mask);
+            let hull = hull_of_mask(&mask);
             let filled = fill_convex(10, 9, &hull);
             prop_assert!(mask.as_slice().iter().zip(filled.as_slice()).all(|(m, f)| !m || *f));
             prop_assert_eq!(filled.bounds(), mask.bounds());

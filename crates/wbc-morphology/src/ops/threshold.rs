@@ -1,4 +1,4 @@
-/// Bins of scikit-image's `threshold_multiotsu`.
+/// Bins of scikit-image's `threshold_otsu` and `threshold_multiotsu`.
 const BINS: usize = 256;
 
 /// Bins in which values are sorted before a rank is looked for.
@@ -112,6 +112,33 @@ fn multi_otsu3(values: &[f32], low: f32, high: f32) -> Option<[f32; 2]> {
     Some([centre(cuts[at.0]), centre(cuts[at.1])])
 }
 
+/// Threshold of two classes (Otsu 1979) on a histogram of 256 bins; 0 for no values.
+pub(crate) fn otsu2(values: &[f32]) -> f32 {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let range = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    if range <= 0.0 || !range.is_finite() {
+        return if low.is_finite() { low } else { 0.0 };
+    }
+    let scale = (BINS - 1) as f32 / range;
+    let mut counts = [0_u32; BINS];
+    values.iter().for_each(|v| counts[((v - low) * scale) as usize] += 1);
+    let moment = |(i, c): (usize, &u32)| i as f64 * f64::from(*c);
+    let (n, sum) = (values.len() as f64, counts.iter().enumerate().map(moment).sum::<f64>());
+    let (mut below, mut below_sum, mut best, mut at) = (0.0, 0.0, 0.0, 0);
+    for (i, c) in counts.iter().enumerate() {
+        below += f64::from(*c);
+        below_sum += moment((i, c));
+        if below > 0.0 && below < n {
+            let difference = below_sum / below - (sum - below_sum) / (n - below);
+            let variance = below * (n - below) * difference * difference;
+            if variance > best {
+                (best, at) = (variance, i);
+            }
+        }
+    }
+    low + (at as f32 + 0.5) / scale
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +154,14 @@ mod tests {
         let low = f64::from(*low);
         let high = above.iter().copied().min_by(f32::total_cmp).map_or(low, f64::from);
         (low + part * (high - low)) as f32
+    }
+
+    #[test]
+    fn two_groups_are_parted() {
+        let values: Vec<f32> = (0..300).map(|i| [1.0, 9.0][i % 2] + (i % 7) as f32 / 7.0).collect();
+        // The first of all thresholds that part them.
+        assert!((1.85..9.0).contains(&otsu2(&values)));
+        assert_eq!((otsu2(&[4.0; 9]), otsu2(&[])), (4.0, 0.0));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::polar::{PolarGrid, best_closed_path};
 use super::scene::{Densities, Scene};
 use super::vote::VoteParams;
-use crate::ops::{Element, Plane, convex_hull, dilate, fill_convex, fill_polygon, gaussian_blur, median};
+use crate::ops::hull::hull_of_mask;
+use crate::ops::{Element, Plane, dilate, fill_convex, fill_polygon, gaussian_blur, median};
 use std::f64::consts::PI;
 use wbc_core::Mask;
 
@@ -96,7 +97,7 @@ struct Field<'a> {
 
 impl<'a> Field<'a> {
     fn new(od: &'a Densities, bins: &'a [u16], nucleus: &'a Mask, scale: f64) -> Self {
-        let hull = fill_convex(od.width, od.height, &convex_hull(nucleus));
+        let hull = fill_convex(od.width, od.height, &hull_of_mask(nucleus));
         let hull_radius = (hull.area_px().max(1) as f64 / PI).sqrt();
         Self { od, bins, nucleus, hull, hull_radius, scale }
     }

@@ -1,5 +1,6 @@
 //! The part of a picture that a camera saw.
 
+use crate::ops::Bounds;
 use wbc_core::RgbImage;
 
 /// Fewer repeated lines may be chance.
@@ -9,9 +10,9 @@ const MIN_SIDE: usize = 24;
 /// Bars of letterboxes are at most so bright.
 const BLACK: u8 = 12;
 
-/// `(x0, y0, x1, y1)` without padding: lines at the border that repeat their neighbour exactly, as crops beyond the
+/// The picture without padding: lines at the border that repeat their neighbour exactly, as crops beyond the
 /// frame of a picture are often filled, and black bars. Lines of one bright colour are plain background and stay.
-pub(crate) fn without_padding(image: &RgbImage) -> (usize, usize, usize, usize) {
+pub(crate) fn without_padding(image: &RgbImage) -> Bounds {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let raw = image.as_raw();
     let row = |y: usize| raw[3 * y * width..][..3 * width].as_chunks::<3>().0.iter().copied();

@@ -1,8 +1,8 @@
 //! The central nucleus.
 
 use super::scene::Scene;
-use super::tidy::{otsu2, tidied};
-use crate::ops::{Components, Connectivity, Element, components, distance_to, fill_holes, open, otsu3};
+use super::tidy::tidied;
+use crate::ops::{Components, Connectivity, Element, components, distance_to, fill_holes, open, otsu2, otsu3};
 use std::f64::consts::PI;
 use wbc_core::Mask;
 

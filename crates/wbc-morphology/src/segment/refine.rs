@@ -1,9 +1,9 @@
 //! Masks at the image's own resolution.
 
 use super::cell::{Appearance, refine_cell};
-use super::scene::{Box4, Densities};
+use super::scene::Densities;
 use super::tidy::tidied;
-use crate::ops::{Element, dilate, erode, median};
+use crate::ops::{Bounds, Element, dilate, erode, median};
 use std::f64::consts::PI;
 use wbc_core::{Mask, RgbImage};
 
@@ -77,7 +77,7 @@ fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
 }
 
 /// A part of a mask.
-fn cut(mask: &Mask, (x0, y0, x1, y1): Box4) -> Mask {
+fn cut(mask: &Mask, (x0, y0, x1, y1): Bounds) -> Mask {
     let mut out = Mask::new(x1 - x0, y1 - y0);
     for (row, y) in out.as_mut_slice().chunks_exact_mut((x1 - x0).max(1)).zip(y0..) {
         row.copy_from_slice(&mask.as_slice()[y * mask.width() + x0..][..x1 - x0]);
@@ -86,7 +86,7 @@ fn cut(mask: &Mask, (x0, y0, x1, y1): Box4) -> Mask {
 }
 
 /// A part of a mask, put back into an empty one.
-pub(crate) fn placed(part: &Mask, (x0, y0, x1, _): Box4, width: usize, height: usize) -> Mask {
+pub(crate) fn placed(part: &Mask, (x0, y0, x1, _): Bounds, width: usize, height: usize) -> Mask {
     let mut out = Mask::new(width, height);
     for (row, y) in part.as_slice().chunks_exact((x1 - x0).max(1)).zip(y0..) {
         out.as_mut_slice()[y * width + x0..][..x1 - x0].copy_from_slice(row);

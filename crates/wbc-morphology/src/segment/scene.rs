@@ -1,6 +1,6 @@
 //! What segmentation looks at.
 
-use crate::ops::{LabConverter, Plane, blur_3x3_rgb, median, percentiles};
+use crate::ops::{Bounds, LabConverter, Plane, blur_3x3_rgb, median, percentiles};
 use crate::stain::{background_of_reduced, reduced};
 use wbc_core::{Mask, RgbImage};
 
@@ -37,15 +37,12 @@ impl Densities {
         Self { width, height, total: Plane { width, height, data }, channels }
     }
 
-    /// Of a part of an image, blurred 3 × 3; `(x0, y0, x1, y1)` with exclusive ends.
-    pub(crate) fn of_part(image: &RgbImage, (x0, y0, x1, y1): Box4, background: [f32; 3]) -> Self {
+    /// Of a part of an image, blurred 3 × 3.
+    pub(crate) fn of_part(image: &RgbImage, (x0, y0, x1, y1): Bounds, background: [f32; 3]) -> Self {
         let part = image::imageops::crop_imm(image, x0 as u32, y0 as u32, (x1 - x0) as u32, (y1 - y0) as u32);
         Self::new(&blur_3x3_rgb(&part.to_image()), background)
     }
 }
-
-/// A box, `(x0, y0, x1, y1)` with exclusive ends.
-pub(crate) type Box4 = (usize, usize, usize, usize);
 
 /// The reduced image in all the forms that segmentation looks at.
 pub(crate) struct Scene {

@@ -24,45 +24,9 @@ pub(crate) fn tidied(raw: &Mask, seed: &Mask, radius: f64) -> Mask {
     fill_holes(&out)
 }
 
-/// Threshold of two classes (Otsu 1979) on a histogram of 256 bins; 0 for no values.
-pub(crate) fn otsu2(values: &[f32]) -> f32 {
-    const BINS: usize = 256;
-    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let range = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
-    if range <= 0.0 || !range.is_finite() {
-        return if low.is_finite() { low } else { 0.0 };
-    }
-    let scale = (BINS - 1) as f32 / range;
-    let mut counts = [0_u32; BINS];
-    values.iter().for_each(|v| counts[((v - low) * scale) as usize] += 1);
-    let moment = |(i, c): (usize, &u32)| i as f64 * f64::from(*c);
-    let (n, sum) = (values.len() as f64, counts.iter().enumerate().map(moment).sum::<f64>());
-    let (mut below, mut below_sum, mut best, mut at) = (0.0, 0.0, 0.0, 0);
-    for (i, c) in counts.iter().enumerate() {
-        below += f64::from(*c);
-        below_sum += moment((i, c));
-        if below > 0.0 && below < n {
-            let difference = below_sum / below - (sum - below_sum) / (n - below);
-            let variance = below * (n - below) * difference * difference;
-            if variance > best {
-                (best, at) = (variance, i);
-            }
-        }
-    }
-    low + (at as f32 + 0.5) / scale
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn two_groups_are_parted() {
-        let values: Vec<f32> = (0..300).map(|i| [1.0, 9.0][i % 2] + (i % 7) as f32 / 7.0).collect();
-        // The first of all thresholds that part them.
-        assert!((1.85..9.0).contains(&otsu2(&values)));
-        assert_eq!((otsu2(&[4.0; 9]), otsu2(&[])), (4.0, 0.0));
-    }
 
     #[test]
     fn specks_and_strangers_go_and_holes_are_filled() {

@@ -1,7 +1,8 @@
 //! Bays of the outline and the void that a bent nucleus surrounds.
 
-use crate::measure::contour::Point;
-use crate::measure::hull::{convex_hull, signed_area};
+use crate::measure::hull::signed_area;
+use crate::ops::hull::Point;
+use crate::ops::hull::convex_hull;
 
 /// What lies between the outline and an edge of its hull.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -15,9 +15,9 @@ mod working;
 
 use super::FeatureGroup;
 use super::context::CellContext;
-use super::contour::Point;
 use super::define::push;
 use super::distance::Columns;
+use crate::ops::hull::Point;
 use bays::{angular_gap, bays, nearest};
 use dark::Dark;
 use graph::Graph;

@@ -2,8 +2,8 @@
 
 use super::graph::Graph;
 use crate::measure::region::Region;
-use crate::measure::runs::component_areas;
 use crate::ops::Connectivity;
+use crate::ops::runs::component_areas;
 use wbc_core::Mask;
 
 /// A place where the nucleus is narrow between two wide ones.

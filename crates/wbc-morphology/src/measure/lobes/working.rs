@@ -2,8 +2,8 @@
 
 use crate::measure::context::diameter_from_area;
 use crate::measure::region::Region;
-use crate::measure::runs::{Run, component_areas, gaps};
 use crate::ops::Connectivity;
+use crate::ops::runs::{Run, component_areas, gaps};
 use wbc_core::Mask;
 
 /// Fewer pixels have no shape.

@@ -1,6 +1,7 @@
 //! Shapes as stretches of pixels within rows, and how these hang together.
 
-use crate::ops::Connectivity;
+use super::Connectivity;
+use wbc_core::Mask;
 
 /// Pixels `start..end` of row `y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,20 @@ impl Run {
     pub(crate) fn len(self) -> usize {
         (self.end - self.start) as usize
     }
+}
+
+/// The runs of a mask in reading order.
+pub(crate) fn runs_of(mask: &Mask) -> Vec<Run> {
+    let mut runs = Vec::with_capacity(2 * mask.height());
+    for (y, row) in mask.as_slice().chunks_exact(mask.width().max(1)).enumerate() {
+        let mut at = 0;
+        while let Some(gap) = row[at..].iter().position(|p| *p) {
+            let start = at + gap;
+            at = row[start..].iter().position(|p| !p).map_or(row.len(), |len| start + len);
+            runs.push(Run { y: y as i32, start: start as i32, end: at as i32 });
+        }
+    }
+    runs
 }
 
 /// Calls `found(upper, lower)` with the indices of every two runs of neighbouring rows that touch. Runs are in reading
@@ -89,33 +104,43 @@ pub(crate) fn gaps(runs: &[Run], width: i32, height: i32) -> Vec<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::bits::{Bits, stretches};
-    use crate::ops;
     use proptest::prelude::*;
-    use wbc_core::Mask;
 
-    fn runs(mask: &Mask) -> Vec<Run> {
-        let mut runs = Vec::new();
-        if let Some((_, bits)) = Bits::of(mask) {
-            for y in 0..bits.rows() {
-                stretches(bits.row(y), |a, b| runs.push(Run { y: y as i32, start: a as i32, end: b as i32 }));
+    /// Areas of the components, smallest first, pixel by pixel.
+    fn flooded(mask: &Mask, connectivity: Connectivity) -> Vec<usize> {
+        let mut left = mask.clone();
+        let mut areas = Vec::new();
+        while let Some(start) = left.as_slice().iter().position(|p| *p) {
+            let (mut stack, mut area) = (vec![start], 0);
+            left.as_mut_slice()[start] = false;
+            while let Some(i) = stack.pop() {
+                area += 1;
+                let (x, y) = ((i % left.width()) as isize, (i / left.width()) as isize);
+                for (dx, dy) in [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)] {
+                    if (connectivity == Connectivity::Eight || dx == 0 || dy == 0) && left.get(x + dx, y + dy) {
+                        let n = (y + dy) as usize * left.width() + (x + dx) as usize;
+                        left.as_mut_slice()[n] = false;
+                        stack.push(n);
+                    }
+                }
             }
+            areas.push(area);
         }
-        runs
+        areas.sort_unstable();
+        areas
     }
 
     proptest! {
         #[test]
         fn components_are_those_of_a_flood(data in proptest::collection::vec(any::<bool>(), 15 * 12)) {
             let mask = Mask::from_vec(15, 12, data).unwrap();
+            let runs = runs_of(&mask);
+            prop_assert_eq!(runs.iter().map(|r| r.len()).sum::<usize>(), mask.area_px());
             for connectivity in [Connectivity::Four, Connectivity::Eight] {
-                let flooded = ops::components(&mask, connectivity).parts.len();
-                prop_assert_eq!(n_components(&runs(&mask), connectivity), flooded);
-                let areas = component_areas(&runs(&mask), connectivity).1;
-                let mut expected: Vec<_> =
-                    ops::components(&mask, connectivity).parts.iter().map(|p| p.area_px).collect();
+                let expected = flooded(&mask, connectivity);
+                prop_assert_eq!(n_components(&runs, connectivity), expected.len());
+                let areas = component_areas(&runs, connectivity).1;
                 let mut found: Vec<_> = areas.into_iter().filter(|a| *a > 0).collect();
-                expected.sort_unstable();
                 found.sort_unstable();
                 prop_assert_eq!(found, expected);
             }
