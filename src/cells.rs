@@ -15,6 +15,13 @@ use wbc_morphology::{AgreementFigures, GivenMasks, MaskAgreement, MeasurementSet
 /// Items in memory at a time: bounds memory whatever the size of the input.
 const CHUNK: usize = 128;
 
+/// How [`segment`] works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// Compare the masks with those that the input brings.
+    pub evaluate: bool,
+}
+
 /// What [`segment`] did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SegmentSummary {
@@ -56,11 +63,11 @@ pub struct MeasureSummary {
 }
 
 /// Segments all images of an input: `out/<id>.png` (0 background, 128 cytoplasm, 255 nucleus) and `out/quality.csv`.
-/// What fails is listed, the rest is done. With `evaluate`, the masks are compared with those that the input brings.
+/// What fails is listed, the rest is done.
 ///
 /// # Errors
 /// [`Error::Dataset`] for an input that cannot be opened, [`Error::Io`] when `out` cannot be written.
-pub fn segment(input: &str, out: &Path, evaluate: bool, session: &Session) -> Result<SegmentSummary, Error> {
+pub fn segment(input: &str, out: &Path, options: &SegmentOptions, session: &Session) -> Result<SegmentSummary, Error> {
     let dataset = session.open(input)?;
     make_dir(out)?;
     refuse_overwriting(&dataset.samples, out)?;
@@ -80,7 +87,7 @@ pub fn segment(input: &str, out: &Path, evaluate: bool, session: &Session) -> Re
         |sample, image| {
             let found = segmenter.segment(image);
             write_picture(out, sample, &found.masks.to_image().into())?;
-            let drawn = if evaluate { load_masks(sample, &session.store.limits)? } else { None };
+            let drawn = if options.evaluate { load_masks(sample, &session.store.limits)? } else { None };
             Ok((found.flags, drawn.map(|drawn| (found.masks, drawn))))
         },
         |sample, (flags, masks)| {
@@ -94,7 +101,7 @@ pub fn segment(input: &str, out: &Path, evaluate: bool, session: &Session) -> Re
     )?;
     let content = quality.into_inner().map_err(|e| Error::Data(e.to_string()))?;
     write_atomic(&quality_path, content)?;
-    if evaluate && agreement.figures().is_none() {
+    if options.evaluate && agreement.figures().is_none() {
         warnings.push(input, "brings no masks to compare with");
     }
     Ok(SegmentSummary { n, n_no_cell, agreement: agreement.figures(), errors: warnings.sorted() })

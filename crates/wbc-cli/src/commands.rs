@@ -15,7 +15,8 @@ use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
 use wbc_clip::morphology::{AgreementFigures, DiceFigures, measurement_schema};
 use wbc_clip::{
-    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig, Session,
+    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig,
+    SegmentOptions, Session,
 };
 
 /// Where datasets lie.
@@ -40,7 +41,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         }
         Command::Data(command) => crate::data::run(cli, command, &session),
         Command::Segment { input, out, evaluate } => {
-            let done = wbc_clip::segment(input, out, *evaluate, &session)?;
+            let done = wbc_clip::segment(input, out, &SegmentOptions { evaluate: *evaluate }, &session)?;
             let mut text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
             if let Some(figures) = &done.agreement {
                 text += &agreement(figures);

@@ -17,6 +17,23 @@ const ESTIMATED: f64 = 1e-5;
 /// mahotas takes variances as differences of squares, and measures of information as differences of entropies.
 const DIFFERENCES: f64 = 1e-8;
 
+/// Features of mahotas' `haralick`, in its order.
+const HARALICK: [&str; 13] = [
+    "asm",
+    "contrast",
+    "correlation",
+    "variance",
+    "homogeneity",
+    "sum_average",
+    "sum_variance",
+    "sum_entropy",
+    "entropy",
+    "difference_variance",
+    "difference_entropy",
+    "imc1",
+    "imc2",
+];
+
 #[expect(clippy::print_stderr, reason = "says why a test was skipped")]
 fn data() -> Option<PathBuf> {
     let folder = std::env::var_os("WBC_CLIP_DATA").map(PathBuf::from);
@@ -133,8 +150,7 @@ fn texture_and_colour_are_those_of_the_libraries() {
 #[test]
 fn intensity_and_co_occurrence_are_those_of_the_first_five_cells() {
     let Some(folder) = data() else { return };
-    let golden: Value = serde_json::from_str(include_str!("golden/texture_five.json")).unwrap();
-    for item in golden["items"].as_array().unwrap() {
+    for item in unzipped(include_bytes!("golden/reference.json.gz"))["items"].as_array().unwrap() {
         let path = folder.join("zheng2018/Dataset 2").join(item["id"].as_str().unwrap());
         let image = read_image(&path.with_extension("bmp"), &Limits::default()).unwrap();
         let masks = CellMasks::from_image(&image::open(path.with_extension("png")).unwrap().into_luma8());
@@ -151,12 +167,15 @@ fn intensity_and_co_occurrence_are_those_of_the_first_five_cells() {
             for (name, value) in item[part]["intensity"].as_object().unwrap() {
                 check(format!("{part}.intensity_{name}"), value.as_f64().unwrap(), EXACT);
             }
-            for (name, values) in item[part]["glcm_skimage"].as_object().unwrap() {
+            let properties = item[part]["glcm_skimage"].as_object().unwrap();
+            for (name, values) in properties.iter().filter(|(name, _)| *name != "pair_counts_symmetric") {
                 check(format!("{part}.texture.{}.d1.l64", name.to_lowercase()), mean(values), EXACT);
             }
-            for (name, values) in item[part]["haralick_mahotas"].as_object().unwrap() {
+            let directions = item[part]["haralick_mahotas"].as_array().unwrap();
+            for (i, name) in HARALICK.iter().enumerate() {
+                let values = directions.iter().map(|values| values[i].clone()).collect();
                 let (ours, factor) = translated(&format!("{part}.mahotas.{name}"));
-                check(ours, factor * mean(values), DIFFERENCES);
+                check(ours, factor * mean(&Value::Array(values)), DIFFERENCES);
             }
         }
     }

@@ -44,7 +44,7 @@ const FOR_MODELS: [&str; 11] = [
 #[derive(Clone)]
 pub struct MeasurementSet {
     groups: Arc<[Box<dyn FeatureGroup>]>,
-    schema: MeasurementSchema,
+    schema: Arc<MeasurementSchema>,
 }
 
 impl MeasurementSet {
@@ -98,7 +98,7 @@ impl MeasurementSet {
     }
 
     fn new(groups: Vec<Box<dyn FeatureGroup>>) -> Self {
-        let schema = schema_of(SCHEMA.0, SCHEMA.1, &groups);
+        let schema = Arc::new(schema_of(SCHEMA.0, SCHEMA.1, &groups));
         Self { groups: groups.into(), schema }
     }
 

@@ -55,48 +55,12 @@ pub(crate) fn components(mask: &Mask, connectivity: Connectivity) -> Components 
 
 /// Fills background that no path of edges joins to the frame.
 pub(crate) fn fill_holes(mask: &Mask) -> Mask {
-    let Some((x0, y0, x1, y1)) = mask.bounds() else { return mask.clone() };
-    // A rim of outside around the mask's box, which sweeps down and up carry into every bay.
-    let (width, height) = (x1 - x0 + 2, y1 - y0 + 2);
-    let mut open = vec![true; width * height];
-    let mut outside = vec![true; width * height];
-    for y in y0..y1 {
-        let at = (y - y0 + 1) * width + 1;
-        let row = &mask.as_slice()[y * mask.width() + x0..][..x1 - x0];
-        open[at..at + row.len()].iter_mut().zip(row).for_each(|(o, m)| *o = !m);
-        outside[at..at + row.len()].fill(false);
-    }
-    let (mut rows_down, mut idle) = (true, 0);
-    // Down and up once more without growth, and all is reached.
-    while idle < 2 {
-        let mut grew = false;
-        for i in 1..height - 1 {
-            let y = if rows_down { i } else { height - 1 - i };
-            let before = if rows_down { y - 1 } else { y + 1 } * width;
-            let at = y * width;
-            let mut reached = true;
-            for x in 1..width - 1 {
-                let is = open[at + x] && (reached || outside[before + x] || outside[at + x]);
-                grew |= is != outside[at + x];
-                outside[at + x] = is;
-                reached = is;
-            }
-            reached = true;
-            for x in (1..width - 1).rev() {
-                let is = open[at + x] && (reached || outside[at + x]);
-                grew |= is != outside[at + x];
-                outside[at + x] = is;
-                reached = is;
-            }
-        }
-        idle = if grew { 0 } else { idle + 1 };
-        rows_down = !rows_down;
-    }
+    let gaps = runs::gaps(&runs_of(mask), mask.width() as i32, mask.height() as i32);
     let mut filled = mask.clone();
-    for y in y0..y1 {
-        let row = &outside[(y - y0 + 1) * width + 1..][..x1 - x0];
-        let target = &mut filled.as_mut_slice()[y * mask.width() + x0..][..x1 - x0];
-        target.iter_mut().zip(row).for_each(|(t, outside)| *t = !outside);
+    // The first gap lies outside the frame.
+    for (gap, _) in gaps.iter().zip(runs::components(&gaps, Connectivity::Four)).filter(|(_, first)| *first != 0) {
+        let row = gap.y as usize * mask.width();
+        filled.as_mut_slice()[row + gap.start as usize..row + gap.end as usize].fill(true);
     }
     filled
 }

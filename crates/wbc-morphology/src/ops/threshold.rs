@@ -7,12 +7,7 @@ const RANK_BINS: usize = 2048;
 /// Ascending linear-interpolation percentiles, as numpy's; `None` for no values, or if any is not finite. Two passes over
 /// the values and a selection among the few that share a bin.
 pub(crate) fn percentiles<const N: usize>(values: &[f32], percents: [f64; N]) -> Option<[f64; N]> {
-    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-    for v in values {
-        low = if *v < low { *v } else { low };
-        high = if *v > high { *v } else { high };
-    }
-    let range = high - low;
+    let (low, range) = range_of(values);
     if values.is_empty() || !range.is_finite() {
         return None;
     }
@@ -56,11 +51,27 @@ pub(crate) fn median(values: &[f32]) -> f32 {
     median as f32
 }
 
-/// Two thresholds of three-class Otsu after the extreme 0.1 % are clipped; mean and mean + one standard deviation where
-/// there are fewer than three grey levels.
+/// Two thresholds of three-class Otsu after the extreme 0.1 % are clipped, as good as levels of 1/4096 of the range allow;
+/// mean and mean + one standard deviation where there are fewer than three grey levels.
 pub(crate) fn otsu3(values: &[f32]) -> [f32; 2] {
-    let [low, high] = percentiles(values, [0.1, 99.9]).unwrap_or_default().map(|v| v as f32);
-    multi_otsu3(values, low, high).unwrap_or_else(|| {
+    const LEVELS: usize = 4096;
+    let (low, range) = range_of(values);
+    let scale = if range > 0.0 && range.is_finite() { (LEVELS - 1) as f32 / range } else { 0.0 };
+    let mut counts = [0_u32; LEVELS];
+    values.iter().for_each(|v| counts[((v - low) * scale + 0.5) as usize] += 1);
+    let level = |i: usize| low + i as f32 / scale.max(f32::MIN_POSITIVE);
+    // The level that holds a rank.
+    let at_rank = |rank: f64| {
+        let mut seen = 0;
+        counts.iter().position(|n| {
+            seen += n;
+            f64::from(seen) > rank
+        })
+    };
+    let last = values.len().saturating_sub(1) as f64;
+    let [first, end] = [0.001, 0.999].map(|share| at_rank(share * last).unwrap_or(0));
+    let clipped = counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, n)| (level(i.clamp(first, end)), *n));
+    multi_otsu3(clipped, level(first), level(end)).unwrap_or_else(|| {
         let n = values.len().max(1) as f64;
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
@@ -68,18 +79,27 @@ pub(crate) fn otsu3(values: &[f32]) -> [f32; 2] {
     })
 }
 
-/// scikit-image's `threshold_multiotsu` with three classes (Liao, Chen and Chung 2001) of values clipped to `low` and `high`: the
-/// centres of the two histogram bins after which the between-class variance is greatest. `None` for fewer than three grey levels.
-fn multi_otsu3(values: &[f32], low: f32, high: f32) -> Option<[f32; 2]> {
+/// Smallest value and how far it is to the largest one; zeros for no values.
+fn range_of(values: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+    for v in values {
+        low = if *v < low { *v } else { low };
+        high = if *v > high { *v } else { high };
+    }
+    if values.is_empty() { (0.0, 0.0) } else { (low, high - low) }
+}
+
+/// scikit-image's `threshold_multiotsu` with three classes (Liao, Chen and Chung 2001) of values between `low` and `high`
+/// that occur so often: the centres of the two histogram bins after which the between-class variance is greatest. `None` for fewer than three grey levels.
+fn multi_otsu3(values: impl Iterator<Item = (f32, u32)>, low: f32, high: f32) -> Option<[f32; 2]> {
     let range = f64::from(high) - f64::from(low);
     if !range.is_finite() || range <= 0.0 {
         return None;
     }
     let mut counts = [0_u32; BINS];
     let scale = BINS as f64 / range;
-    for v in values {
-        // below zero is cut to it
-        counts[(((f64::from(*v) - f64::from(low)) * scale) as usize).min(BINS - 1)] += 1;
+    for (v, n) in values {
+        counts[(((f64::from(v) - f64::from(low)) * scale) as usize).min(BINS - 1)] += n;
     }
     let centre = |i: usize| (f64::from(low) + (i as f64 + 0.5) / scale) as f32;
     // A cut after an empty bin parts the pixels as the cut before it does, and the first of equals wins.
@@ -114,10 +134,9 @@ fn multi_otsu3(values: &[f32], low: f32, high: f32) -> Option<[f32; 2]> {
 
 /// Threshold of two classes (Otsu 1979) on a histogram of 256 bins; 0 for no values.
 pub(crate) fn otsu2(values: &[f32]) -> f32 {
-    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let range = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    let (low, range) = range_of(values);
     if range <= 0.0 || !range.is_finite() {
-        return if low.is_finite() { low } else { 0.0 };
+        return low;
     }
     let scale = (BINS - 1) as f32 / range;
     let mut counts = [0_u32; BINS];

@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 use wbc_core::Mask;
 
 /// Bins per channel and their width in optical density.
-const BINS: usize = 24;
+const BINS: usize = 18;
 const BIN_WIDTH: f32 = 0.035;
 /// Sigma, in bins, by which histograms are smoothed, and the share of pixels that every bin has at least.
 const SMOOTHING: f64 = 0.7;

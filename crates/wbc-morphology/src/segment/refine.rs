@@ -13,8 +13,8 @@ const MARGIN: f64 = 5.0;
 const MIN_SCALE: f64 = 1.15;
 /// Weight of green beside red: azure absorbs red, eosin and azure absorb green.
 const GREEN: f32 = 0.8;
-/// The border of the nucleus lies where its density has risen by this share from cytoplasm to nucleus. Blurred edges
-/// are drawn at their outer side by people, and nuclei are thinner at their rim than in the middle.
+/// The border of the nucleus lies where its density has risen by this share from cytoplasm to nucleus. People draw
+/// blurred borders at their outer side: at one half nuclei come out smaller than those of experts.
 const LEVEL: f32 = 0.35;
 /// Rounds of levels and mask.
 const ROUNDS: usize = 2;
