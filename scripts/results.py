@@ -27,6 +27,7 @@ def hit(scores, direction, relevance):
 def rows(document):
     for d in document["datasets"]:
         branches = [("whole", d)] + sorted((d.get("branches") or {}).items())
+        branches += [("descriptor", d["descriptor"])] if "descriptor" in d else []
         for name, s in branches:
             z, a = s.get("zero_shot") or {}, s.get(ATTRIBUTES) or {}
             yield [d["id"], name, str(d["n"]), figure(z.get("accuracy")), figure(z.get("balanced_accuracy")),

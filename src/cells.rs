@@ -189,10 +189,7 @@ fn for_each_image<R: Send>(
     work: impl Fn(&Sample, &RgbImage) -> Result<R, Error> + Sync,
     mut take: impl FnMut(&Sample, R) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(session.threads.unwrap_or(0))
-        .build()
-        .map_err(|e| Error::Data(format!("no threads: {e}")))?;
+    let pool = session.pool()?;
     session.progress.start(stage, Some(samples.len() as u64));
     for chunk in samples.chunks(CHUNK) {
         if session.cancel.is_cancelled() {

@@ -71,6 +71,9 @@ pub enum Error {
     /// Measurement tables.
     #[error(transparent)]
     Table(#[from] wbc_morphology::TableError),
+    /// Type and attributes from measurements.
+    #[error(transparent)]
+    Describe(#[from] wbc_morphology::describe::DescribeError),
     /// Captions.
     #[error(transparent)]
     Caption(#[from] wbc_caption::CaptionError),
@@ -101,6 +104,7 @@ impl Error {
                 | Self::Config { .. }
                 | Self::Usage(_)
                 | Self::Table(wbc_morphology::TableError::UnknownFormat { .. })
+                | Self::Describe(wbc_morphology::describe::DescribeError::Option { .. })
                 | Self::Train(
                     TrainError::Config { .. } | TrainError::Encoder(wbc_encoders::EncoderError::Config { .. })
                 )

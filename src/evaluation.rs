@@ -1,9 +1,11 @@
 use crate::cells::opening_warnings;
+use crate::description::{descriptor_report, known_types};
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
 use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
 use wbc_eval::{Bootstrap, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
+use wbc_morphology::describe::Descriptor;
 
 /// How a run is evaluated.
 #[derive(Clone, Debug, Default)]
@@ -12,9 +14,33 @@ pub struct EvaluateOptions {
     pub classes: Option<Vec<CellType>>,
     /// Seed of intervals and of the captions that are retrieved.
     pub seed: u64,
+    /// Evaluated beside the run, as what its words have to beat.
+    pub descriptor: Option<Descriptor>,
     /// Tone of the captions that are retrieved (`same_pair`, `same_caption`), for example one that the training never
     /// used; as in training where `None`.
     pub register: Option<Register>,
+}
+
+impl EvaluateOptions {
+    /// Fails for a class that is not among the known types.
+    pub(crate) fn check_classes(&self, known: &[CellType]) -> Result<(), Error> {
+        match self.classes.iter().flatten().find(|c| !known.contains(c)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let known: Vec<&str> = known.iter().map(CellType::as_str).collect();
+                Err(Error::Usage(format!("unknown class `{unknown}`, known are: {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// For the crate that evaluates.
+    pub(crate) fn protocol(&self) -> EvalOptions {
+        EvalOptions {
+            classes: self.classes.clone(),
+            bootstrap: Bootstrap { seed: self.seed, ..Bootstrap::default() },
+            seed: self.seed,
+        }
+    }
 }
 
 /// Evaluates a run on datasets (`DATASET[:split]` or manifest CSVs). One that fails enters `errors`, as do images that
@@ -28,10 +54,11 @@ pub fn evaluate(
     options: &EvaluateOptions,
     session: &Session,
 ) -> Result<EvalDocument, Error> {
-    let known = run.trained.space.types();
-    if let Some(unknown) = options.classes.iter().flatten().find(|c| !known.contains(c)) {
-        let known: Vec<&str> = known.iter().map(CellType::as_str).collect();
-        return Err(Error::Usage(format!("unknown class `{unknown}`, the run knows: {}", known.join(", "))));
+    let types = run.trained.space.types();
+    options.check_classes(types)?;
+    let others = |d: &Descriptor| known_types(d).iter().any(|t| !types.contains(t));
+    if options.descriptor.as_ref().is_some_and(others) {
+        return Err(Error::Usage("the descriptor tells types apart that the run does not know".into()));
     }
     let errors = Warnings::new();
     let mut reports = Vec::new();
@@ -55,7 +82,7 @@ fn evaluate_one(
     if dataset.schema != *run.trained.space.schema() {
         return Err(Error::Data(format!("{id} is annotated by another attribute schema than the run")));
     }
-    let warnings = opening_warnings(dataset.warnings);
+    let warnings = opening_warnings(dataset.warnings.clone());
     let mut unknown = BTreeMap::<&str, usize>::new();
     let known = run.trained.space.types();
     for cell_type in dataset.samples.iter().filter_map(|s| s.annotation.cell_type.as_ref()) {
@@ -81,10 +108,11 @@ fn evaluate_one(
         Some(register) => run.config.grammar.build_in(schema, register)?,
         None => run.config.grammar.build(schema)?,
     };
-    let options = EvalOptions {
-        classes: options.classes.clone(),
-        bootstrap: Bootstrap { seed: options.seed, ..Bootstrap::default() },
-        seed: options.seed,
-    };
-    Ok(evaluate_dataset(&run.trained, input, &captioner, &options)?)
+    let mut report = evaluate_dataset(&run.trained, input, &captioner, &options.protocol())?;
+    if let Some(descriptor) = &options.descriptor {
+        let beside =
+            descriptor_report(descriptor, run.trained.space.types(), id, &dataset, options, session, &Warnings::new())?;
+        report.descriptor = Some(beside.scores);
+    }
+    Ok(report)
 }

@@ -33,6 +33,7 @@
 //! - [`Session`]: data folder, view cache, progress and cancellation of a job.
 //! - [`RunConfig`], [`train`], [`Run`]: from a configuration to a self-contained run folder and back.
 //! - [`evaluate`], [`classify`], [`embed`], [`search`], [`explain_image`]: what a run is for.
+//! - [`fit_descriptor`], [`describe`], [`evaluate_descriptor`]: type and attributes read from measurements alone.
 //! - [`segment`], [`measure`], [`write_captions`]: what needs no model.
 //! - [`device`]: backends by name.
 #![recursion_limit = "256"]
@@ -52,6 +53,7 @@ mod cells;
 mod classify;
 mod config;
 mod demo;
+mod description;
 mod device;
 mod devices;
 mod error;
@@ -79,6 +81,10 @@ pub use config::{
     ViewSection, ViewerKind,
 };
 pub use demo::{DemoOptions, demo};
+pub use description::{
+    DescribeSummary, DescribedCell, FitDescriptorOptions, FitSummary, describe, evaluate_descriptor, fit_descriptor,
+    open_descriptor,
+};
 pub use device::{compiled_devices, device};
 pub use devices::{DeviceReport, Speed, device_failures, device_reports};
 pub use error::Error;

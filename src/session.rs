@@ -70,6 +70,15 @@ impl Session {
         }
     }
 
+    /// Threads for a job.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when they cannot be started.
+    pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Error> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
+        pool.map_err(|e| Error::Data(format!("no threads: {e}")))
+    }
+
     /// Views of samples, through the cache.
     ///
     /// # Errors

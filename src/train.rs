@@ -100,7 +100,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     for warning in warnings.sorted().iter().filter(|w| !known.contains(w)) {
         tracing::warn!("left out: {warning}");
     }
-    let optics = common_optics(&training.samples);
+    let optics = Optics::common(training.samples.iter().map(|s| &s.optics));
     let statistics = statistics(&views, viewer.as_ref())?;
     let annotations: Vec<Annotation> = training.samples.iter().map(|s| s.annotation.clone()).collect();
     let space = FactSpace::new(types, schema.clone());
@@ -359,13 +359,6 @@ fn prompts_for(types: &[CellType], training: &Dataset, session: &Session) -> Res
     let mut names = session.store.cell_types.clone();
     types.iter().for_each(|t| names.add(t.clone(), &[]));
     Ok(prompt_sets(&training.schema, types, &names)?)
-}
-
-/// The optics that all training cells share; unknown where they differ.
-fn common_optics(samples: &[Sample]) -> Optics {
-    let mut optics = samples.iter().map(|s| &s.optics);
-    let first = optics.next().cloned().unwrap_or_default();
-    if optics.all(|o| *o == first) { first } else { Optics::default() }
 }
 
 /// How the unshifted training cells of each type and value measured.

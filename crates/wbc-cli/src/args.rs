@@ -1,6 +1,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use wbc_clip::FitDescriptorOptions;
 use wbc_clip::encoders::ImageLayout;
 
 /// Cells that `search` answers unless told otherwise.
@@ -96,6 +97,9 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with_all = ["input", "masks", "out"])]
         schema: bool,
     },
+    /// Type and attributes read from measurements alone, by trees that are fitted on annotated cells
+    #[command(subcommand)]
+    Describe(DescribeCommand),
     /// Captions with the facts that they assert, or `caption verify FILE`
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Caption(CaptionArgs),
@@ -122,6 +126,9 @@ pub(crate) enum Command {
         /// Restrict candidates and cells to these types
         #[arg(long, value_delimiter = ',')]
         classes: Option<Vec<String>>,
+        /// Descriptor of `describe fit` to be evaluated beside the run: what words have to beat
+        #[arg(long, value_name = "FILE")]
+        descriptor: Option<PathBuf>,
         /// Tone of the captions that are retrieved: list, label, sentence, report, note, question, plain or comparison;
         /// as in training unless given
         #[arg(long, value_name = "NAME")]
@@ -204,6 +211,46 @@ pub(crate) enum Command {
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DescribeCommand {
+    /// Learns from annotated cells, for example wbcatt:train; prints scores of cells that were held out
+    Fit {
+        /// Folder, manifest CSV or DATASET[:split], with types or attributes
+        input: String,
+        /// Descriptor to be written
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Simulated other hospitals per cell, to learn from beside the cell itself
+        #[arg(long, value_name = "N", default_value_t = FitDescriptorOptions::default().shifted_copies)]
+        shifted_copies: u32,
+    },
+    /// Types, attributes and calibration with 95 % intervals, as `eval` does for a run
+    Eval {
+        /// Descriptor written by `describe fit`
+        descriptor: PathBuf,
+        /// DATASET[:split] or manifest CSV; repeat for several
+        #[arg(long = "dataset", value_name = "ID_OR_CSV", required = true)]
+        datasets: Vec<String>,
+        /// Restrict candidates and cells to these types
+        #[arg(long, value_delimiter = ',')]
+        classes: Option<Vec<String>>,
+    },
+    /// Type and attributes of cells with probabilities, and the measurements that moved each decision most
+    Cells {
+        /// Image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Descriptor written by `describe fit`
+        #[arg(long, value_name = "FILE")]
+        descriptor: PathBuf,
+        /// CSV to be written: id, path, flags, type and probability, each attribute and its probability
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Measurements named per decision
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        reasons: usize,
     },
 }
 

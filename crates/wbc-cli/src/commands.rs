@@ -68,16 +68,16 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let text = columns(&rows.collect::<Vec<_>>());
             finish(cli, "wbc-clip.measurements", &json!({ "measurements": schema }), &[], &text)
         }
+        Command::Describe(command) => crate::describe::run(cli, command, &session),
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
-        Command::Eval { run, datasets, classes, register } => {
+        Command::Eval { run, datasets, classes, descriptor, register } => {
             let register = register.as_deref().map(Register::from_name).transpose();
             let register = register.map_err(|e| Error::Usage(e.to_string()))?;
             let run = Run::open(run, &device)?;
-            let names = &session.store.cell_types;
-            let canonical = |c: &String| names.canonical(c).unwrap_or_else(|| CellType::new(c));
-            let classes = classes.as_ref().map(|all| all.iter().map(canonical).collect());
-            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0), register };
+            let descriptor = descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, &session)).transpose()?;
+            let classes = classes.as_ref().map(|names| canonical(names, &session));
+            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0), descriptor, register };
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)
         }
@@ -241,7 +241,13 @@ pub(crate) fn finish(cli: &Cli, schema: &str, result: &impl Serialize, errors: &
     Ok(if errors.is_empty() { Done::All } else { Done::Partly })
 }
 
-fn evaluation(cli: &Cli, document: &EvalDocument) -> Result<Done> {
+/// Types by the names that somebody typed.
+pub(crate) fn canonical(names: &[String], session: &Session) -> Vec<CellType> {
+    let known = &session.store.cell_types;
+    names.iter().map(|c| known.canonical(c).unwrap_or_else(|| CellType::new(c))).collect()
+}
+
+pub(crate) fn evaluation(cli: &Cli, document: &EvalDocument) -> Result<Done> {
     if cli.json {
         print_json(document)?;
     } else {

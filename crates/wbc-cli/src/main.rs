@@ -5,6 +5,7 @@ mod args;
 mod caption;
 mod commands;
 mod data;
+mod describe;
 mod output;
 mod progress;
 mod weights;

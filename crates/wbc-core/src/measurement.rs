@@ -127,6 +127,17 @@ impl MeasurementSchema {
         self.measurements.iter().map(|m| m.name.as_str())
     }
 
+    /// Multiplies lengths by a factor, areas by its square and so on; `None` makes them undefined, as where pixel sizes
+    /// cannot be compared. What is not measured in pixels stays. The row has one value per measurement.
+    pub fn rescale(&self, row: &mut [Option<f64>], length_scale: Option<f64>) {
+        for (value, def) in row.iter_mut().zip(&self.measurements) {
+            match def.unit.pixel_power() {
+                0 => {}
+                power => *value = value.zip(length_scale).map(|(v, scale)| v * scale.powi(power)),
+            }
+        }
+    }
+
     /// Fails unless `other` has the same definitions.
     ///
     /// # Errors

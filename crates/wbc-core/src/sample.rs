@@ -100,6 +100,12 @@ pub struct Optics {
 }
 
 impl Optics {
+    /// What all share; unknown where they differ or there are none.
+    pub fn common<'a>(mut all: impl Iterator<Item = &'a Self>) -> Self {
+        let first = all.next().cloned().unwrap_or_default();
+        if all.all(|o| *o == first) { first } else { Self::default() }
+    }
+
     /// Factor that brings a length in pixels of `self` to pixels of `reference`: 1 for the same set-up, the ratio of
     /// pixel sizes where both are known, `None` (absolute sizes mean nothing) everywhere else.
     pub fn length_scale_to(&self, reference: &Self) -> Option<f64> {

@@ -100,6 +100,21 @@ pub struct DatasetReport {
     /// Figures of each branch of the image tower alone (`pixels`, `measurements`); absent with one branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<BTreeMap<String, Scores>>,
+    /// Figures of a descriptor, trees on measurements without any words, that was evaluated beside the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptor: Option<Scores>,
+}
+
+impl DatasetReport {
+    /// Heading of the whole image tower's figures.
+    pub(crate) const WHOLE: &str = "whole";
+
+    /// Whose figures there are: the whole image tower, then its branches, then the descriptor beside them.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, &Scores)> {
+        let branches = self.branches.iter().flatten().map(|(name, scores)| (name.as_str(), scores));
+        let descriptor = self.descriptor.iter().map(|scores| ("descriptor", scores));
+        [(Self::WHOLE, &self.scores)].into_iter().chain(branches).chain(descriptor)
+    }
 }
 
 /// A [`DatasetReport`] as it is read: serde cannot read numbers as keys through `flatten`.
@@ -114,12 +129,13 @@ struct FlatReport {
     #[serde(default)]
     retrieval: Vec<Retrieval>,
     branches: Option<BTreeMap<String, Scores>>,
+    descriptor: Option<Scores>,
 }
 
 impl From<FlatReport> for DatasetReport {
     fn from(flat: FlatReport) -> Self {
-        let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches } = flat;
-        Self { id, n, classes, scores: Scores { zero_shot, attributes, retrieval }, branches }
+        let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches, descriptor } = flat;
+        Self { id, n, classes, scores: Scores { zero_shot, attributes, retrieval }, branches, descriptor }
     }
 }
 
@@ -314,9 +330,16 @@ pub(crate) mod tests {
             classes: vec!["basophil".into(), "monocyte".into()],
             scores: Scores { zero_shot: Some(zero_shot), attributes: Some(attributes), retrieval: vec![retrieval] },
             branches: Some([("pixels".into(), branch)].into()),
+            descriptor: None,
         };
-        let bare =
-            DatasetReport { id: "b|are".into(), n: 0, classes: vec![], scores: Scores::default(), branches: None };
+        let bare = DatasetReport {
+            id: "b|are".into(),
+            n: 0,
+            classes: vec![],
+            scores: Scores::default(),
+            branches: None,
+            descriptor: None,
+        };
         let error = Warning { item: "bccd".into(), cause: "absent".into() };
         EvalDocument::new(vec![annotated, bare], vec![error])
     }

@@ -18,6 +18,7 @@
 //!
 //! # Concepts
 //! - [`evaluate_dataset`]: everything about one model and one dataset, as a [`DatasetReport`].
+//! - [`evaluate_guesses`]: the same figures of any other classifier, on the same cells.
 //! - [`EvalDocument`]: what `eval --json` prints; [`render`] makes tables, [`Report`] an HTML page of it.
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
@@ -32,6 +33,8 @@ mod calibration;
 mod classification;
 mod document;
 mod error;
+mod figures;
+mod guesses;
 mod protocol;
 mod report;
 mod table;
@@ -46,6 +49,7 @@ pub use document::{
     Scores, ValueScores, ZeroShot,
 };
 pub use error::EvalError;
+pub use guesses::{CellGuess, evaluate_guesses};
 pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
 pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
 pub use table::{TableStyle, render};

@@ -1,11 +1,7 @@
 use crate::EvalError;
 use crate::bootstrap::{Bootstrap, Groups};
-use crate::calibration::expected_calibration_error;
-use crate::classification::{Confusion, mean};
-use crate::document::{
-    AttributeScores, Attributes, ClassScores, DatasetReport, Direction, Figure, RelevanceRule, Retrieval, Scores,
-    ValueScores, ZeroShot,
-};
+use crate::document::{Attributes, DatasetReport, Direction, Figure, RelevanceRule, Retrieval, Scores, ZeroShot};
+use crate::figures::{AttributeGuesses, TypeGuess, attribute_figures, type_figures};
 use crate::zero_shot::{Answers, ask};
 use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
@@ -60,21 +56,11 @@ pub fn evaluate_dataset<T: TextEncoder>(
 ) -> Result<DatasetReport, EvalError> {
     let candidates = candidates(trained.space.types(), options.classes.as_deref())?;
     let annotation = |row: usize| &input.samples[input.views.samples[row]].annotation;
-    let label = |row: usize| {
-        let cell_type = annotation(row).cell_type.as_ref()?;
-        candidates.iter().position(|c| trained.space.types()[*c] == *cell_type)
-    };
-    // a cell of which nothing is known that could be compared is not evaluated
-    let rows: Vec<usize> = (0..input.views.len())
-        .filter(|row| {
-            let attributes = annotation(*row).values.iter().any(Option::is_some);
-            label(*row).is_some() || (options.classes.is_none() && attributes)
-        })
-        .collect();
+    let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
+    let rows: Vec<usize> =
+        (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
     if rows.is_empty() {
-        return Err(EvalError::Empty {
-            cause: format!("{} has no cell of a candidate type or with attributes", input.id),
-        });
+        return Err(nothing_comparable(input.id));
     }
     let names: Vec<Option<&str>> =
         rows.iter().map(|r| input.samples[input.views.samples[*r]].group.as_deref()).collect();
@@ -107,11 +93,28 @@ pub fn evaluate_dataset<T: TextEncoder>(
         classes: candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect(),
         scores: scores(Branches::All)?,
         branches,
+        descriptor: None,
     })
 }
 
-/// Positions of the asked classes among the run's types, in the run's order.
-fn candidates(types: &[CellType], classes: Option<&[CellType]>) -> Result<Vec<usize>, EvalError> {
+/// Position of a cell's type among the candidates.
+pub(crate) fn position(annotation: &Annotation, types: &[CellType], candidates: &[usize]) -> Option<usize> {
+    let cell_type = annotation.cell_type.as_ref()?;
+    candidates.iter().position(|c| types[*c] == *cell_type)
+}
+
+/// Whether anything is known of a cell that could be compared; others are not evaluated.
+pub(crate) fn is_comparable(annotation: &Annotation, label: Option<usize>, options: &EvalOptions) -> bool {
+    let attributes = annotation.values.iter().any(Option::is_some);
+    label.is_some() || (options.classes.is_none() && attributes)
+}
+
+pub(crate) fn nothing_comparable(id: &str) -> EvalError {
+    EvalError::Empty { cause: format!("{id} has no cell of a candidate type or with attributes") }
+}
+
+/// Positions of the asked classes among the known types, in their order.
+pub(crate) fn candidates(types: &[CellType], classes: Option<&[CellType]>) -> Result<Vec<usize>, EvalError> {
     let Some(classes) = classes else { return Ok((0..types.len()).collect()) };
     if let Some(unknown) = classes.iter().find(|c| !types.contains(c)) {
         return Err(EvalError::UnknownClass {
@@ -181,50 +184,16 @@ impl<T: TextEncoder> Judge<'_, T> {
         let set = &self.trained.prompts.sets[0];
         let ensembles = self.trained.prompt_ensembles(set)?;
         let answers = Answers::new(&cells.select(&known), &ensembles, self.candidates, self.trained.prompt_scale())?;
-        let truth: Vec<usize> = known.iter().filter_map(|i| self.labels[*i]).collect();
-        let tops: Vec<(usize, f32)> = (0..known.len()).map(|i| answers.top(i)).collect();
-        let predicted: Vec<usize> = tops.iter().map(|t| t.0).collect();
-        let confidence: Vec<f64> = tops.iter().map(|t| f64::from(t.1)).collect();
-        let correct: Vec<bool> = truth.iter().zip(&predicted).map(|(t, p)| t == p).collect();
-        let n_classes = self.candidates.len();
-        let confusion = Confusion::new(&truth, &predicted, n_classes)?;
-        let intervals = self.options.bootstrap.intervals(&self.groups_of(&known), |rows| {
-            let Ok(c) = Confusion::of_rows(&truth, &predicted, n_classes, rows) else { return Vec::new() };
-            let resampled = (
-                rows.iter().map(|r| confidence[*r]).collect::<Vec<_>>(),
-                rows.iter().map(|r| correct[*r]).collect::<Vec<_>>(),
-            );
-            let ece = expected_calibration_error(&resampled.0, &resampled.1).ok().flatten();
-            let mut figures = vec![c.accuracy(), c.balanced_accuracy(), c.macro_f1_of_occurring(), ece];
-            figures.extend((0..n_classes).map(|k| c.recall(k)));
-            figures
+        let guesses = known.iter().enumerate().filter_map(|(i, cell)| {
+            let (predicted, confidence) = answers.top(i);
+            Some(TypeGuess { truth: self.labels[*cell]?, predicted, confidence: f64::from(confidence) })
         });
-        let interval = |i: usize| intervals.get(i).copied().flatten();
-        let per_class = self.candidates.iter().enumerate().map(|(k, c)| {
-            let scores = ClassScores {
-                recall: Figure::new(confusion.recall(k), interval(4 + k)),
-                precision: confusion.precision(k).into(),
-                n: confusion.n_true(k),
-            };
-            (self.trained.space.types()[*c].to_string(), scores)
-        });
-        Ok(Some(ZeroShot {
-            accuracy: Figure::new(confusion.accuracy(), interval(0)),
-            balanced_accuracy: Figure::new(confusion.balanced_accuracy(), interval(1)),
-            macro_f1: Figure::new(confusion.macro_f1_of_occurring(), interval(2)),
-            ece: Figure::new(expected_calibration_error(&confidence, &correct)?, interval(3)),
-            per_class: per_class.collect(),
-            confusion: confusion.rows(),
-        }))
+        let names: Vec<&str> = self.candidates.iter().map(|c| self.trained.space.types()[*c].as_str()).collect();
+        let groups = self.groups_of(&known);
+        Ok(Some(type_figures(&names, &guesses.collect::<Vec<_>>(), &groups, &self.options.bootstrap)?))
     }
 
     fn attributes(&self, cells: &Embeddings) -> Result<Option<Attributes>, EvalError> {
-        struct Judged<'s> {
-            name: &'s str,
-            values: &'s [String],
-            /// Truth and guess per cell; `None` where not annotated.
-            pairs: Vec<Option<(usize, usize)>>,
-        }
         let mut judged = Vec::new();
         for (a, set) in self.trained.prompts.sets.iter().skip(1).enumerate() {
             let truth: Vec<Option<u8>> = self.annotations.iter().map(|n| n.values.get(a).copied().flatten()).collect();
@@ -233,58 +202,14 @@ impl<T: TextEncoder> Judge<'_, T> {
             }
             let guessed = ask(self.trained, cells, set)?.predicted();
             let pairs = truth.iter().zip(guessed).map(|(t, p)| t.map(|t| (usize::from(t), p))).collect();
-            judged.push(Judged { name: &set.name, values: &set.values, pairs });
-        }
-        if judged.is_empty() {
-            return Ok(None);
-        }
-        let confusion = |j: &Judged<'_>, rows: &mut dyn Iterator<Item = usize>| {
-            let (truth, predicted): (Vec<_>, Vec<_>) = rows.filter_map(|r| j.pairs[r]).unzip();
-            Confusion::new(&truth, &predicted, j.values.len())
-        };
-        let all: Vec<usize> = (0..self.annotations.len()).collect();
-        // per attribute accuracy and macro-F1, then their means
-        let intervals = self.options.bootstrap.intervals(&self.groups_of(&all), |rows| {
-            let each: Vec<(Option<f64>, Option<f64>)> = judged
-                .iter()
-                .map(|j| match confusion(j, &mut rows.iter().copied()) {
-                    Ok(c) => (c.accuracy(), c.macro_f1_of_all()),
-                    Err(_) => (None, None),
-                })
-                .collect();
-            let mut figures: Vec<Option<f64>> = each.iter().flat_map(|(a, f)| [*a, *f]).collect();
-            figures.push(mean(each.iter().filter_map(|e| e.0)));
-            figures.push(mean(each.iter().filter_map(|e| e.1)));
-            figures
-        });
-        let interval = |i: usize| intervals.get(i).copied().flatten();
-        let mut per_attribute = BTreeMap::new();
-        let (mut accuracies, mut f1s) = (Vec::new(), Vec::new());
-        for (i, j) in judged.iter().enumerate() {
-            let c = confusion(j, &mut all.iter().copied())?;
-            accuracies.extend(c.accuracy());
-            f1s.extend(c.macro_f1_of_all());
-            let per_value = j.values.iter().enumerate().map(|(v, name)| {
-                let scores = ValueScores {
-                    recall: c.recall(v).into(),
-                    precision: c.precision(v).into(),
-                    f1: c.f1(v).into(),
-                    n: c.n_true(v),
-                };
-                (name.clone(), scores)
+            judged.push(AttributeGuesses {
+                name: &set.name,
+                values: set.values.iter().map(String::as_str).collect(),
+                pairs,
             });
-            let scores = AttributeScores {
-                accuracy: Figure::new(c.accuracy(), interval(2 * i)),
-                macro_f1: Figure::new(c.macro_f1_of_all(), interval(2 * i + 1)),
-                per_value: per_value.collect(),
-            };
-            per_attribute.insert(j.name.to_owned(), scores);
         }
-        Ok(Some(Attributes {
-            mean_accuracy: Figure::new(mean(accuracies), interval(2 * judged.len())),
-            mean_macro_f1: Figure::new(mean(f1s), interval(2 * judged.len() + 1)),
-            per_attribute,
-        }))
+        let all: Vec<usize> = (0..self.annotations.len()).collect();
+        attribute_figures(&judged, &self.groups_of(&all), &self.options.bootstrap)
     }
 
     fn retrieval(&self, cells: &Embeddings) -> Result<Vec<Retrieval>, EvalError> {

@@ -1,4 +1,4 @@
-use crate::document::{DatasetReport, EvalDocument, Figure, Retrieval, Scores};
+use crate::document::{DatasetReport, EvalDocument, Figure, Retrieval};
 
 /// How tables are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,6 @@ pub enum TableStyle {
 
 /// What an undefined figure looks like.
 const UNDEFINED: &str = "–";
-/// The whole image tower, beside its branches.
-const WHOLE: &str = "whole";
 
 /// A document as tables: types, attributes, retrieval, and for each dataset its types and confusion matrix.
 ///
@@ -31,7 +29,7 @@ pub fn render(document: &EvalDocument, style: TableStyle) -> String {
 
 fn types(datasets: &[DatasetReport]) -> Table {
     let rows = datasets.iter().flat_map(|d| {
-        embeddings(d).filter_map(|(branch, scores)| {
+        d.columns().filter_map(|(branch, scores)| {
             let z = scores.zero_shot.as_ref()?;
             let figures = [z.accuracy, z.balanced_accuracy, z.macro_f1, z.ece].map(share);
             Some([d.id.clone(), branch.to_owned(), d.n.to_string()].into_iter().chain(figures).collect())
@@ -44,13 +42,13 @@ fn types(datasets: &[DatasetReport]) -> Table {
 fn attributes(datasets: &[DatasetReport]) -> Table {
     let mut rows = Vec::new();
     for d in datasets {
-        for (branch, scores) in embeddings(d) {
+        for (branch, scores) in d.columns() {
             let Some(a) = &scores.attributes else { continue };
             let mut row = |name: &str, accuracy, macro_f1| {
                 rows.push(vec![d.id.clone(), branch.to_owned(), name.to_owned(), share(accuracy), share(macro_f1)]);
             };
             row("mean", a.mean_accuracy, a.mean_macro_f1);
-            if branch == WHOLE {
+            if branch == DatasetReport::WHOLE {
                 a.per_attribute.iter().for_each(|(name, a)| row(name, a.accuracy, a.macro_f1));
             }
         }
@@ -61,7 +59,7 @@ fn attributes(datasets: &[DatasetReport]) -> Table {
 fn retrieval(datasets: &[DatasetReport]) -> Table {
     let all: Vec<(&DatasetReport, &str, &Retrieval)> = datasets
         .iter()
-        .flat_map(|d| embeddings(d).flat_map(move |(branch, s)| s.retrieval.iter().map(move |r| (d, branch, r))))
+        .flat_map(|d| d.columns().flat_map(move |(branch, s)| s.retrieval.iter().map(move |r| (d, branch, r))))
         .collect();
     let mut ks: Vec<usize> =
         all.iter().flat_map(|(_, _, r)| r.hit_rate.keys().chain(r.recall.keys())).copied().collect();
@@ -100,12 +98,6 @@ fn confusion(dataset: &DatasetReport) -> Table {
     let header: Vec<&str> =
         ["true \\ predicted"].into_iter().chain(dataset.classes.iter().map(String::as_str)).collect();
     Table::new(&format!("Confusion of {}", dataset.id), &header, rows.collect())
-}
-
-/// The whole tower and then its branches.
-fn embeddings(dataset: &DatasetReport) -> impl Iterator<Item = (&str, &Scores)> {
-    let branches = dataset.branches.iter().flatten().map(|(name, scores)| (name.as_str(), scores));
-    [(WHOLE, &dataset.scores)].into_iter().chain(branches)
 }
 
 fn share(f: Figure) -> String {

@@ -24,6 +24,13 @@ pub enum MorphologyError {
         /// What was given.
         found: String,
     },
+    /// A picture that could not be drawn.
+    #[cfg(feature = "plot")]
+    #[error("cannot draw: {cause}")]
+    Plot {
+        /// What the library said.
+        cause: String,
+    },
     /// Measurements with other definitions than this program's.
     #[error("other measurement definitions")]
     Definitions(#[source] CoreError),

@@ -28,7 +28,8 @@
 //! - [`measure()`] gives a cell's numbers in the order of [`measurement_schema`]; each [`FeatureGroup`] adds some.
 //! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
 //! - [`MaskAgreement`] compares masks with those that somebody drew.
-//! - [`MeasurementTable`] writes rows of many cells to a file; [`overlay`] draws outlines for looking.
+//! - [`MeasurementTable`] writes rows of many cells to a file, [`Micrometres`] adds columns where the pixel size is known;
+//!   [`overlay`] draws outlines for looking.
 #![cfg_attr(
     feature = "describe",
     doc = "- [`describe::Descriptor`] reads the cell type and attributes from measurements, once fitted on annotated cells."
@@ -36,6 +37,7 @@
 //!
 //! # Features
 //! - `parquet`: tables in that format, too.
+//! - `plot`: distributions of measurements per cell type, as SVG.
 //! - `describe`: attributes and the cell type from measurements, by boosted trees in pure Rust.
 //!
 //! It holds no trained model, knows no cell types by itself and says nothing in words.
@@ -46,8 +48,11 @@ mod canonical;
 pub mod describe;
 mod error;
 mod measure;
+mod micrometres;
 mod ops;
 mod overlay;
+#[cfg(feature = "plot")]
+mod plot;
 mod segment;
 mod stain;
 mod table;
@@ -61,7 +66,10 @@ pub use measure::{
     Percentiles, Radial, RegionProps, Shape, Sizes, Stains, Texture, Vacuoles, Zernike, builtin_groups, measure,
     measure_groups, measurement_schema, schema_of,
 };
+pub use micrometres::Micrometres;
 pub use overlay::overlay;
+#[cfg(feature = "plot")]
+pub use plot::Distributions;
 pub use segment::{GivenMasks, VoteParams, VoteSegmenter};
 pub use table::{MeasurementTable, TableError};
 pub use view::{CanonicalOptions, CanonicalViewer};

@@ -151,10 +151,7 @@ impl CanonicalViewer {
 /// The values of an image that was reduced by a factor, in pixels of the image that was given.
 fn measured(set: &MeasurementSet, image: &RgbImage, masks: &CellMasks, factor: f64) -> MeasurementRow {
     let mut row = set.measure(image, masks);
-    for (value, def) in row.iter_mut().zip(&set.schema().measurements) {
-        let scale = factor.powi(def.unit.pixel_power());
-        *value = value.map(|v| v * scale);
-    }
+    set.schema().rescale(&mut row, Some(factor));
     row
 }
 

@@ -103,12 +103,17 @@ pub(super) fn rule(retrieval: &Retrieval) -> &'static str {
 
 /// The image tower and each of its branches beside each other; nothing with one branch.
 pub(super) fn branches(report: &DatasetReport) -> Markup {
-    let Some(branches) = report.branches.as_ref().filter(|b| !b.is_empty()) else { return html! {} };
-    let columns: Vec<(&str, &Scores)> =
-        [("whole", &report.scores)].into_iter().chain(branches.iter().map(|(name, s)| (name.as_str(), s))).collect();
+    let columns: Vec<(&str, &Scores)> = report.columns().collect();
+    if columns.len() == 1 {
+        return html! {};
+    }
     html! {
         h3 { "Branches" }
-        p.hint { "The same cells seen by the whole image tower and by each of its branches alone." }
+        p.hint {
+            "The same cells seen by the whole image tower and by each of its branches alone"
+            @if report.descriptor.is_some() { ", and read from measurements by trees, without words (descriptor)" }
+            "."
+        }
         div.scroll {
             table.branches {
                 thead { tr { th { "figure" } @for (name, _) in &columns { th { (figures::spoken(name)) } } } }

@@ -23,7 +23,7 @@ pub use stored::DESCRIPTOR_VERSION;
 use data::{candidates, row_f32, rows_f32, targets};
 use model::{Model, Training};
 use rayon::prelude::*;
-use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, TYPE_FACT};
+use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, Optics, TYPE_FACT};
 
 /// Reads the cell type and attributes from measurements, with a probability for each value and reasons.
 ///
@@ -60,6 +60,7 @@ pub struct Descriptor {
     targets: Vec<Fitted>,
     /// Of the training cells, per measurement; `None` where it was never defined.
     typical: Vec<Option<Typical>>,
+    optics: Optics,
 }
 
 /// One target and its models.
@@ -147,7 +148,20 @@ impl Descriptor {
             options: options.clone(),
             targets: targets.collect(),
             typical: (0..measurements.len()).map(|c| Typical::of(rows.iter().map(|r| r[c]))).collect(),
+            optics: Optics::default(),
         })
+    }
+
+    /// Says what took the training images, so that lengths of others can be brought to their pixels.
+    #[must_use]
+    pub fn with_optics(self, optics: Optics) -> Self {
+        Self { optics, ..self }
+    }
+
+    /// What took the training images; unknown unless said. Rows are expected in its pixels, without lengths and areas
+    /// where these cannot be compared ([`Optics::length_scale_to`], [`MeasurementSchema::rescale`]).
+    pub fn optics(&self) -> &Optics {
+        &self.optics
     }
 
     /// Type and attributes of a cell with their probabilities.
@@ -253,6 +267,11 @@ impl Descriptor {
     /// Names of the targets: `type` first where it was learnt, then the attributes in their schema's order.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(|t| t.name.as_str())
+    }
+
+    /// Values of a target by its name; `None` where it was not learnt.
+    pub fn values(&self, target: &str) -> Option<&[String]> {
+        self.targets.iter().find(|t| t.name == target).map(|t| t.values.as_slice())
     }
 
     /// What it was fitted with.

@@ -9,7 +9,7 @@ use super::model::Model;
 use super::{DescribeError, Descriptor, FitOptions, Fitted, Scores};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use wbc_core::{CoreError, Limits, MeasurementSchema, read_bytes, write_atomic};
+use wbc_core::{CoreError, Limits, MeasurementSchema, Optics, read_bytes, write_atomic};
 
 /// Version of the file format that [`Descriptor::save`] writes and [`Descriptor::load`] accepts.
 pub const DESCRIPTOR_VERSION: u32 = 1;
@@ -27,6 +27,7 @@ struct Header {
     schema: String,
     schema_version: u32,
     measurements: Vec<String>,
+    optics: Optics,
     options: FitOptions,
     targets: Vec<TargetHeader>,
 }
@@ -73,6 +74,7 @@ impl Descriptor {
             schema: self.schema.name.clone(),
             schema_version: self.schema.version,
             measurements: self.schema.names().map(str::to_owned).collect(),
+            optics: self.optics.clone(),
             options: self.options.clone(),
             targets: self.targets.iter().map(TargetHeader::of).collect(),
         };
@@ -119,7 +121,13 @@ impl Descriptor {
         let read = |target: TargetHeader| target.read(&mut bytes, measurements.len());
         let targets = header.targets.into_iter().map(read).collect::<Result<_, _>>()?;
         match bytes.left() {
-            0 => Ok(Self { schema: measurements.clone(), options: header.options, targets, typical }),
+            0 => Ok(Self {
+                schema: measurements.clone(),
+                options: header.options,
+                targets,
+                typical,
+                optics: header.optics,
+            }),
             left => Err(format_error(format!("{left} bytes too many"))),
         }
     }

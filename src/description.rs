@@ -1,0 +1,282 @@
+use crate::cells::{opening_warnings, shown_path};
+use crate::evaluation::EvaluateOptions;
+use crate::files::{not_the_input, write_atomic};
+use crate::run::row_scales;
+use crate::{Error, Session};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use wbc_core::{
+    Annotation, CellType, CellViewer, MeasurementRow, MeasurementSchema, Optics, Sample, TYPE_FACT, Warning, Warnings,
+};
+use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
+use wbc_eval::{CellGuess, DatasetReport, EvalDocument, evaluate_guesses};
+use wbc_morphology::describe::{Description, Descriptor, FitOptions, Judgement, Reason, TargetScores};
+use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
+
+/// Side of the views that nobody looks at: measurements alone are wanted.
+const SIDE_PX: u32 = 16;
+
+/// How [`fit_descriptor`] learns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitDescriptorOptions {
+    /// Simulated other hospitals per cell, beside the cell itself.
+    pub shifted_copies: u32,
+    /// The learner.
+    pub fit: FitOptions,
+}
+
+impl Default for FitDescriptorOptions {
+    fn default() -> Self {
+        Self { shifted_copies: 1, fit: FitOptions::default() }
+    }
+}
+
+/// What [`fit_descriptor`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FitSummary {
+    /// Cells learnt from, shifted copies not counted.
+    pub n: usize,
+    /// Scores of each target by cross-validation inside these cells.
+    pub cross_validation: Vec<TargetScores>,
+    /// Images that failed.
+    pub errors: Vec<Warning>,
+}
+
+/// What [`describe`] says of one cell.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DescribedCell {
+    /// Item id.
+    pub id: String,
+    /// Its file.
+    pub path: String,
+    /// What makes the measurements doubtful, joined by `;`.
+    pub flags: String,
+    /// Type and attributes with their probabilities.
+    #[serde(flatten)]
+    pub description: Description,
+    /// Per judgement the measurements that moved it most, strongest first; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Vec<Reason>>,
+}
+
+/// What [`describe`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DescribeSummary {
+    /// One entry per cell, in order of ids.
+    pub cells: Vec<DescribedCell>,
+    /// Images that failed.
+    pub errors: Vec<Warning>,
+}
+
+/// Learns to read type and attributes from the measurements of an annotated input and writes the descriptor to `out`.
+///
+/// # Errors
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] when `out` is the input,
+/// [`Error::Describe`] where nothing can be learnt or `out` cannot be written.
+pub fn fit_descriptor(
+    input: &str,
+    out: &Path,
+    options: &FitDescriptorOptions,
+    session: &Session,
+) -> Result<FitSummary, Error> {
+    options.fit.check()?;
+    let dataset = session.open(input)?;
+    not_the_input(out, input)?;
+    let Dataset { samples, schema, warnings, .. } = dataset;
+    let warnings = opening_warnings(warnings);
+    let copies = ViewOptions {
+        shifted_copies: options.shifted_copies,
+        shift: HospitalShift::default(),
+        seed: options.fit.seed,
+        ..ViewOptions::default()
+    };
+    let views = measured_views(&samples, copies, session, &warnings)?;
+    let measurements = MeasurementSet::all().schema().clone();
+    let rows = training_rows(&views, &measurements);
+    let annotations: Vec<Annotation> = views.samples.iter().map(|s| samples[*s].annotation.clone()).collect();
+    let learn = || Descriptor::fit(&rows, &annotations, &measurements, &schema, &options.fit);
+    session.progress.start("fitting", None);
+    let descriptor = session.pool()?.install(learn)?.with_optics(Optics::common(samples.iter().map(|s| &s.optics)));
+    session.progress.finish();
+    descriptor.save(out)?;
+    Ok(FitSummary {
+        n: views.n_unshifted(),
+        cross_validation: descriptor.cross_validation(true),
+        errors: warnings.sorted(),
+    })
+}
+
+/// Reads a descriptor's file.
+///
+/// # Errors
+/// [`Error::Describe`].
+pub fn open_descriptor(path: &Path, session: &Session) -> Result<Descriptor, Error> {
+    Ok(Descriptor::load(path, MeasurementSet::all().schema(), &session.store.limits)?)
+}
+
+/// Type and attributes of all images of an input, read from their measurements, with up to `n_reasons` reasons each.
+///
+/// # Errors
+/// [`Error::Dataset`] for an input that cannot be opened.
+pub fn describe(
+    descriptor: &Descriptor,
+    input: &str,
+    n_reasons: usize,
+    session: &Session,
+) -> Result<DescribeSummary, Error> {
+    let dataset = session.open(input)?;
+    let warnings = opening_warnings(dataset.warnings);
+    let views = measured_views(&dataset.samples, ViewOptions::default(), session, &warnings)?;
+    let rows = rows_in_optics(&views, &dataset.samples, descriptor);
+    let mut cells = Vec::with_capacity(rows.len());
+    for (row, measured) in rows.iter().enumerate() {
+        let sample = &dataset.samples[views.samples[row]];
+        let description = descriptor.describe(measured)?;
+        let reasons = match n_reasons {
+            0 => Vec::new(),
+            n => {
+                let of = |j: &Judgement| descriptor.reasons(measured, &j.name, n);
+                description.judgements.iter().map(of).collect::<Result<_, _>>()?
+            }
+        };
+        cells.push(DescribedCell {
+            id: sample.id.to_string(),
+            path: shown_path(sample),
+            flags: views.flags[row].to_string(),
+            description,
+            reasons,
+        });
+    }
+    Ok(DescribeSummary { cells, errors: warnings.sorted() })
+}
+
+impl DescribeSummary {
+    /// Writes a CSV: `id,path,flags`, then per target its value and `<target>.probability`, the type as in
+    /// [`crate::ClassifySummary::write_csv`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_csv(&self, descriptor: &Descriptor, path: &Path) -> Result<(), Error> {
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let failed = |e: csv::Error| Error::Io { path: path.to_owned(), source: e.into() };
+        let mut header: Vec<String> = ["id", "path", "flags"].map(String::from).into();
+        header.extend(descriptor.targets().flat_map(|t| match t {
+            TYPE_FACT => [t.to_owned(), "probability".to_owned()],
+            _ => [t.to_owned(), format!("{t}.probability")],
+        }));
+        table.write_record(&header).map_err(failed)?;
+        for cell in &self.cells {
+            let mut row = vec![cell.id.clone(), cell.path.clone(), cell.flags.clone()];
+            let judged = cell.description.judgements.iter();
+            row.extend(judged.flat_map(|j| [j.value.clone(), format!("{:.4}", j.probability)]));
+            table.write_record(&row).map_err(failed)?;
+        }
+        write_atomic(path, table.into_inner().map_err(|e| Error::Data(e.to_string()))?)
+    }
+}
+
+/// Evaluates a descriptor on datasets as [`crate::evaluate`] does a run: one that fails enters `errors`, the others are
+/// evaluated.
+///
+/// # Errors
+/// [`Error::Usage`] for a class that the descriptor does not know.
+pub fn evaluate_descriptor(
+    descriptor: &Descriptor,
+    datasets: &[String],
+    options: &EvaluateOptions,
+    session: &Session,
+) -> Result<EvalDocument, Error> {
+    let types = known_types(descriptor);
+    options.check_classes(&types)?;
+    let errors = Warnings::new();
+    let mut reports = Vec::new();
+    for id in datasets {
+        let report = session.open(id).and_then(|dataset| {
+            let warnings = opening_warnings(dataset.warnings.clone());
+            let report = descriptor_report(descriptor, &types, id, &dataset, options, session, &warnings);
+            warnings.sorted().into_iter().for_each(|w| errors.push(format!("{id}: {}", w.item), w.cause));
+            report
+        });
+        match report {
+            Ok(report) => reports.push(report),
+            Err(e) => errors.push_error(id, &e),
+        }
+    }
+    Ok(EvalDocument::new(reports, errors.sorted()))
+}
+
+/// One dataset of [`evaluate_descriptor`], with types in the order given. What cannot be read enters `warnings`.
+pub(crate) fn descriptor_report(
+    descriptor: &Descriptor,
+    types: &[CellType],
+    id: &str,
+    dataset: &Dataset,
+    options: &EvaluateOptions,
+    session: &Session,
+    warnings: &Warnings,
+) -> Result<DatasetReport, Error> {
+    let views = measured_views(&dataset.samples, ViewOptions::default(), session, warnings)?;
+    let rows = rows_in_optics(&views, &dataset.samples, descriptor);
+    let mut guesses = vec![None; dataset.samples.len()];
+    for (sample, row) in views.samples.iter().zip(&rows) {
+        let said = descriptor.describe(row)?;
+        let of_type = said.get(TYPE_FACT);
+        guesses[*sample] = Some(CellGuess {
+            types: of_type.map_or_else(Vec::new, |j| types.iter().map(|t| probability(j, t)).collect()),
+            decided: of_type.and_then(|j| types.iter().position(|t| t.as_str() == j.value)),
+            values: said.annotation(&dataset.schema).values,
+        });
+    }
+    Ok(evaluate_guesses(id, &dataset.samples, &guesses, types, &dataset.schema, &options.protocol())?)
+}
+
+fn probability(judgement: &Judgement, cell_type: &CellType) -> f64 {
+    let found = judgement.probabilities.iter().find(|(name, _)| name == cell_type.as_str());
+    found.map_or(0.0, |(_, p)| *p)
+}
+
+/// Types that a descriptor tells apart; none where it learnt attributes alone.
+pub(crate) fn known_types(descriptor: &Descriptor) -> Vec<CellType> {
+    descriptor.values(TYPE_FACT).into_iter().flatten().map(|name| CellType::new(name)).collect()
+}
+
+/// Every measurement of every sample, through the cache of views.
+fn measured_views(
+    samples: &[Sample],
+    options: ViewOptions,
+    session: &Session,
+    warnings: &Warnings,
+) -> Result<ViewSet, Error> {
+    let canonical = CanonicalOptions { side: SIDE_PX, with_pixels: false, measurements: Some(MeasurementSet::all()) };
+    let viewer: Arc<dyn CellViewer> = Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), canonical)?);
+    session.views(samples, viewer.as_ref(), ViewOptions { keep_pixels: false, ..options }, warnings)
+}
+
+/// A row per view; simulated hospitals change no camera, so their lengths and areas are those of the cell itself.
+fn training_rows(views: &ViewSet, measurements: &MeasurementSchema) -> Vec<MeasurementRow> {
+    let mut rows = rows(views);
+    // copies of all samples follow one another in the order of the samples
+    let (own, copies) = rows.split_at_mut(views.n_unshifted());
+    let in_pixels = |c: &usize| measurements.measurements[*c].unit.pixel_power() != 0;
+    let columns: Vec<usize> = (0..measurements.len()).filter(in_pixels).collect();
+    for (copy, own) in copies.iter_mut().zip(own.iter().cycle()) {
+        columns.iter().for_each(|c| copy[*c] = own[*c]);
+    }
+    rows
+}
+
+/// A row per view, lengths in pixels of the descriptor's optics; without absolute sizes where those are not comparable.
+fn rows_in_optics(views: &ViewSet, samples: &[Sample], descriptor: &Descriptor) -> Vec<MeasurementRow> {
+    let mut rows = rows(views);
+    for (row, scale) in rows.iter_mut().zip(row_scales(views, samples, descriptor.optics())) {
+        descriptor.measurements().rescale(row, scale);
+    }
+    rows
+}
+
+fn rows(views: &ViewSet) -> Vec<MeasurementRow> {
+    let defined = |v: &f32| Some(f64::from(*v)).filter(|v| !v.is_nan());
+    let measured = views.measurements.iter().flat_map(|m| m.rows());
+    measured.map(|row| row.iter().map(defined).collect()).collect()
+}
