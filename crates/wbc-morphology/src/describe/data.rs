@@ -1,6 +1,6 @@
 //! The training cells as the learner sees them.
 
-use super::DescribeError;
+use super::{CellCopy, DescribeError};
 use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, TYPE_FACT};
 
 /// What depends on where a cell lies in its frame or how it is turned, or is exactly another measurement.
@@ -37,6 +37,31 @@ pub(super) fn rows_f32(rows: &[MeasurementRow], n_columns: usize) -> Result<Vec<
         Some(r) => Err(DescribeError::Shape { what: "measurements of a cell", expected: n_columns, found: r.len() }),
         None => Ok(rows.iter().map(|r| row_f32(r)).collect()),
     }
+}
+
+/// Copies that belong to one of the cells, with the cell's own lengths and areas in pixels: what changed the image
+/// changed neither the cell nor the camera's pixels on it.
+pub(super) fn copies_f32(
+    copies: &[CellCopy],
+    cells: &[Vec<f32>],
+    measurements: &MeasurementSchema,
+) -> Result<Vec<(usize, Vec<f32>)>, DescribeError> {
+    let sized: Vec<bool> = measurements.measurements.iter().map(|m| m.unit.pixel_power() != 0).collect();
+    let copy = |copy: &CellCopy| {
+        let cell = cells.get(copy.cell).ok_or(DescribeError::Shape {
+            what: "cells of which there are copies",
+            expected: cells.len(),
+            found: copy.cell + 1,
+        })?;
+        if copy.row.len() != sized.len() {
+            let (expected, found) = (sized.len(), copy.row.len());
+            return Err(DescribeError::Shape { what: "measurements of a copy", expected, found });
+        }
+        let mut row = row_f32(&copy.row);
+        row.iter_mut().zip(cell).zip(&sized).filter(|(_, sized)| **sized).for_each(|((to, from), _)| *to = *from);
+        Ok((copy.cell, row))
+    };
+    copies.iter().map(copy).collect()
 }
 
 /// What is learnt: a name, its values, and the value of each cell where it is known.

@@ -20,7 +20,7 @@ pub use options::FitOptions;
 pub use scores::Scores;
 pub use stored::DESCRIPTOR_VERSION;
 
-use data::{candidates, row_f32, rows_f32, targets};
+use data::{candidates, copies_f32, row_f32, rows_f32, targets};
 use model::{Model, Training};
 use rayon::prelude::*;
 use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, Optics, TYPE_FACT};
@@ -43,7 +43,7 @@ use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, O
 /// use wbc_morphology::measurement_schema;
 /// # let (rows, annotations) = (vec![], vec![]);
 /// let (measurements, attributes) = (measurement_schema(), AttributeSchema::wbcatt());
-/// let descriptor = Descriptor::fit(&rows, &annotations, &measurements, &attributes, &FitOptions::default())?;
+/// let descriptor = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &FitOptions::default())?;
 /// let shape = &descriptor.describe(&rows[0])?.judgements[3];
 /// println!("{} {} ({:.0} %)", shape.name, shape.value, 100.0 * shape.probability);
 /// for reason in descriptor.reasons(&rows[0], &shape.name, 3)? {
@@ -61,6 +61,19 @@ pub struct Descriptor {
     /// Of the training cells, per measurement; `None` where it was never defined.
     typical: Vec<Option<Typical>>,
     optics: Optics,
+}
+
+/// Another row of measurements of a training cell, of its image as a simulated other hospital would have taken it.
+///
+/// Copies are learnt from, never in a fold that holds their cell out, and count in no score of
+/// [`Descriptor::cross_validation`]. Their lengths and areas in pixels are taken from the cell itself, since a simulation
+/// may have scaled or cropped the image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellCopy {
+    /// Which of the training cells it is, from 0.
+    pub cell: usize,
+    /// Its measurements, in the schema's order.
+    pub row: MeasurementRow,
 }
 
 /// One target and its models.
@@ -102,6 +115,7 @@ impl Descriptor {
     pub fn fit(
         rows: &[MeasurementRow],
         annotations: &[Annotation],
+        copies: &[CellCopy],
         measurements: &MeasurementSchema,
         attributes: &AttributeSchema,
         options: &FitOptions,
@@ -116,6 +130,8 @@ impl Descriptor {
             shape("attributes of a cell", attributes.attributes.len(), a.values.len())?;
         }
         let rows = rows_f32(rows, measurements.len())?;
+        let copies = if options.copy_weight > 0.0 { copies } else { &[] };
+        let copies = copies_f32(copies, &rows, measurements)?;
         let targets = targets(annotations, attributes, options.folds);
         if targets.is_empty() {
             return Err(DescribeError::TooFewCells { needed: options.folds });
@@ -125,11 +141,16 @@ impl Descriptor {
         let fitted: Vec<Model> = jobs
             .into_par_iter()
             .map(|(target, sizes)| {
-                let known = || rows.iter().zip(&target.truth).filter_map(|(row, &v)| Some((row.as_slice(), v?)));
+                let known: Vec<usize> = (0..rows.len()).filter(|&i| target.truth[i].is_some()).collect();
+                // position of each known cell among these
+                let mut position = vec![None; rows.len()];
+                known.iter().enumerate().for_each(|(k, &i)| position[i] = Some(k));
+                let of_known = || copies.iter().filter_map(|(cell, row)| Some((position[*cell]?, row.as_slice())));
                 let training = Training {
                     target: &target.name,
-                    rows: known().map(|(row, _)| row).collect(),
-                    truth: known().map(|(_, v)| v).collect(),
+                    rows: known.iter().map(|&i| rows[i].as_slice()).chain(of_known().map(|(_, row)| row)).collect(),
+                    cell_of: (0..known.len()).chain(of_known().map(|(cell, _)| cell)).collect(),
+                    truth: known.iter().filter_map(|&i| target.truth[i]).collect(),
                     n_values: target.values.len(),
                     options,
                 };
@@ -250,6 +271,12 @@ impl Descriptor {
     pub fn cross_validation(&self, sizes: bool) -> Vec<TargetScores> {
         let there = self.targets.iter().filter(|t| sizes || t.without_sizes.is_some());
         there.map(|t| self.named(t, t.model(sizes).scores.clone(), sizes)).collect()
+    }
+
+    /// As [`Descriptor::cross_validation`], of the copies of held-out cells; none where there were no copies.
+    pub fn cross_validation_of_copies(&self, sizes: bool) -> Vec<TargetScores> {
+        let there = self.targets.iter().filter(|t| sizes || t.without_sizes.is_some());
+        there.filter_map(|t| Some(self.named(t, t.model(sizes).copy_scores.clone()?, sizes))).collect()
     }
 
     fn named(&self, target: &Fitted, scores: Scores, sizes: bool) -> TargetScores {

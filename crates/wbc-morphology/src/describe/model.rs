@@ -30,12 +30,17 @@ pub(super) struct Model {
     pub(super) weights: Vec<f64>,
     /// Of cells that were held out, by cross-validation.
     pub(super) scores: Scores,
+    /// Of these cells' copies, where there are any.
+    pub(super) copy_scores: Option<Scores>,
 }
 
-/// Cells and values to learn from.
+/// Cells and values to learn from: first the cells themselves, then their copies.
 pub(super) struct Training<'t> {
     pub(super) target: &'t str,
     pub(super) rows: Vec<&'t [f32]>,
+    /// The cell of each row: of a cell itself its own index.
+    pub(super) cell_of: Vec<usize>,
+    /// The value of each cell.
     pub(super) truth: Vec<usize>,
     pub(super) n_values: usize,
     pub(super) options: &'t FitOptions,
@@ -62,38 +67,46 @@ impl Model {
     pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<Self, DescribeError> {
         let Training { truth, n_values, options, .. } = training;
         let fold_of = folds(truth, options.folds, options.seed);
-        let cells = |wanted: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|&i| wanted(i)).collect::<Vec<_>>();
+        let rows = |wanted: &dyn Fn(usize) -> bool| {
+            (0..training.rows.len()).filter(|&i| wanted(training.cell_of[i])).collect::<Vec<_>>()
+        };
         // the last one holds nothing out
         let fits: Vec<(Vec<usize>, Vec<Forest>)> = (0..=options.folds)
             .into_par_iter()
             .map(|fold| {
-                let seen = cells(&|i| fold_of[i] != fold);
+                let seen = rows(&|cell| fold_of[cell] != fold);
                 let columns = training.select(&seen, candidates, fold)?;
                 let forests = training.grow(&seen, &columns, fold)?;
                 Ok((columns, forests))
             })
             .collect::<Result<_, DescribeError>>()?;
-        let held_out: Vec<Vec<f64>> = (0..truth.len())
-            .map(|i| {
-                let (columns, forests) = &fits[fold_of[i]];
-                let row: Vec<f32> = columns.iter().map(|&c| training.rows[i][c]).collect();
-                log_sigmoids(&forests.iter().map(|f| f.score(&row)).collect::<Vec<_>>())
-            })
-            .collect();
-        let temperature = fit_temperature(&held_out, truth);
-        let held_out: Vec<Vec<f64>> = held_out.iter().map(|s| probabilities(s, temperature)).collect();
-        let (weights, decided) = fit_weights(&held_out, truth, &fold_of, options.folds);
-        let scores = Scores::new(truth, &held_out, &decided, *n_values);
+        let held_out = |i: usize| {
+            let (columns, forests) = &fits[fold_of[training.cell_of[i]]];
+            let row: Vec<f32> = columns.iter().map(|&c| training.rows[i][c]).collect();
+            log_sigmoids(&forests.iter().map(|f| f.score(&row)).collect::<Vec<_>>())
+        };
+        let own: Vec<Vec<f64>> = (0..truth.len()).map(held_out).collect();
+        let temperature = fit_temperature(&own, truth);
+        let own: Vec<Vec<f64>> = own.iter().map(|s| probabilities(s, temperature)).collect();
+        let (weights, decided) = fit_weights(&own, truth, &fold_of, options.folds);
+        let scores = Scores::new(truth, &own, &decided, *n_values);
+        let copies: Vec<usize> = (truth.len()..training.rows.len()).collect();
+        let copy_scores = (!copies.is_empty()).then(|| {
+            let truth: Vec<usize> = copies.iter().map(|&i| truth[training.cell_of[i]]).collect();
+            let p: Vec<Vec<f64>> = copies.iter().map(|&i| probabilities(&held_out(i), temperature)).collect();
+            let decided: Vec<usize> = p.iter().map(|p| decide(p, &weights)).collect();
+            Scores::new(&truth, &p, &decided, *n_values)
+        });
         let (columns, forests) = fits.into_iter().next_back().expect("one fit holds nothing out");
-        Ok(Self { columns, forests, temperature, weights, scores })
+        Ok(Self { columns, forests, temperature, weights, scores, copy_scores })
     }
 }
 
 impl Training<'_> {
     /// The most important measurements by the gain of a few trees, in the schema's order.
-    fn select(&self, cells: &[usize], candidates: &[usize], fold: usize) -> Result<Vec<usize>, DescribeError> {
-        let varying: Vec<usize> = candidates.iter().copied().filter(|&c| self.varies(cells, c)).collect();
-        let data = self.matrix(cells, &varying);
+    fn select(&self, rows: &[usize], candidates: &[usize], fold: usize) -> Result<Vec<usize>, DescribeError> {
+        let varying: Vec<usize> = candidates.iter().copied().filter(|&c| self.varies(rows, c)).collect();
+        let data = self.matrix(rows, &varying);
         let quick = FitOptions {
             trees: SELECTION_TREES,
             learning_rate: SELECTION_RATE,
@@ -105,7 +118,7 @@ impl Training<'_> {
             .into_par_iter()
             .map(|value| {
                 let mut gains = vec![0.0; varying.len()];
-                if let Some(booster) = self.booster(&data, cells, varying.len(), value, &quick, fold)? {
+                if let Some(booster) = self.booster(&data, rows, varying.len(), value, &quick, fold)? {
                     for (column, gain) in booster.calculate_feature_importance(ImportanceMethod::TotalGain, true) {
                         gains[column] = f64::from(gain);
                     }
@@ -122,14 +135,18 @@ impl Training<'_> {
         Ok(kept)
     }
 
-    fn grow(&self, cells: &[usize], columns: &[usize], fold: usize) -> Result<Vec<Forest>, DescribeError> {
+    fn grow(&self, rows: &[usize], columns: &[usize], fold: usize) -> Result<Vec<Forest>, DescribeError> {
         // a measurement that varies over the cells can be learnt from; there may be none
-        let data = self.matrix(cells, columns);
-        let grown = |value: usize| match self.booster(&data, cells, columns.len(), value, self.options, fold)? {
+        let data = self.matrix(rows, columns);
+        let grown = |value: usize| match self.booster(&data, rows, columns.len(), value, self.options, fold)? {
             Some(booster) => Ok(Forest::from_booster(&booster)),
-            None => Ok(Forest::constant(self.log_odds(cells, value))),
+            None => Ok(Forest::constant(self.log_odds(rows, value))),
         };
         self.asked_values().into_par_iter().map(grown).collect()
+    }
+
+    fn truth_of(&self, row: usize) -> usize {
+        self.truth[self.cell_of[row]]
     }
 
     /// The values that get a forest of their own.
@@ -141,16 +158,18 @@ impl Training<'_> {
     fn booster(
         &self,
         data: &[f64],
-        cells: &[usize],
+        rows: &[usize],
         n_columns: usize,
         value: usize,
         options: &FitOptions,
         fold: usize,
     ) -> Result<Option<GradientBooster>, DescribeError> {
-        let y: Vec<f64> = cells.iter().map(|&i| f64::from(u8::from(self.truth[i] == value))).collect();
+        let y: Vec<f64> = rows.iter().map(|&i| f64::from(u8::from(self.truth_of(i) == value))).collect();
         if n_columns == 0 || y.iter().all(|v| *v == y[0]) {
             return Ok(None);
         }
+        let weight = |i: usize| if i < self.truth.len() { 1.0 } else { self.options.copy_weight };
+        let weights: Vec<f64> = rows.iter().map(|&i| weight(i)).collect();
         let mut booster = GradientBooster::default()
             .set_iterations(options.trees)
             .set_learning_rate(options.learning_rate)
@@ -169,14 +188,14 @@ impl Training<'_> {
             .set_parallel(false);
         booster.grow_policy = GrowPolicy::LossGuide;
         booster
-            .fit_unweighted(&Matrix::new(data, cells.len(), n_columns), &y, None)
+            .fit(&Matrix::new(data, rows.len(), n_columns), &y, &weights, None)
             .map_err(|e| DescribeError::Learner { target: self.target.into(), cause: e.to_string() })?;
         Ok(Some(booster))
     }
 
-    fn log_odds(&self, cells: &[usize], value: usize) -> f64 {
-        let n = cells.iter().filter(|&&i| self.truth[i] == value).count() as f64;
-        match n / cells.len().max(1) as f64 {
+    fn log_odds(&self, rows: &[usize], value: usize) -> f64 {
+        let n = rows.iter().filter(|&&i| self.truth_of(i) == value).count() as f64;
+        match n / rows.len().max(1) as f64 {
             0.0 => NEVER,
             1.0 => -NEVER,
             share => (share / (1.0 - share)).ln(),
@@ -184,13 +203,13 @@ impl Training<'_> {
     }
 
     /// Whether a measurement has two defined values; the learner refuses others.
-    fn varies(&self, cells: &[usize], column: usize) -> bool {
-        let mut values = cells.iter().map(|&i| self.rows[i][column]).filter(|v| !v.is_nan());
+    fn varies(&self, rows: &[usize], column: usize) -> bool {
+        let mut values = rows.iter().map(|&i| self.rows[i][column]).filter(|v| !v.is_nan());
         values.next().is_some_and(|first| values.any(|v| v != first))
     }
 
     /// Column after column, as the learner wants it.
-    fn matrix(&self, cells: &[usize], columns: &[usize]) -> Vec<f64> {
-        columns.iter().flat_map(|&c| cells.iter().map(move |&i| f64::from(self.rows[i][c]))).collect()
+    fn matrix(&self, rows: &[usize], columns: &[usize]) -> Vec<f64> {
+        columns.iter().flat_map(|&c| rows.iter().map(move |&i| f64::from(self.rows[i][c]))).collect()
     }
 }

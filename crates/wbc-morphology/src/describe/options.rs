@@ -28,6 +28,8 @@ pub struct FitOptions {
     pub measurements_per_tree: f64,
     /// Share of the cells that a tree sees.
     pub cells_per_tree: f32,
+    /// Weight of each copy of a cell, where a cell itself has 1; 0 leaves copies out.
+    pub copy_weight: f64,
     /// Also fit a second set of trees that uses no lengths and areas in pixels, for images of unknown pixel size.
     pub without_sizes: bool,
 }
@@ -46,6 +48,7 @@ impl Default for FitOptions {
             l2: 1.0,
             measurements_per_tree: 0.3,
             cells_per_tree: 0.8,
+            copy_weight: 0.5,
             without_sizes: true,
         }
     }
@@ -59,7 +62,7 @@ impl FitOptions {
     pub fn check(&self) -> Result<(), DescribeError> {
         let share = |v: f64| v > 0.0 && v <= 1.0;
         let positive = |v: f32| v.is_finite() && v >= 0.0;
-        let checks: [(&str, bool, &str, String); 10] = [
+        let checks: [(&str, bool, &str, String); 11] = [
             ("folds", (2..=20).contains(&self.folds), "2 to 20", self.folds.to_string()),
             ("measurements", (1..=10_000).contains(&self.measurements), "1 to 10000", self.measurements.to_string()),
             ("trees", (1..=2_000).contains(&self.trees), "1 to 2000", self.trees.to_string()),
@@ -85,6 +88,7 @@ impl FitOptions {
                 "above 0, at most 1",
                 self.cells_per_tree.to_string(),
             ),
+            ("copy_weight", (0.0..=10.0).contains(&self.copy_weight), "0 to 10", self.copy_weight.to_string()),
         ];
         match checks.into_iter().find(|(_, good, ..)| !good) {
             None => Ok(()),

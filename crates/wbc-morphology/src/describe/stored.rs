@@ -12,7 +12,7 @@ use std::path::Path;
 use wbc_core::{CoreError, Limits, MeasurementSchema, Optics, read_bytes, write_atomic};
 
 /// Version of the file format that [`Descriptor::save`] writes and [`Descriptor::load`] accepts.
-pub const DESCRIPTOR_VERSION: u32 = 1;
+pub const DESCRIPTOR_VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"wbcdescr";
 /// Bounds on files from elsewhere; a fitted one has 12 targets of up to 6 values.
@@ -48,6 +48,7 @@ struct ModelHeader {
     temperature: f64,
     weights: Vec<f64>,
     scores: Scores,
+    copy_scores: Option<Scores>,
 }
 
 impl Descriptor {
@@ -158,6 +159,7 @@ impl TargetHeader {
             temperature: m.temperature,
             weights: m.weights.clone(),
             scores: m.scores.clone(),
+            copy_scores: m.copy_scores.clone(),
         };
         Self {
             name: target.name.clone(),
@@ -188,7 +190,7 @@ impl ModelHeader {
         if self.columns.iter().any(|&c| c >= n_measurements)
             || self.columns.len() > n_measurements
             || self.weights.len() != n_values
-            || self.scores.f1.len() != n_values
+            || std::iter::once(&self.scores).chain(&self.copy_scores).any(|s| s.f1.len() != n_values)
             || !self.weights.iter().chain([&self.temperature]).all(|&v| good(v))
         {
             return Err(format_error("columns, weights or a temperature outside their ranges"));
@@ -201,6 +203,7 @@ impl ModelHeader {
             temperature: self.temperature,
             weights: self.weights,
             scores: self.scores,
+            copy_scores: self.copy_scores,
         })
     }
 }

@@ -66,7 +66,7 @@ fn options() -> FitOptions {
 
 fn fitted(n: u64) -> Descriptor {
     let ((rows, annotations), (measurements, attributes)) = (cells(n), schemas());
-    Descriptor::fit(&rows, &annotations, &measurements, &attributes, &options()).unwrap()
+    Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &options()).unwrap()
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_number_of_threads_changes_nothing() {
     assert!(one == on(3).to_bytes());
     let ((rows, annotations), (measurements, attributes)) = (cells(150), schemas());
     let other = FitOptions { seed: 1, ..options() };
-    let other = Descriptor::fit(&rows, &annotations, &measurements, &attributes, &other).unwrap();
+    let other = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &other).unwrap();
     assert!(one != other.to_bytes());
 }
 
@@ -176,8 +176,8 @@ fn damaged_files_are_refused_and_never_panic() {
     }
     assert!(refuse(&[bytes.as_slice(), &[0]].concat()));
     let mut newer = bytes.clone();
-    newer[8] = 2;
-    assert!(Descriptor::from_bytes(&newer, &measurements).unwrap_err().to_string().contains("version is 2"));
+    newer[8] = 3;
+    assert!(Descriptor::from_bytes(&newer, &measurements).unwrap_err().to_string().contains("version is 3"));
     // any byte may be anything: what is still accepted must answer without a panic
     let row = vec![Some(30.0), None, Some(0.5), None];
     for k in 0..4000_u64 {
@@ -197,7 +197,7 @@ fn damaged_files_are_refused_and_never_panic() {
 fn bad_input_is_a_typed_error() {
     let ((rows, annotations), (measurements, attributes)) = (cells(60), schemas());
     let fit = |rows: &[MeasurementRow], annotations: &[Annotation], options: &FitOptions| {
-        Descriptor::fit(rows, annotations, &measurements, &attributes, options)
+        Descriptor::fit(rows, annotations, &[], &measurements, &attributes, options)
     };
     let error = |r: Result<Descriptor, DescribeError>| r.unwrap_err().to_string();
     assert!(error(fit(&rows, &annotations[1..], &options())).contains("annotations: expected 60, found 59"));
@@ -215,7 +215,7 @@ fn bad_input_is_a_typed_error() {
 fn cells_without_any_measurement_get_the_common_values() {
     let ((rows, annotations), (measurements, attributes)) = (cells(90), schemas());
     let nothing: Vec<MeasurementRow> = rows.iter().map(|r| vec![None; r.len()]).collect();
-    let descriptor = Descriptor::fit(&nothing, &annotations, &measurements, &attributes, &options()).unwrap();
+    let descriptor = Descriptor::fit(&nothing, &annotations, &[], &measurements, &attributes, &options()).unwrap();
     let judged = descriptor.describe(&nothing[0]).unwrap();
     let big = annotations.iter().filter(|a| a.values[0] == Some(1)).count() as f64 / 90.0;
     assert!((judged.get("size").unwrap().probabilities[1].1 - big).abs() < 0.15, "{judged:?}");
