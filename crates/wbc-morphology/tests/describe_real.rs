@@ -65,7 +65,8 @@ fn all_cells_are_read_nearly_as_by_a_second_human() {
     let Some(root) = std::env::var_os("WBC_CLIP_DATA").map(PathBuf::from) else { return };
     let (measurements, attributes) = (measurement_schema(), AttributeSchema::wbcatt());
     let (rows, annotations) = cells(&root, "train", 1, &attributes);
-    let descriptor = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &FitOptions::default()).unwrap();
+    let descriptor =
+        Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &FitOptions::default()).unwrap();
     assert!(descriptor.to_bytes().len() < 4 << 20);
     let (rows, annotations) = cells(&root, "val", 1, &attributes);
     let scores = descriptor.evaluate(&rows, &annotations, &attributes).unwrap();
