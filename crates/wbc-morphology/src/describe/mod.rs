@@ -13,6 +13,7 @@ mod shap;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 pub use description::{Description, Judgement, Reason, TargetScores, Typical};
 pub use error::DescribeError;
@@ -28,12 +29,14 @@ use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, O
 /// Reads the cell type and attributes from measurements, with a probability for each value and reasons.
 ///
 /// Each target (the type under the name `type`, and each attribute) has its own gradient-boosted trees, one set per
-/// value against all others, over the measurements that mattered most for it. What depends on where a cell lies in its
+/// value against all others, over the measurements that mattered most for it, and beside them a straight trend by ridge
+/// regression where that makes held-out cells more likely. What depends on where a cell lies in its
 /// frame or how it is turned is never used. Probabilities are calibrated, and weights of the values in a decision
 /// chosen, by cross-validation inside the training cells; so the decided value need not be the most probable one.
 ///
 /// Rows without any length or area in pixels, as of images of unknown pixel size, are read by a second set of trees
-/// that never saw sizes ([`FitOptions::without_sizes`]).
+/// that never saw sizes ([`FitOptions::without_sizes`]). Such images come most often from elsewhere; so these trees also
+/// learn from [`CellCopy`]s.
 ///
 /// The same cells, options and seed give the same descriptor, whatever the number of threads.
 ///
@@ -107,10 +110,10 @@ impl Descriptor {
     /// Learns from measured and annotated cells. Runs on the threads of the pool that it is called in.
     ///
     /// A target is learnt where at least two of its values have as many cells as there are folds; others are left out.
-    /// Unknown values and undefined measurements are fine.
+    /// Unknown values and undefined measurements are fine. `copies` may be empty.
     ///
     /// # Errors
-    /// [`DescribeError::Option`], [`DescribeError::Shape`] where rows and annotations do not fit each other or the
+    /// [`DescribeError::Option`], [`DescribeError::Shape`] where rows, annotations and copies do not fit each other or the
     /// schemas, [`DescribeError::TooFewCells`] where nothing can be learnt, [`DescribeError::Learner`].
     pub fn fit(
         rows: &[MeasurementRow],
@@ -130,7 +133,6 @@ impl Descriptor {
             shape("attributes of a cell", attributes.attributes.len(), a.values.len())?;
         }
         let rows = rows_f32(rows, measurements.len())?;
-        let copies = if options.copy_weight > 0.0 { copies } else { &[] };
         let copies = copies_f32(copies, &rows, measurements)?;
         let targets = targets(annotations, attributes, options.folds);
         if targets.is_empty() {
@@ -145,6 +147,8 @@ impl Descriptor {
                 // position of each known cell among these
                 let mut position = vec![None; rows.len()];
                 known.iter().enumerate().for_each(|(k, &i)| position[i] = Some(k));
+                let copy_weight = if sizes { options.copy_weight_with_sizes } else { options.copy_weight };
+                let copies = if copy_weight > 0.0 { copies.as_slice() } else { &[] };
                 let of_known = || copies.iter().filter_map(|(cell, row)| Some((position[*cell]?, row.as_slice())));
                 let training = Training {
                     target: &target.name,
@@ -152,6 +156,7 @@ impl Descriptor {
                     cell_of: (0..known.len()).chain(of_known().map(|(cell, _)| cell)).collect(),
                     truth: known.iter().filter_map(|&i| target.truth[i]).collect(),
                     n_values: target.values.len(),
+                    copy_weight,
                     options,
                 };
                 Model::fit(&training, &candidates(measurements, sizes))
@@ -197,7 +202,8 @@ impl Descriptor {
 
     /// The measurements that moved a decision most, strongest first, at most `n`.
     ///
-    /// Effects are exact Shapley values of the decided value's trees (path-dependent TreeSHAP, Lundberg et al. 2018):
+    /// Effects are exact Shapley values of the decided value's trees (path-dependent TreeSHAP, Lundberg et al. 2018),
+    /// plus those of its trend, slope times distance from the mean:
     /// over all measurements they add up to the difference between this cell's log-odds of the value and the training
     /// cells' mean. They explain the decision, before calibration and decision weights, and are no causes.
     ///
@@ -209,11 +215,15 @@ impl Descriptor {
         let model = fitted.model(self.has_sizes(&row));
         let decided = model.decide(&model.probabilities(&row));
         // of two values only the second has trees
-        let (forest, sign) = match model.forests.as_slice() {
-            [one] => (one, if decided == 1 { 1.0 } else { -1.0 }),
-            several => (&several[decided], 1.0),
+        let (value, sign) = match model.forests.len() {
+            1 => (0, if decided == 1 { 1.0 } else { -1.0 }),
+            _ => (decided, 1.0),
         };
-        let effects = shap::contributions(forest, &model.asked(&row), model.columns.len());
+        let asked = model.asked(&row);
+        let mut effects = shap::contributions(&model.forests[value], &asked, model.columns.len());
+        if let Some(trend) = &model.trend {
+            effects.iter_mut().zip(trend.contributions(value, &asked)).for_each(|(effect, t)| *effect += t);
+        }
         let mut ranked: Vec<(usize, f64)> = model.columns.iter().copied().zip(effects).collect();
         ranked.retain(|(_, effect)| *effect != 0.0);
         ranked.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
@@ -273,7 +283,7 @@ impl Descriptor {
         there.map(|t| self.named(t, t.model(sizes).scores.clone(), sizes)).collect()
     }
 
-    /// As [`Descriptor::cross_validation`], of the copies of held-out cells; none where there were no copies.
+    /// As [`Descriptor::cross_validation`], of the copies of held-out cells; none where no copies were learnt from.
     pub fn cross_validation_of_copies(&self, sizes: bool) -> Vec<TargetScores> {
         let there = self.targets.iter().filter(|t| sizes || t.without_sizes.is_some());
         there.filter_map(|t| Some(self.named(t, t.model(sizes).copy_scores.clone()?, sizes))).collect()

@@ -1,9 +1,10 @@
 //! One target learnt from one set of measurements.
 
-use super::calibration::{decide, fit_temperature, fit_weights, log_sigmoids, probabilities};
+use super::calibration::{decide, fit_strength, fit_weights, joined, log_sigmoids, probabilities};
 use super::data::{folds, mixed};
 use super::forest::Forest;
 use super::scores::Scores;
+use super::trend::Trend;
 use super::{DescribeError, FitOptions};
 use forust_ml::gradientbooster::{GrowPolicy, ImportanceMethod};
 use forust_ml::sampler::SampleMethod;
@@ -25,6 +26,8 @@ pub(super) struct Model {
     pub(super) columns: Vec<usize>,
     /// One forest per value; one of the second value where there are two.
     pub(super) forests: Vec<Forest>,
+    /// Added to the forests' scores; `None` where it did not help.
+    pub(super) trend: Option<Trend>,
     pub(super) temperature: f64,
     /// Weight of each value in a decision.
     pub(super) weights: Vec<f64>,
@@ -43,6 +46,8 @@ pub(super) struct Training<'t> {
     /// The value of each cell.
     pub(super) truth: Vec<usize>,
     pub(super) n_values: usize,
+    /// Of each copy, where a cell has 1.
+    pub(super) copy_weight: f64,
     pub(super) options: &'t FitOptions,
 }
 
@@ -50,7 +55,8 @@ impl Model {
     /// The values' probabilities for a whole row.
     pub(super) fn probabilities(&self, row: &[f32]) -> Vec<f64> {
         let asked = self.asked(row);
-        let scores: Vec<f64> = self.forests.iter().map(|f| f.score(&asked)).collect();
+        let trend = |v: usize| self.trend.as_ref().map_or(0.0, |t| t.score(v, &asked));
+        let scores: Vec<f64> = self.forests.iter().enumerate().map(|(v, f)| f.score(&asked) + trend(v)).collect();
         probabilities(&log_sigmoids(&scores), self.temperature)
     }
 
@@ -71,34 +77,52 @@ impl Model {
             (0..training.rows.len()).filter(|&i| wanted(training.cell_of[i])).collect::<Vec<_>>()
         };
         // the last one holds nothing out
-        let fits: Vec<(Vec<usize>, Vec<Forest>)> = (0..=options.folds)
+        let fits: Vec<Parts> = (0..=options.folds)
             .into_par_iter()
             .map(|fold| {
                 let seen = rows(&|cell| fold_of[cell] != fold);
                 let columns = training.select(&seen, candidates, fold)?;
                 let forests = training.grow(&seen, &columns, fold)?;
-                Ok((columns, forests))
+                let (trend, constants) = training.trend(&seen, &columns);
+                Ok(Parts { columns, forests, trend, constants })
             })
             .collect::<Result<_, DescribeError>>()?;
-        let held_out = |i: usize| {
-            let (columns, forests) = &fits[fold_of[training.cell_of[i]]];
-            let row: Vec<f32> = columns.iter().map(|&c| training.rows[i][c]).collect();
-            log_sigmoids(&forests.iter().map(|f| f.score(&row)).collect::<Vec<_>>())
-        };
-        let own: Vec<Vec<f64>> = (0..truth.len()).map(held_out).collect();
-        let temperature = fit_temperature(&own, truth);
-        let own: Vec<Vec<f64>> = own.iter().map(|s| probabilities(s, temperature)).collect();
+        let held_out = |i: usize| fits[fold_of[training.cell_of[i]]].scores(training.rows[i]);
+        let own: Vec<_> = (0..truth.len()).map(held_out).collect();
+        let (strength, temperature) = fit_strength(&own, truth);
+        let read = |scores: &[(f64, f64)]| probabilities(&log_sigmoids(&joined(scores, strength)), temperature);
+        let own: Vec<Vec<f64>> = own.iter().map(|s| read(s)).collect();
         let (weights, decided) = fit_weights(&own, truth, &fold_of, options.folds);
         let scores = Scores::new(truth, &own, &decided, *n_values);
         let copies: Vec<usize> = (truth.len()..training.rows.len()).collect();
         let copy_scores = (!copies.is_empty()).then(|| {
             let truth: Vec<usize> = copies.iter().map(|&i| truth[training.cell_of[i]]).collect();
-            let p: Vec<Vec<f64>> = copies.iter().map(|&i| probabilities(&held_out(i), temperature)).collect();
+            let p: Vec<Vec<f64>> = copies.iter().map(|&i| read(&held_out(i))).collect();
             let decided: Vec<usize> = p.iter().map(|p| decide(p, &weights)).collect();
             Scores::new(&truth, &p, &decided, *n_values)
         });
-        let (columns, forests) = fits.into_iter().next_back().expect("one fit holds nothing out");
-        Ok(Self { columns, forests, temperature, weights, scores, copy_scores })
+        let Parts { columns, mut forests, trend, constants } =
+            fits.into_iter().next_back().expect("one fit holds nothing out");
+        let trend = (strength > 0.0).then(|| trend.scaled(strength));
+        forests.iter_mut().zip(constants).for_each(|(forest, constant)| forest.base += strength * constant);
+        Ok(Self { columns, forests, trend, temperature, weights, scores, copy_scores })
+    }
+}
+
+/// What was learnt from some of the cells.
+struct Parts {
+    columns: Vec<usize>,
+    forests: Vec<Forest>,
+    trend: Trend,
+    constants: Vec<f64>,
+}
+
+impl Parts {
+    /// Per asked value, what its trees and its trend say of a whole row.
+    fn scores(&self, row: &[f32]) -> Vec<(f64, f64)> {
+        let row: Vec<f32> = self.columns.iter().map(|&c| row[c]).collect();
+        let forests = self.forests.iter().zip(&self.constants).enumerate();
+        forests.map(|(v, (f, constant))| (f.score(&row), constant + self.trend.score(v, &row))).collect()
     }
 }
 
@@ -145,6 +169,18 @@ impl Training<'_> {
         self.asked_values().into_par_iter().map(grown).collect()
     }
 
+    fn trend(&self, rows: &[usize], columns: &[usize]) -> (Trend, Vec<f64>) {
+        let asked: Vec<Vec<f32>> = rows.iter().map(|&i| columns.iter().map(|&c| self.rows[i][c]).collect()).collect();
+        let is = |i: usize, value| if self.truth_of(i) == value { 1.0 } else { -1.0 };
+        let targets: Vec<Vec<f64>> =
+            self.asked_values().into_iter().map(|value| rows.iter().map(|&i| is(i, value)).collect()).collect();
+        Trend::fit(&asked, &self.weights(rows), &targets, self.options.trend_l2)
+    }
+
+    fn weights(&self, rows: &[usize]) -> Vec<f64> {
+        rows.iter().map(|&i| if i < self.truth.len() { 1.0 } else { self.copy_weight }).collect()
+    }
+
     fn truth_of(&self, row: usize) -> usize {
         self.truth[self.cell_of[row]]
     }
@@ -168,8 +204,6 @@ impl Training<'_> {
         if n_columns == 0 || y.iter().all(|v| *v == y[0]) {
             return Ok(None);
         }
-        let weight = |i: usize| if i < self.truth.len() { 1.0 } else { self.options.copy_weight };
-        let weights: Vec<f64> = rows.iter().map(|&i| weight(i)).collect();
         let mut booster = GradientBooster::default()
             .set_iterations(options.trees)
             .set_learning_rate(options.learning_rate)
@@ -188,7 +222,7 @@ impl Training<'_> {
             .set_parallel(false);
         booster.grow_policy = GrowPolicy::LossGuide;
         booster
-            .fit(&Matrix::new(data, rows.len(), n_columns), &y, &weights, None)
+            .fit(&Matrix::new(data, rows.len(), n_columns), &y, &self.weights(rows), None)
             .map_err(|e| DescribeError::Learner { target: self.target.into(), cause: e.to_string() })?;
         Ok(Some(booster))
     }

@@ -28,8 +28,14 @@ pub struct FitOptions {
     pub measurements_per_tree: f64,
     /// Share of the cells that a tree sees.
     pub cells_per_tree: f32,
-    /// Weight of each copy of a cell, where a cell itself has 1; 0 leaves copies out.
+    /// Shrinkage of the straight trends beside the trees, the squared penalty on their slopes; above 0.
+    pub trend_l2: f64,
+    /// Weight of each copy of a cell, where a cell itself has 1, for what reads rows without sizes: these are most often
+    /// images of other hospitals. 0 leaves copies out.
     pub copy_weight: f64,
+    /// Likewise for what reads rows with sizes, mostly images of the training cells' own camera, which copies make it
+    /// read a little worse.
+    pub copy_weight_with_sizes: f64,
     /// Also fit a second set of trees that uses no lengths and areas in pixels, for images of unknown pixel size.
     pub without_sizes: bool,
 }
@@ -48,7 +54,9 @@ impl Default for FitOptions {
             l2: 1.0,
             measurements_per_tree: 0.3,
             cells_per_tree: 0.8,
+            trend_l2: 30.0,
             copy_weight: 0.5,
+            copy_weight_with_sizes: 0.0,
             without_sizes: true,
         }
     }
@@ -62,7 +70,7 @@ impl FitOptions {
     pub fn check(&self) -> Result<(), DescribeError> {
         let share = |v: f64| v > 0.0 && v <= 1.0;
         let positive = |v: f32| v.is_finite() && v >= 0.0;
-        let checks: [(&str, bool, &str, String); 11] = [
+        let checks: [(&str, bool, &str, String); 13] = [
             ("folds", (2..=20).contains(&self.folds), "2 to 20", self.folds.to_string()),
             ("measurements", (1..=10_000).contains(&self.measurements), "1 to 10000", self.measurements.to_string()),
             ("trees", (1..=2_000).contains(&self.trees), "1 to 2000", self.trees.to_string()),
@@ -88,7 +96,14 @@ impl FitOptions {
                 "above 0, at most 1",
                 self.cells_per_tree.to_string(),
             ),
+            ("trend_l2", self.trend_l2 > 0.0 && self.trend_l2.is_finite(), "above 0", self.trend_l2.to_string()),
             ("copy_weight", (0.0..=10.0).contains(&self.copy_weight), "0 to 10", self.copy_weight.to_string()),
+            (
+                "copy_weight_with_sizes",
+                (0.0..=10.0).contains(&self.copy_weight_with_sizes),
+                "0 to 10",
+                self.copy_weight_with_sizes.to_string(),
+            ),
         ];
         match checks.into_iter().find(|(_, good, ..)| !good) {
             None => Ok(()),

@@ -1,11 +1,12 @@
 //! The file of a descriptor: eight bytes that name the format, its version, the length of a JSON header, the header,
-//! then in binary the typical ranges and all trees in the header's order.
+//! then in binary the typical ranges, all trees and trends in the header's order.
 
 use super::bytes::Bytes;
 use super::description::Typical;
 use super::error::format_error;
 use super::forest::Forest;
 use super::model::Model;
+use super::trend::Trend;
 use super::{DescribeError, Descriptor, FitOptions, Fitted, Scores};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -45,6 +46,8 @@ struct TargetHeader {
 #[serde(deny_unknown_fields)]
 struct ModelHeader {
     columns: Vec<usize>,
+    /// Whether a trend follows the trees.
+    trend: bool,
     temperature: f64,
     weights: Vec<f64>,
     scores: Scores,
@@ -91,6 +94,7 @@ impl Descriptor {
         }
         for model in self.targets.iter().flat_map(|t| std::iter::once(&t.with_sizes).chain(&t.without_sizes)) {
             model.forests.iter().for_each(|f| f.write(&mut out));
+            model.trend.iter().for_each(|t| t.write(&mut out));
         }
         out
     }
@@ -156,6 +160,7 @@ impl TargetHeader {
     fn of(target: &Fitted) -> Self {
         let header = |m: &Model| ModelHeader {
             columns: m.columns.clone(),
+            trend: m.trend.is_some(),
             temperature: m.temperature,
             weights: m.weights.clone(),
             scores: m.scores.clone(),
@@ -197,9 +202,11 @@ impl ModelHeader {
         }
         let n_forests = if n_values == 2 { 1 } else { n_values };
         let forests = (0..n_forests).map(|_| Forest::read(bytes, self.columns.len())).collect::<Result<_, _>>()?;
+        let trend = self.trend.then(|| Trend::read(bytes, n_forests, self.columns.len())).transpose()?;
         Ok(Model {
             columns: self.columns,
             forests,
+            trend,
             temperature: self.temperature,
             weights: self.weights,
             scores: self.scores,

@@ -323,3 +323,86 @@ fn packed_trees_answer_as_the_grown_ones() {
         }
     }
 }
+
+/// Copies of all cells as of a hospital with half the light and another magnification.
+fn dim_copies(rows: &[MeasurementRow]) -> Vec<CellCopy> {
+    let dim = |row: &MeasurementRow| vec![Some(1.0), row[1].map(|grey| grey / 2.0 - 300.0), row[2], row[3]];
+    rows.iter().enumerate().map(|(cell, row)| CellCopy { cell, row: dim(row) }).collect()
+}
+
+fn fitted_with(copies: &[CellCopy], n: u64, options: &FitOptions) -> Descriptor {
+    let ((rows, annotations), (measurements, attributes)) = (cells(n), schemas());
+    Descriptor::fit(&rows, &annotations, copies, &measurements, &attributes, options).unwrap()
+}
+
+#[test]
+fn copies_teach_the_trees_without_sizes_to_read_other_hospitals() {
+    let (rows, annotations) = cells(700);
+    let copies = dim_copies(&rows[..400]);
+    let (with, without) = (fitted_with(&copies, 400, &options()), fitted(400));
+    let masked = |copies: Vec<CellCopy>| copies.into_iter().map(|c| vec![None, c.row[1], c.row[2], None]).collect();
+    let unseen: Vec<MeasurementRow> = masked(dim_copies(&rows[400..]));
+    let (_, attributes) = schemas();
+    let shade = |d: &Descriptor| d.evaluate(&unseen, &annotations[400..], &attributes).unwrap()[2].scores.accuracy;
+    assert!(shade(&with) > 0.9 && shade(&without) < 0.6, "{} {}", shade(&with), shade(&without));
+    // scores of the cells themselves count no copy
+    assert!(with.cross_validation(false).iter().all(|t| t.scores.n == 400));
+    let of_copies = with.cross_validation_of_copies(false);
+    assert!(of_copies.iter().all(|t| t.scores.n == 400) && of_copies[2].scores.accuracy > 0.9, "{of_copies:?}");
+    // by default rows with sizes are read as if there were no copies
+    assert_eq!(with.cross_validation(true), without.cross_validation(true));
+    assert!(with.cross_validation_of_copies(true).is_empty() && without.cross_validation_of_copies(false).is_empty());
+    assert_eq!(fitted_with(&copies, 400, &FitOptions { copy_weight: 0.0, ..options() }).targets, without.targets);
+}
+
+#[test]
+fn copies_have_the_sizes_of_their_cell() {
+    let (rows, _) = cells(400);
+    let options = FitOptions { copy_weight_with_sizes: 1.0, ..options() };
+    let descriptor = fitted_with(&dim_copies(&rows), 400, &options);
+    // although all copies came with the length 1
+    assert!(descriptor.cross_validation_of_copies(true)[1].scores.accuracy > 0.93);
+}
+
+#[test]
+fn a_copy_never_gives_its_held_out_cell_away() {
+    let ((rows, mut annotations), (measurements, attributes)) = (cells(300), schemas());
+    for (cell, annotation) in annotations.iter_mut().enumerate() {
+        annotation.values[1] = Some((draw(cell as u64, 6) * 3.0) as u8);
+        // unknown ones, so that cells and known cells are counted differently
+        annotation.values[1] = annotation.values[1].filter(|_| cell % 7 != 0);
+    }
+    let copies: Vec<_> = (0..300).rev().map(|cell| CellCopy { cell, row: rows[cell].clone() }).collect();
+    let options = FitOptions { trees: 100, leaf_weight: 0.1, copy_weight: 1.0, ..options() };
+    let fit = Descriptor::fit(&rows, &annotations, &copies, &measurements, &attributes, &options).unwrap();
+    // drawn values cannot be known, but are learnt by heart by whoever saw the copy
+    for scores in [&fit.cross_validation(false)[2], &fit.cross_validation_of_copies(false)[2]] {
+        assert!(scores.scores.accuracy < 0.5 && scores.scores.n == 257, "{scores:?}");
+    }
+}
+
+#[test]
+fn copies_of_no_cell_and_of_another_length_are_refused() {
+    let ((rows, annotations), (measurements, attributes)) = (cells(60), schemas());
+    let refusal = |copy: CellCopy| {
+        let fit = Descriptor::fit(&rows, &annotations, &[copy], &measurements, &attributes, &options());
+        fit.unwrap_err().to_string()
+    };
+    assert!(refusal(CellCopy { cell: 60, row: rows[0].clone() }).contains("expected 60, found 61"));
+    assert!(refusal(CellCopy { cell: 0, row: vec![None] }).contains("measurements of a copy: expected 4, found 1"));
+}
+
+#[test]
+fn reasons_add_up_to_trees_and_trend() {
+    let (descriptor, (rows, _)) = (fitted(400), cells(400));
+    let model = descriptor.target("size").unwrap().model(true);
+    let trend = model.trend.as_ref().expect("a length beyond a threshold has a trend");
+    let score = |row: &[f32]| model.forests[0].score(&model.asked(row)) + trend.score(0, &model.asked(row));
+    let mean = shap::mean_score(&model.forests[0]);
+    for row in &rows[..50] {
+        let reasons = descriptor.reasons(row, "size", 9).unwrap();
+        let sign = if descriptor.describe(row).unwrap().get("size").unwrap().value == "big" { 1.0 } else { -1.0 };
+        let sum: f64 = reasons.iter().map(|r| r.log_odds).sum();
+        assert!((sign * sum - (score(&data::row_f32(row)) - mean)).abs() < 1e-9, "{reasons:?}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Straight trends beside the trees, by ridge regression on standardised measurements: what depends on a measurement
+//! evenly over its whole range, trees follow only in steps.
+
+use super::error::format_error;
+use super::{DescribeError, bytes::Bytes};
+
+/// Farthest from the mean, in standard deviations, that a trend goes on; images from elsewhere may lie anywhere.
+const FARTHEST: f64 = 3.0;
+
+/// How one measurement is standardised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Scale {
+    mean: f32,
+    sd: f32,
+    /// Mean of what results, taken off, so that the training cells' mean is zero.
+    centre: f32,
+}
+
+/// A slope per value and measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Trend {
+    scales: Vec<Scale>,
+    /// Per value that has a forest, one per measurement.
+    slopes: Vec<Vec<f32>>,
+}
+
+impl Trend {
+    /// Least squares towards 1 for a value and -1 for the others, with a penalty `l2` on the squared slopes.
+    ///
+    /// `rows[i]` weighs `weights[i]` and is `targets[v][i]` for value `v`; also the value's constant term.
+    pub(super) fn fit(rows: &[Vec<f32>], weights: &[f64], targets: &[Vec<f64>], l2: f64) -> (Self, Vec<f64>) {
+        let n = rows.first().map_or(0, Vec::len);
+        let total: f64 = weights.iter().sum();
+        let scales: Vec<Scale> = (0..n).map(|c| Scale::of(rows.iter().map(|r| r[c]), weights)).collect();
+        let mut gram = vec![0.0; n * n];
+        let mut sides = vec![vec![0.0; n]; targets.len()];
+        let constants: Vec<f64> =
+            targets.iter().map(|t| t.iter().zip(weights).map(|(t, w)| t * w).sum::<f64>() / total).collect();
+        for (i, row) in rows.iter().enumerate() {
+            let z: Vec<f64> = row.iter().zip(&scales).map(|(v, s)| s.of_value(*v)).collect();
+            for (a, &za) in z.iter().enumerate() {
+                let weighted = weights[i] * za;
+                gram[a * n..=a * n + a].iter_mut().zip(&z).for_each(|(g, zb)| *g += weighted * zb);
+                for ((side, target), constant) in sides.iter_mut().zip(targets).zip(&constants) {
+                    side[a] += weighted * (target[i] - constant);
+                }
+            }
+        }
+        (0..n).for_each(|a| gram[a * n + a] += l2);
+        factorise(&mut gram, n);
+        let slopes = sides.into_iter().map(|side| solve(&gram, side).into_iter().map(|s| s as f32).collect()).collect();
+        (Self { scales, slopes }, constants)
+    }
+
+    /// The same trend, steeper or flatter.
+    pub(super) fn scaled(mut self, factor: f64) -> Self {
+        self.slopes.iter_mut().flatten().for_each(|s| *s = (f64::from(*s) * factor) as f32);
+        self
+    }
+
+    /// What each measurement adds to a value's score, against the training cells' mean.
+    pub(super) fn contributions<'t>(&'t self, value: usize, row: &'t [f32]) -> impl Iterator<Item = f64> + 't {
+        let slopes = self.slopes[value].iter().zip(&self.scales);
+        slopes.zip(row).map(|((slope, scale), v)| f64::from(*slope) * scale.of_value(*v))
+    }
+
+    pub(super) fn score(&self, value: usize, row: &[f32]) -> f64 {
+        self.contributions(value, row).sum()
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let scales = self.scales.iter().flat_map(|s| [s.mean, s.sd, s.centre]);
+        scales.chain(self.slopes.iter().flatten().copied()).for_each(|v| out.extend(v.to_le_bytes()));
+    }
+
+    pub(super) fn read(bytes: &mut Bytes, n_values: usize, n_columns: usize) -> Result<Self, DescribeError> {
+        let mut number = || match bytes.f32()? {
+            v if v.is_finite() => Ok(v),
+            v => Err(format_error(format!("a trend of {v}"))),
+        };
+        let mut scale = || Ok(Scale { mean: number()?, sd: number()?, centre: number()? });
+        let scales: Vec<Scale> = (0..n_columns).map(|_| scale()).collect::<Result<_, DescribeError>>()?;
+        let mut slopes = || (0..n_columns).map(|_| number()).collect::<Result<_, DescribeError>>();
+        let slopes = (0..n_values).map(|_| slopes()).collect::<Result<_, _>>()?;
+        match scales.iter().all(|s| s.sd > 0.0) {
+            true => Ok(Self { scales, slopes }),
+            false => Err(format_error("a standard deviation that is not positive")),
+        }
+    }
+}
+
+impl Scale {
+    fn of(values: impl Iterator<Item = f32> + Clone, weights: &[f64]) -> Self {
+        let known = || values.clone().zip(weights).filter(|(v, _)| !v.is_nan()).map(|(v, w)| (f64::from(v), *w));
+        let total = known().map(|(_, w)| w).sum::<f64>().max(f64::MIN_POSITIVE);
+        let mean = known().map(|(v, w)| v * w).sum::<f64>() / total;
+        let sd = (known().map(|(v, w)| w * (v - mean).powi(2)).sum::<f64>() / total).sqrt();
+        let (mean, sd) = (mean as f32, sd as f32);
+        // of what does not vary, or in no way that a 32-bit number holds, every value is the mean
+        let sd = if sd.is_normal() { sd } else { f32::MAX };
+        let raw = Self { mean, sd, centre: 0.0 };
+        let centre = known().map(|(v, w)| w * raw.of_value(v as f32)).sum::<f64>() / total;
+        Self { centre: centre as f32, ..raw }
+    }
+
+    /// In standard deviations; 0, the mean, where undefined.
+    fn of_value(self, value: f32) -> f64 {
+        if value.is_nan() {
+            return 0.0;
+        }
+        let deviations = (f64::from(value) - f64::from(self.mean)) / f64::from(self.sd);
+        deviations.clamp(-FARTHEST, FARTHEST) - f64::from(self.centre)
+    }
+}
+
+/// Cholesky factor of a positive definite matrix, in place of its lower triangle.
+fn factorise(matrix: &mut [f64], n: usize) {
+    for i in 0..n {
+        let (above, row) = matrix.split_at_mut(i * n);
+        for j in 0..i {
+            let known = &above[j * n..=j * n + j];
+            row[j] = (row[j] - dot(&row[..j], &known[..j])) / known[j];
+        }
+        row[i] = (row[i] - dot(&row[..i], &row[..i])).max(f64::MIN_POSITIVE).sqrt();
+    }
+}
+
+/// Solves with the factor of [`factorise`].
+fn solve(factor: &[f64], mut side: Vec<f64>) -> Vec<f64> {
+    let n = side.len();
+    for i in 0..n {
+        side[i] = (side[i] - dot(&factor[i * n..i * n + i], &side[..i])) / factor[i * n + i];
+    }
+    for i in (0..n).rev() {
+        side[i] /= factor[i * n + i];
+        let solved = side[i];
+        (0..i).for_each(|j| side[j] -= factor[i * n + j] * solved);
+    }
+    side
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two measurements on a grid, the first undefined in some rows.
+    fn rows() -> Vec<Vec<f32>> {
+        let value = |i: usize| if i % 10 == 3 { f32::NAN } else { 20.0 + (i % 7) as f32 };
+        (0..70).map(|i| vec![value(i), 0.001 * (i / 7) as f32]).collect()
+    }
+
+    #[test]
+    fn slopes_solve_the_normal_equations() {
+        let rows = rows();
+        let weights: Vec<f64> = (0..70).map(|i| if i < 40 { 1.0 } else { 0.5 }).collect();
+        let target: Vec<f64> = (0..70).map(|i| if i % 7 + i / 7 > 8 { 1.0 } else { -1.0 }).collect();
+        let l2 = 3.0;
+        let (trend, constants) = Trend::fit(&rows, &weights, std::slice::from_ref(&target), l2);
+        // the gradient of the penalised squares vanishes in each slope and in the constant
+        let left = |i: usize| weights[i] * (target[i] - constants[0] - trend.score(0, &rows[i]));
+        assert!((0..70).map(left).sum::<f64>().abs() < 1e-4);
+        for (c, (scale, slope)) in trend.scales.iter().zip(&trend.slopes[0]).enumerate() {
+            let along = (0..70).map(|i| left(i) * scale.of_value(rows[i][c])).sum::<f64>();
+            assert!((along - l2 * f64::from(*slope)).abs() < 1e-4, "{along} {trend:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_zero_in_the_mean_and_bounded_far_away() {
+        let rows = rows();
+        let target: Vec<f64> = (0..70).map(|i| if i / 7 > 4 { 1.0 } else { -1.0 }).collect();
+        let (trend, _) = Trend::fit(&rows, &[1.0; 70], &[target], 1.0);
+        assert!(rows.iter().map(|r| trend.score(0, r)).sum::<f64>().abs() < 1e-4);
+        assert_eq!(trend.score(0, &[f32::NAN, f32::NAN]), 0.0);
+        assert_eq!(trend.score(0, &[1e9, -1e9]), trend.score(0, &[f32::MAX, f32::MIN]));
+        assert!((trend.clone().scaled(2.0).score(0, &rows[0]) - 2.0 * trend.score(0, &rows[0])).abs() < 1e-6);
+    }
+}
