@@ -1,5 +1,5 @@
 //! Measuring a segmented cell: each group of measurements by itself and all of them, what comes before (decoding and
-//! segmenting), and the whole view (segmented, measured, canonical pixels). All on one thread.
+//! segmenting), and the whole view (segmented, measured, canonical pixels). CPU time of one thread.
 //!
 //! `groups` and `whole` take eight cells of each type of WBCAtt's validation split where `WBC_CLIP_DATA` is set, synthetic
 //! ones of the same size elsewhere; an iteration goes over all of them. `scripts/bench_morphology.py` takes the same cells.
@@ -8,8 +8,11 @@
 
 #[path = "common/cells.rs"]
 mod cells;
+#[path = "common/cpu_time.rs"]
+mod cpu_time;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use cpu_time::CpuTime;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
@@ -26,7 +29,7 @@ const CELLS_PER_TYPE: usize = 8;
 const N_SYNTHETIC: usize = 40;
 const SYNTHETIC_SIDE_PX: u32 = 360;
 
-fn measurements(c: &mut Criterion) {
+fn measurements(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("measure");
     for side in SIDES_PX {
         let cell = &cells::cells(1, side)[0];
@@ -37,7 +40,7 @@ fn measurements(c: &mut Criterion) {
     group.finish();
 }
 
-fn view(c: &mut Criterion) {
+fn view(c: &mut Criterion<CpuTime>) {
     let viewer = CanonicalViewer::new(Arc::new(VoteSegmenter::default()), CanonicalOptions::default());
     let viewer = viewer.expect("the default options are valid");
     let mut group = c.benchmark_group("view");
@@ -50,11 +53,11 @@ fn view(c: &mut Criterion) {
 }
 
 /// Each built-in group by itself, with all that it needs of a cell.
-fn groups(c: &mut Criterion) {
+fn groups(c: &mut Criterion<CpuTime>) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let cells: Vec<_> = samples(folder.path()).iter().map(segmented).collect();
     let mut group = c.benchmark_group("groups");
-    group.throughput(Throughput::Elements(cells.len() as u64));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(cells.len() as u64));
     for one in builtin_groups() {
         let (name, one) = (one.name(), [one]);
         group.bench_function(&name, |b| {
@@ -69,13 +72,13 @@ fn groups(c: &mut Criterion) {
 }
 
 /// From the file to the values.
-fn whole(c: &mut Criterion) {
+fn whole(c: &mut Criterion<CpuTime>) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let samples = samples(folder.path());
     let cells: Vec<_> = samples.iter().map(segmented).collect();
     let (segmenter, all) = (VoteSegmenter::default(), MeasurementSet::all());
     let mut group = c.benchmark_group("whole");
-    group.throughput(Throughput::Elements(cells.len() as u64));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(cells.len() as u64));
     group.bench_function("decode", |b| b.iter(|| samples.iter().for_each(|s| drop(black_box(cells::image(s))))));
     group.bench_function("segment", |b| {
         b.iter(|| cells.iter().for_each(|(image, _)| drop(black_box(segmenter.segment(image)))));
@@ -124,11 +127,12 @@ fn segmented(sample: &Sample) -> (RgbImage, CellMasks) {
     (image, masks)
 }
 
-fn config() -> Criterion {
+fn config() -> Criterion<CpuTime> {
     Criterion::default()
+        .with_measurement(CpuTime)
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
+        .measurement_time(Duration::from_secs(3))
 }
 
 criterion_group! { name = benches; config = config(); targets = measurements, view, groups, whole }
