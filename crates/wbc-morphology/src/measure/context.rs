@@ -43,19 +43,22 @@ pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 /// Masks and colours of one cell, cropped to its surroundings.
 ///
 /// All slices are row-major with [`CellContext::width`] pixels a row.
-pub struct CellContext {
+pub struct CellContext<'a> {
+    image: &'a RgbImage,
     width: usize,
     height: usize,
     origin: (usize, usize),
     regions: [OnceLock<Option<Region>>; 3],
-    masks: [Mask; 3],
+    nucleus: Mask,
+    cell: Mask,
+    cytoplasm: OnceLock<Mask>,
     areas_px: [usize; 3],
-    runs: [Vec<(usize, usize)>; 3],
-    bounds: [Option<Bounds>; 3],
-    raw: Vec<[u8; 3]>,
-    background: [f32; 3],
-    stain: StainTable,
-    levels_u8: Box<[[u8; 256]; 3]>,
+    runs: [OnceLock<Vec<(usize, usize)>>; 3],
+    bounds: [OnceLock<Option<Bounds>>; 3],
+    raw: OnceLock<Vec<[u8; 3]>>,
+    background: OnceLock<[f32; 3]>,
+    stain: OnceLock<StainTable>,
+    levels_u8: OnceLock<Box<[[u8; 256]; 3]>>,
     lab_converter: OnceLock<LabConverter>,
     pixels: [OnceLock<Vec<usize>>; 3],
     normalised: OnceLock<RgbImage>,
@@ -64,13 +67,13 @@ pub struct CellContext {
     hsv: OnceLock<[Plane; 3]>,
     green_u8: OnceLock<Vec<u8>>,
     grey: OnceLock<Vec<u8>>,
-    tallies: [OnceLock<Tally>; 3],
+    tallies: [Tally; 3],
     reduced: OnceLock<Reduced>,
 }
 
-impl CellContext {
+impl<'a> CellContext<'a> {
     /// Prepares a cell; `None` where the cell mask is empty or has another size than the image.
-    pub fn new(image: &RgbImage, masks: &CellMasks) -> Option<Self> {
+    pub fn new(image: &'a RgbImage, masks: &CellMasks) -> Option<Self> {
         let (frame_width, frame_height) = (image.width() as usize, image.height() as usize);
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
@@ -93,39 +96,23 @@ impl CellContext {
             Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
         };
         let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let mut raw = Vec::with_capacity(width * height);
-        let pixels = image.as_raw().as_chunks().0;
-        for row in pixels.chunks_exact(frame_width).skip(y0).take(height) {
-            raw.extend_from_slice(&row[x0..x1]);
-        }
-
-        let mut cytoplasm = cell.clone();
-        cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
         let nucleus_area = nucleus.area_px();
-        let areas_px = [nucleus_area, cell_area - nucleus_area, cell_area];
-        if areas_px[1] < MIN_CYTOPLASM_PX {
-            cytoplasm = ring(&cell, &nucleus);
-        }
-        let masks = [nucleus, cytoplasm, cell];
-        let background = background_colour(image);
-        let bounds = masks.each_ref().map(Mask::bounds);
-        let runs = [0, 1, 2].map(|m| runs(masks[m].as_slice(), width, bounds[m]));
-        let in_nucleus = runs[0].iter().flat_map(|(start, end)| &raw[*start..*end]);
-        let stain = StainTable::new(in_nucleus, background);
-        let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
         Some(Self {
+            image,
             width,
             height,
             origin: (x0, y0),
             regions: Default::default(),
-            areas_px,
-            runs,
-            bounds,
-            masks,
-            background,
-            levels_u8: Box::new(stain.levels.map(|c| c.map(level))),
-            stain,
-            raw,
+            nucleus,
+            cell,
+            cytoplasm: OnceLock::new(),
+            areas_px: [nucleus_area, cell_area - nucleus_area, cell_area],
+            runs: Default::default(),
+            bounds: Default::default(),
+            raw: OnceLock::new(),
+            background: OnceLock::new(),
+            stain: OnceLock::new(),
+            levels_u8: OnceLock::new(),
             lab_converter: OnceLock::new(),
             pixels: Default::default(),
             normalised: OnceLock::new(),
@@ -162,17 +149,22 @@ impl CellContext {
     /// Where a part of the cell is. A cytoplasm of fewer than 10 px is replaced by a ring one pixel wide around the cell,
     /// so that colours stay defined.
     pub fn mask(&self, compartment: Compartment) -> &Mask {
-        &self.masks[compartment as usize]
+        match compartment {
+            Compartment::Nucleus => &self.nucleus,
+            Compartment::Cytoplasm => self.cytoplasm.get_or_init(|| self.new_cytoplasm()),
+            Compartment::Cell => &self.cell,
+        }
     }
 
     /// Stretches of a mask's pixels within a row: index of the first and the one after the last, ascending.
     pub fn runs(&self, compartment: Compartment) -> &[(usize, usize)] {
-        &self.runs[compartment as usize]
+        self.runs[compartment as usize]
+            .get_or_init(|| runs(self.mask(compartment).as_slice(), self.width, self.bounds(compartment)))
     }
 
     /// Box of a mask: left, top, right and bottom, the latter two exclusive. `None` where it is empty.
     pub fn bounds(&self, compartment: Compartment) -> Option<(usize, usize, usize, usize)> {
-        self.bounds[compartment as usize]
+        *self.bounds[compartment as usize].get_or_init(|| self.mask(compartment).bounds())
     }
 
     /// Indices of a mask's pixels, ascending.
@@ -193,12 +185,18 @@ impl CellContext {
 
     /// Red, green and blue as in the image.
     pub fn raw_rgb(&self) -> &[[u8; 3]] {
-        &self.raw
+        self.raw.get_or_init(|| {
+            let (x0, y0) = self.origin;
+            let rows = self.image.as_raw().as_chunks().0.chunks_exact(self.image.width() as usize);
+            let mut raw = Vec::with_capacity(self.width * self.height);
+            rows.skip(y0).take(self.height).for_each(|row| raw.extend_from_slice(&row[x0..x0 + self.width]));
+            raw
+        })
     }
 
     /// Colour of the background of the whole frame, on the image's 8-bit scale.
     pub fn background(&self) -> [f32; 3] {
-        self.background
+        *self.background.get_or_init(|| background_colour(self.image))
     }
 
     /// Grey of the image as it is: (299 R + 587 G + 114 B + 500) / 1000, rounded down.
@@ -210,7 +208,7 @@ impl CellContext {
     pub fn rgb(&self) -> [&[f32]; 3] {
         let planes = self.rgb.get_or_init(|| {
             let plane = |c: usize| {
-                let data = self.raw_rgb().iter().map(|p| self.stain.levels[c][usize::from(p[c])]).collect();
+                let data = self.raw_rgb().iter().map(|p| self.stain().levels[c][usize::from(p[c])]).collect();
                 Plane { width: self.width, height: self.height, data }
             };
             [0, 1, 2].map(plane)
@@ -232,38 +230,40 @@ impl CellContext {
 
     /// Green after stain normalisation on the 8-bit scale, 240 is the background.
     pub fn green_u8(&self) -> &[u8] {
-        let levels = &self.levels_u8[1];
+        let levels = &self.normalised_levels_u8()[1];
         self.green_u8.get_or_init(|| self.raw_rgb().iter().map(|p| levels[usize::from(p[1])]).collect())
     }
 
     /// Median optical density of the nucleus before normalisation, summed over the channels; `None` without nucleus.
     pub fn nucleus_od(&self) -> Option<f32> {
-        (self.area_px(Compartment::Nucleus) > 0).then_some(self.stain.nucleus_od)
+        (self.area_px(Compartment::Nucleus) > 0).then(|| self.stain().nucleus_od)
     }
 
     /// Per channel and level of the image, the value after stain normalisation; 1 is the background.
     pub(crate) fn normalised_levels(&self) -> &[[f32; 256]; 3] {
-        &self.stain.levels
+        &self.stain().levels
     }
 
     /// The same as optical density.
     pub(crate) fn normalised_od(&self) -> &[[f32; 256]; 3] {
-        &self.stain.od
+        &self.stain().od
     }
 
     /// The same as 8-bit levels, 240 is the background.
     pub(crate) fn normalised_levels_u8(&self) -> &[[u8; 256]; 3] {
-        &self.levels_u8
+        self.levels_u8.get_or_init(|| {
+            let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
+            Box::new(self.stain().levels.map(|c| c.map(level)))
+        })
     }
 
     /// From raw levels to Lab after stain normalisation.
     pub(crate) fn lab_converter(&self) -> &LabConverter {
-        self.lab_converter.get_or_init(|| LabConverter::new(&self.levels_u8))
+        self.lab_converter.get_or_init(|| LabConverter::new(self.normalised_levels_u8()))
     }
 
-    /// How often each level of each channel occurs in a part.
-    pub(crate) fn tally(&self, compartment: Compartment) -> &Tally {
-        self.tallies[compartment as usize].get_or_init(|| Tally::new(self, compartment))
+    pub(super) fn tally(&self, compartment: Compartment) -> &Tally {
+        &self.tallies[compartment as usize]
     }
 
     /// The cell scaled to a fixed size.
@@ -271,10 +271,28 @@ impl CellContext {
         self.reduced.get_or_init(|| Reduced::new(self))
     }
 
+    fn stain(&self) -> &StainTable {
+        self.stain.get_or_init(|| {
+            let raw = self.raw_rgb();
+            let nucleus = self.runs(Compartment::Nucleus).iter().flat_map(|(start, end)| &raw[*start..*end]);
+            StainTable::new(nucleus, self.background())
+        })
+    }
+
+    fn new_cytoplasm(&self) -> Mask {
+        if self.area_px(Compartment::Cytoplasm) < MIN_CYTOPLASM_PX {
+            return ring(&self.cell, &self.nucleus);
+        }
+        let mut cytoplasm = self.cell.clone();
+        cytoplasm.as_mut_slice().iter_mut().zip(self.nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
+        cytoplasm
+    }
+
     fn normalised(&self) -> &RgbImage {
         self.normalised.get_or_init(|| {
-            let level = |p: &[u8; 3], c: usize| self.levels_u8[c][usize::from(p[c])];
-            let data = self.raw.iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
+            let levels = self.normalised_levels_u8();
+            let level = |p: &[u8; 3], c: usize| levels[c][usize::from(p[c])];
+            let data = self.raw_rgb().iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
             RgbImage::from_raw(self.width as u32, self.height as u32, data).unwrap_or_default()
         })
     }

@@ -60,7 +60,7 @@ impl FeatureGroup for Intensity {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let grey = &cell.tally(self.0).grey;
+        let grey = cell.grey_tally(self.0);
         let Some((((moments, (low, high)), [p05, median, p95]), mad)) = grey
             .moments()
             .zip(grey.range())
