@@ -45,13 +45,12 @@ pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 /// All slices are row-major with [`CellContext::width`] pixels a row.
 pub struct CellContext<'a> {
     image: &'a RgbImage,
+    given: &'a CellMasks,
     width: usize,
     height: usize,
     origin: (usize, usize),
     regions: [OnceLock<Option<Region>>; 3],
-    nucleus: Mask,
-    cell: Mask,
-    cytoplasm: OnceLock<Mask>,
+    masks: [OnceLock<Mask>; 3],
     areas_px: [usize; 3],
     runs: [OnceLock<Vec<(usize, usize)>>; 3],
     bounds: [OnceLock<Option<Bounds>>; 3],
@@ -73,39 +72,31 @@ pub struct CellContext<'a> {
 
 impl<'a> CellContext<'a> {
     /// Prepares a cell; `None` where the cell mask is empty or has another size than the image.
-    pub fn new(image: &'a RgbImage, masks: &CellMasks) -> Option<Self> {
+    pub fn new(image: &'a RgbImage, masks: &'a CellMasks) -> Option<Self> {
         let (frame_width, frame_height) = (image.width() as usize, image.height() as usize);
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
         }
         let (x0, y0, x1, y1) = masks.cell().bounds()?;
-        let cell_rows = masks.cell().as_slice().chunks_exact(frame_width).take(y1).skip(y0);
-        let cell_area: usize = cell_rows.map(|row| row[x0..x1].iter().filter(|p| **p).count()).sum();
+        // The cell holds its nucleus.
+        let [nucleus_area, cell_area] = [masks.nucleus(), masks.cell()].map(|mask| {
+            let rows = mask.as_slice().chunks_exact(frame_width).take(y1).skip(y0);
+            rows.map(|row| count(&row[x0..x1])).sum::<usize>()
+        });
         let diameter = diameter_from_area(cell_area);
         // Three sigmas, so that no blur inside the cell feels the edge of the crop.
         let margin = (3.0 * WIDEST_SIGMA * diameter).ceil() as usize + 2;
         let (x0, y0) = (x0.saturating_sub(margin), y0.saturating_sub(margin));
         let (x1, y1) = ((x1 + margin).min(frame_width), (y1 + margin).min(frame_height));
         let (width, height) = (x1 - x0, y1 - y0);
-
-        let crop_mask = |m: &Mask| {
-            let mut data = Vec::with_capacity(width * height);
-            for row in m.as_slice().chunks_exact(frame_width).skip(y0).take(height) {
-                data.extend_from_slice(&row[x0..x1]);
-            }
-            Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
-        };
-        let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let nucleus_area = nucleus.area_px();
         Some(Self {
             image,
+            given: masks,
             width,
             height,
             origin: (x0, y0),
             regions: Default::default(),
-            nucleus,
-            cell,
-            cytoplasm: OnceLock::new(),
+            masks: Default::default(),
             areas_px: [nucleus_area, cell_area - nucleus_area, cell_area],
             runs: Default::default(),
             bounds: Default::default(),
@@ -149,11 +140,11 @@ impl<'a> CellContext<'a> {
     /// Where a part of the cell is. A cytoplasm of fewer than 10 px is replaced by a ring one pixel wide around the cell,
     /// so that colours stay defined.
     pub fn mask(&self, compartment: Compartment) -> &Mask {
-        match compartment {
-            Compartment::Nucleus => &self.nucleus,
-            Compartment::Cytoplasm => self.cytoplasm.get_or_init(|| self.new_cytoplasm()),
-            Compartment::Cell => &self.cell,
-        }
+        self.masks[compartment as usize].get_or_init(|| match compartment {
+            Compartment::Nucleus => self.crop(self.given.nucleus()),
+            Compartment::Cytoplasm => self.cytoplasm(),
+            Compartment::Cell => self.crop(self.given.cell()),
+        })
     }
 
     /// Stretches of a mask's pixels within a row: index of the first and the one after the last, ascending.
@@ -279,12 +270,22 @@ impl<'a> CellContext<'a> {
         })
     }
 
-    fn new_cytoplasm(&self) -> Mask {
-        if self.area_px(Compartment::Cytoplasm) < MIN_CYTOPLASM_PX {
-            return ring(&self.cell, &self.nucleus);
+    fn crop(&self, mask: &Mask) -> Mask {
+        let (x0, y0) = self.origin;
+        let mut data = Vec::with_capacity(self.width * self.height);
+        for row in mask.as_slice().chunks_exact(mask.width()).skip(y0).take(self.height) {
+            data.extend_from_slice(&row[x0..x0 + self.width]);
         }
-        let mut cytoplasm = self.cell.clone();
-        cytoplasm.as_mut_slice().iter_mut().zip(self.nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
+        Mask::from_vec(self.width, self.height, data).unwrap_or_else(|_| Mask::new(self.width, self.height))
+    }
+
+    fn cytoplasm(&self) -> Mask {
+        let (nucleus, cell) = (self.mask(Compartment::Nucleus), self.mask(Compartment::Cell));
+        if self.area_px(Compartment::Cytoplasm) < MIN_CYTOPLASM_PX {
+            return ring(cell, nucleus);
+        }
+        let mut cytoplasm = cell.clone();
+        cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
         cytoplasm
     }
 
@@ -306,6 +307,12 @@ pub(crate) fn grey([r, g, b]: &[u8; 3]) -> u8 {
 /// Diameter of the disc with this area.
 pub(crate) fn diameter_from_area(area_px: usize) -> f64 {
     2.0 * (area_px as f64 / std::f64::consts::PI).sqrt()
+}
+
+/// Number of set pixels.
+fn count(row: &[bool]) -> usize {
+    // So few at a time that bytes hold the sums: the processor adds many bytes at once.
+    row.chunks(255).map(|few| usize::from(few.iter().fold(0_u8, |sum, p| sum + u8::from(*p)))).sum()
 }
 
 /// Set stretches of a mask, row by row.

@@ -1,6 +1,6 @@
 //! How often each level of each channel occurs in a part of the cell.
 
-use super::context::{CellContext, Compartment, grey};
+use super::context::{CellContext, Compartment};
 use super::histogram::Histogram;
 use crate::ops::hsv_u8;
 use std::sync::OnceLock;
@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 #[derive(Default)]
 pub(super) struct Tally {
     raw: OnceLock<[Histogram; 3]>,
-    grey: OnceLock<Histogram>,
     lab: OnceLock<[Histogram; 3]>,
     hue_saturation: OnceLock<[Histogram; 2]>,
 }
@@ -18,15 +17,6 @@ impl CellContext<'_> {
     /// Red, green, blue of the image as it is.
     pub(crate) fn raw_tally(&self, part: Compartment) -> &[Histogram; 3] {
         self.tally(part).raw.get_or_init(|| count(self, part, |pixel| *pixel))
-    }
-
-    /// Grey of the image as it is.
-    pub(crate) fn grey_tally(&self, part: Compartment) -> &Histogram {
-        let counted = || {
-            let [grey] = count(self, part, |pixel| [grey(pixel)]);
-            grey
-        };
-        self.tally(part).grey.get_or_init(counted)
     }
 
     /// L*, a*, b* on OpenCV's 8-bit scale, after stain normalisation.
