@@ -132,7 +132,7 @@ fn config() -> Criterion<CpuTime> {
         .with_measurement(CpuTime)
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
+        .measurement_time(Duration::from_secs(2))
 }
 
 criterion_group! { name = benches; config = config(); targets = measurements, view, groups, whole }
