@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of wbc-morphology beside OpenCV, mahotas, scikit-image, scipy and numpy, group by group, on the same cells.
 
-    wbc-clip segment dataset:wbcatt:val --out MASKS
+    wbc-clip segment wbcatt:val --out MASKS
     cargo bench -p wbc-morphology --bench measurement --no-run     # prints where PROGRAM is
     python scripts/bench_morphology.py --data DATA --masks MASKS --ours PROGRAM --venv VENV [--rounds 3]
 
