@@ -2,7 +2,7 @@
 //! bent, stretched and made pale, put among the red cells of other frames, under simulated hospital shifts. This is what
 //! the parameters of the segmenter were compared on; it prints Dice coefficients and measures no time.
 //!
-//! `WBC_CLIP_DATA=… cargo bench --bench composed_frames`
+//! `WBC_CLIP_DATA=… cargo bench -p wbc-morphology --bench composed_frames`
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is there to print")]
 
@@ -10,10 +10,10 @@ use rand::Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::f32::consts::{PI, TAU};
-use wbc_clip::core::image::{Luma, Rgb, imageops};
-use wbc_clip::core::{CellMasks, GrayImage, Limits, Mask, RgbImage, Sample, Segmenter, seeded_rng};
-use wbc_clip::data::{DataStore, HospitalShift, resolve_input};
-use wbc_clip::morphology::{MaskAgreement, VoteSegmenter};
+use wbc_core::image::{Luma, Rgb, imageops};
+use wbc_core::{CellMasks, GrayImage, Limits, Mask, RgbImage, Sample, Segmenter, seeded_rng};
+use wbc_data::{DataStore, HospitalShift, resolve_input};
+use wbc_morphology::{MaskAgreement, VoteSegmenter};
 
 /// Frames looked through for cells that lie apart, and frames composed.
 const CANDIDATES: usize = 4800;

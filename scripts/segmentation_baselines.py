@@ -107,19 +107,24 @@ def show(name, values, seconds):
           f'  {1000 * seconds / len(values):.1f} ms CPU')
 
 
-data = sys.argv[1]
-sets = {
-    'zheng2018-d2': [(p, p[:-3] + 'png') for p in sorted(glob.glob(f'{data}/zheng2018/Dataset 2/*.bmp'))],
-    'bccd': [(p, p.replace('/crops/', '/crop_masks/')) for p in sorted(glob.glob(f'{data}/bccd/crops/*.png'))],
-}
-cv2.setNumThreads(1)
-for name, files in sets.items():
-    images = [read(image) for image, _ in files]
-    truth = [cv2.imread(mask, cv2.IMREAD_GRAYSCALE) for _, mask in files]
-    begun = time.process_time()
-    nuclei = [nucleus(image) for image in images]
-    show(f'{name} nucleus', [dice(n, t == 255) for n, t in zip(nuclei, truth)], time.process_time() - begun)
-    for label, method in (('multi-Otsu', by_multi_otsu), ('watershed', by_watershed), ('GrabCut', by_grabcut)):
+def main():
+    data = sys.argv[1]
+    sets = {
+        'zheng2018-d2': [(p, p[:-3] + 'png') for p in sorted(glob.glob(f'{data}/zheng2018/Dataset 2/*.bmp'))],
+        'bccd': [(p, p.replace('/crops/', '/crop_masks/')) for p in sorted(glob.glob(f'{data}/bccd/crops/*.png'))],
+    }
+    cv2.setNumThreads(1)
+    for name, files in sets.items():
+        images = [read(image) for image, _ in files]
+        truth = [cv2.imread(mask, cv2.IMREAD_GRAYSCALE) for _, mask in files]
         begun = time.process_time()
-        cells = [method(image, n) for image, n in zip(images, nuclei)]
-        show(f'{name} cell, {label}', [dice(c, t >= 64) for c, t in zip(cells, truth)], time.process_time() - begun)
+        nuclei = [nucleus(image) for image in images]
+        show(f'{name} nucleus', [dice(n, t == 255) for n, t in zip(nuclei, truth)], time.process_time() - begun)
+        for label, method in (('multi-Otsu', by_multi_otsu), ('watershed', by_watershed), ('GrabCut', by_grabcut)):
+            begun = time.process_time()
+            cells = [method(image, n) for image, n in zip(images, nuclei)]
+            show(f'{name} cell, {label}', [dice(c, t >= 64) for c, t in zip(cells, truth)], time.process_time() - begun)
+
+
+if __name__ == '__main__':
+    main()

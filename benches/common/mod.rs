@@ -1,11 +1,14 @@
 //! Data and devices that benchmarks share. Everything is made from fixed seeds.
-#![allow(dead_code, reason = "each benchmark uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each benchmark uses a part of it")]
+
+mod cells;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use wbc_clip::caption::Grammar;
-use wbc_clip::core::{AttributeSchema, Captioner, CellDescription, Limits, MaskSource, RgbImage, Sample, seeded_rng};
-use wbc_clip::data::{SyntheticOptions, synthetic_samples};
+use wbc_clip::core::{Captioner, CellDescription, Sample, seeded_rng};
+
+pub(crate) use cells::{cells, image};
 
 /// All devices compiled in, by name.
 pub(crate) fn devices() -> Vec<(&'static str, Device)> {
@@ -17,25 +20,6 @@ pub(crate) fn devices() -> Vec<(&'static str, Device)> {
 /// Waits until a device has done all that it was asked for.
 pub(crate) fn wait(device: &Device) {
     device.sync().expect("the device works");
-}
-
-/// Synthetic cells of that frame size.
-pub(crate) fn cells(n: usize, side_px: u32) -> Vec<Sample> {
-    let options = SyntheticOptions { n_train: n, n_val: 0, n_test: 0, side_px, ..SyntheticOptions::default() };
-    synthetic_samples(&options, &AttributeSchema::wbcatt())
-}
-
-/// The pixels of a synthetic cell.
-pub(crate) fn image(sample: &Sample) -> RgbImage {
-    sample.image.load(&Limits::default()).expect("synthetic cells are in memory")
-}
-
-/// The true masks of a synthetic cell.
-pub(crate) fn masks(sample: &Sample) -> wbc_clip::core::CellMasks {
-    match &sample.mask {
-        Some(MaskSource::Memory(masks)) => masks.as_ref().clone(),
-        _ => unreachable!("synthetic cells have masks in memory"),
-    }
 }
 
 /// Captions, one per synthetic cell.

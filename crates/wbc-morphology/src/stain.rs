@@ -38,7 +38,6 @@ pub(crate) fn background_colour(image: &RgbImage) -> [f32; 3] {
 fn block_means(image: &RgbImage, factor: usize) -> RgbImage {
     let (width, height) = (image.width() as usize / factor, image.height() as usize / factor);
     let pitch = 3 * image.width() as usize;
-    let area = (factor * factor) as u32;
     let mut out = Vec::with_capacity(3 * width * height);
     let mut column = vec![0_u16; 3 * width * factor];
     for band in image.as_raw().chunks_exact(pitch * factor).take(height) {
@@ -46,13 +45,25 @@ fn block_means(image: &RgbImage, factor: usize) -> RgbImage {
         for row in band.chunks_exact(pitch) {
             column.iter_mut().zip(row).for_each(|(sum, v)| *sum += u16::from(*v));
         }
-        for block in column.chunks_exact(3 * factor) {
-            let mut sum = [area / 2; 3];
-            block.as_chunks::<3>().0.iter().for_each(|p| (0..3).for_each(|c| sum[c] += u32::from(p[c])));
-            out.extend(sum.map(|s| (s / area) as u8));
+        // Frames of the usual sizes, with divisions by a known number.
+        match factor {
+            2 => push_means(&column, 2, &mut out),
+            3 => push_means(&column, 3, &mut out),
+            _ => push_means(&column, factor, &mut out),
         }
     }
     RgbImage::from_raw(width as u32, height as u32, out).unwrap_or_else(|| image.clone())
+}
+
+/// Appends the means of squares from the sums of their columns.
+#[inline(always)]
+fn push_means(column: &[u16], factor: usize, means: &mut Vec<u8>) {
+    let area = (factor * factor) as u32;
+    means.extend(column.chunks_exact(3 * factor).flat_map(|block| {
+        let mut sum = [area / 2; 3];
+        block.as_chunks::<3>().0.iter().for_each(|p| (0..3).for_each(|c| sum[c] += u32::from(p[c])));
+        sum.map(|s| (s / area) as u8)
+    }));
 }
 
 /// [`background_colour`] of an image that is reduced already.

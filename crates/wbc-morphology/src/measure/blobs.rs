@@ -49,11 +49,12 @@ impl FeatureGroup for Blobs {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
+        let band = &reduced.bands(cell, 0)[BAND].data;
         let cell_area = PI / 4.0 * DIAMETER * DIAMETER;
         for part in Compartment::PARTS {
             let mask = reduced.mask(part);
             let area = reduced.area(part) as f64;
-            for count in spots(reduced, mask) {
+            for count in spots(reduced, band, mask) {
                 let count = (area > 0.0).then_some(count as f64);
                 out.extend([count, count.map(|n| n * cell_area / area)]);
             }
@@ -62,8 +63,8 @@ impl FeatureGroup for Blobs {
 }
 
 /// Dark and bright spots inside a mask.
-fn spots(reduced: &Reduced, mask: &[bool]) -> [usize; 2] {
-    let (width, band) = (reduced.width, &reduced.bands()[0][BAND].data);
+fn spots(reduced: &Reduced, band: &[f32], mask: &[bool]) -> [usize; 2] {
+    let width = reduced.width;
     let mut found = [0, 0];
     for y in 1..reduced.height.saturating_sub(1) {
         for x in 1..width.saturating_sub(1) {

@@ -57,11 +57,10 @@ impl FeatureGroup for Colour {
 
 /// Mean and standard deviation of one of [`CHANNELS`].
 fn channel_stats(cell: &CellContext, part: Compartment, channel: usize) -> Option<(f64, f64)> {
-    let tally = cell.tally(part);
     match channel {
-        0..3 => tally.raw[channel].mean_std(|v| normalised(cell, channel, v)),
-        3..6 => tally.lab[channel - 3].mean_std(|v| v as f64),
-        _ => tally.hue_saturation[channel - 6].mean_std(|v| v as f64),
+        0..3 => cell.raw_tally(part)[channel].mean_std(|v| normalised(cell, channel, v)),
+        3..6 => cell.lab_tally(part)[channel - 3].mean_std(|v| v as f64),
+        _ => cell.hue_saturation_tally(part)[channel - 6].mean_std(|v| v as f64),
     }
 }
 
@@ -119,7 +118,7 @@ impl FeatureGroup for BackgroundRatios {
         for part in Compartment::PARTS {
             out.extend([0, 1, 2].map(|c| {
                 let background = f64::from(cell.background()[c]);
-                Some(cell.tally(part).raw[c].mean_std(|v| v as f64)?.0 / background)
+                Some(cell.raw_tally(part)[c].mean_std(|v| v as f64)?.0 / background)
             }));
         }
     }
@@ -154,11 +153,10 @@ impl FeatureGroup for Percentiles {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         for part in Compartment::PARTS {
-            let tally = cell.tally(part);
             for channel in [2, 1] {
-                push(out, tally.raw[channel].percentiles(PERCENTILES, |v| normalised(cell, channel, v)));
+                push(out, cell.raw_tally(part)[channel].percentiles(PERCENTILES, |v| normalised(cell, channel, v)));
             }
-            let [l, a, b] = &tally.lab;
+            let [l, a, b] = cell.lab_tally(part);
             let count = l.count() as f64;
             let counts = [b.below(BLUE_BELOW), a.above(RED_ABOVE), l.above(BRIGHT_ABOVE)];
             push(out, (count > 0.0).then(|| counts.map(|n| n as f64 / count)));

@@ -43,19 +43,21 @@ pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 /// Masks and colours of one cell, cropped to its surroundings.
 ///
 /// All slices are row-major with [`CellContext::width`] pixels a row.
-pub struct CellContext {
+pub struct CellContext<'a> {
+    image: &'a RgbImage,
+    given: &'a CellMasks,
     width: usize,
     height: usize,
     origin: (usize, usize),
     regions: [OnceLock<Option<Region>>; 3],
-    masks: [Mask; 3],
+    masks: [OnceLock<Mask>; 3],
     areas_px: [usize; 3],
-    runs: [Vec<(usize, usize)>; 3],
-    bounds: [Option<Bounds>; 3],
-    raw: Vec<[u8; 3]>,
-    background: [f32; 3],
-    stain: StainTable,
-    levels_u8: Box<[[u8; 256]; 3]>,
+    runs: [OnceLock<Vec<(usize, usize)>>; 3],
+    bounds: [OnceLock<Option<Bounds>>; 3],
+    raw: OnceLock<Vec<[u8; 3]>>,
+    background: OnceLock<[f32; 3]>,
+    stain: OnceLock<StainTable>,
+    levels_u8: OnceLock<Box<[[u8; 256]; 3]>>,
     lab_converter: OnceLock<LabConverter>,
     pixels: [OnceLock<Vec<usize>>; 3],
     normalised: OnceLock<RgbImage>,
@@ -64,68 +66,44 @@ pub struct CellContext {
     hsv: OnceLock<[Plane; 3]>,
     green_u8: OnceLock<Vec<u8>>,
     grey: OnceLock<Vec<u8>>,
-    tallies: [OnceLock<Tally>; 3],
+    tallies: [Tally; 3],
     reduced: OnceLock<Reduced>,
 }
 
-impl CellContext {
+impl<'a> CellContext<'a> {
     /// Prepares a cell; `None` where the cell mask is empty or has another size than the image.
-    pub fn new(image: &RgbImage, masks: &CellMasks) -> Option<Self> {
+    pub fn new(image: &'a RgbImage, masks: &'a CellMasks) -> Option<Self> {
         let (frame_width, frame_height) = (image.width() as usize, image.height() as usize);
         if (masks.cell().width(), masks.cell().height()) != (frame_width, frame_height) {
             return None;
         }
         let (x0, y0, x1, y1) = masks.cell().bounds()?;
-        let cell_rows = masks.cell().as_slice().chunks_exact(frame_width).take(y1).skip(y0);
-        let cell_area: usize = cell_rows.map(|row| row[x0..x1].iter().filter(|p| **p).count()).sum();
+        // The cell holds its nucleus.
+        let [nucleus_area, cell_area] = [masks.nucleus(), masks.cell()].map(|mask| {
+            let rows = mask.as_slice().chunks_exact(frame_width).take(y1).skip(y0);
+            rows.map(|row| count(&row[x0..x1])).sum::<usize>()
+        });
         let diameter = diameter_from_area(cell_area);
         // Three sigmas, so that no blur inside the cell feels the edge of the crop.
         let margin = (3.0 * WIDEST_SIGMA * diameter).ceil() as usize + 2;
         let (x0, y0) = (x0.saturating_sub(margin), y0.saturating_sub(margin));
         let (x1, y1) = ((x1 + margin).min(frame_width), (y1 + margin).min(frame_height));
         let (width, height) = (x1 - x0, y1 - y0);
-
-        let crop_mask = |m: &Mask| {
-            let mut data = Vec::with_capacity(width * height);
-            for row in m.as_slice().chunks_exact(frame_width).skip(y0).take(height) {
-                data.extend_from_slice(&row[x0..x1]);
-            }
-            Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
-        };
-        let (nucleus, cell) = (crop_mask(masks.nucleus()), crop_mask(masks.cell()));
-        let mut raw = Vec::with_capacity(width * height);
-        let pixels = image.as_raw().as_chunks().0;
-        for row in pixels.chunks_exact(frame_width).skip(y0).take(height) {
-            raw.extend_from_slice(&row[x0..x1]);
-        }
-
-        let mut cytoplasm = cell.clone();
-        cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
-        let nucleus_area = nucleus.area_px();
-        let areas_px = [nucleus_area, cell_area - nucleus_area, cell_area];
-        if areas_px[1] < MIN_CYTOPLASM_PX {
-            cytoplasm = ring(&cell, &nucleus);
-        }
-        let masks = [nucleus, cytoplasm, cell];
-        let background = background_colour(image);
-        let bounds = masks.each_ref().map(Mask::bounds);
-        let runs = [0, 1, 2].map(|m| runs(masks[m].as_slice(), width, bounds[m]));
-        let in_nucleus = runs[0].iter().flat_map(|(start, end)| &raw[*start..*end]);
-        let stain = StainTable::new(in_nucleus, background);
-        let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
         Some(Self {
+            image,
+            given: masks,
             width,
             height,
             origin: (x0, y0),
             regions: Default::default(),
-            areas_px,
-            runs,
-            bounds,
-            masks,
-            background,
-            levels_u8: Box::new(stain.levels.map(|c| c.map(level))),
-            stain,
-            raw,
+            masks: Default::default(),
+            areas_px: [nucleus_area, cell_area - nucleus_area, cell_area],
+            runs: Default::default(),
+            bounds: Default::default(),
+            raw: OnceLock::new(),
+            background: OnceLock::new(),
+            stain: OnceLock::new(),
+            levels_u8: OnceLock::new(),
             lab_converter: OnceLock::new(),
             pixels: Default::default(),
             normalised: OnceLock::new(),
@@ -162,17 +140,22 @@ impl CellContext {
     /// Where a part of the cell is. A cytoplasm of fewer than 10 px is replaced by a ring one pixel wide around the cell,
     /// so that colours stay defined.
     pub fn mask(&self, compartment: Compartment) -> &Mask {
-        &self.masks[compartment as usize]
+        self.masks[compartment as usize].get_or_init(|| match compartment {
+            Compartment::Nucleus => self.crop(self.given.nucleus()),
+            Compartment::Cytoplasm => self.cytoplasm(),
+            Compartment::Cell => self.crop(self.given.cell()),
+        })
     }
 
     /// Stretches of a mask's pixels within a row: index of the first and the one after the last, ascending.
     pub fn runs(&self, compartment: Compartment) -> &[(usize, usize)] {
-        &self.runs[compartment as usize]
+        self.runs[compartment as usize]
+            .get_or_init(|| runs(self.mask(compartment).as_slice(), self.width, self.bounds(compartment)))
     }
 
     /// Box of a mask: left, top, right and bottom, the latter two exclusive. `None` where it is empty.
     pub fn bounds(&self, compartment: Compartment) -> Option<(usize, usize, usize, usize)> {
-        self.bounds[compartment as usize]
+        *self.bounds[compartment as usize].get_or_init(|| self.mask(compartment).bounds())
     }
 
     /// Indices of a mask's pixels, ascending.
@@ -193,12 +176,18 @@ impl CellContext {
 
     /// Red, green and blue as in the image.
     pub fn raw_rgb(&self) -> &[[u8; 3]] {
-        &self.raw
+        self.raw.get_or_init(|| {
+            let (x0, y0) = self.origin;
+            let rows = self.image.as_raw().as_chunks().0.chunks_exact(self.image.width() as usize);
+            let mut raw = Vec::with_capacity(self.width * self.height);
+            rows.skip(y0).take(self.height).for_each(|row| raw.extend_from_slice(&row[x0..x0 + self.width]));
+            raw
+        })
     }
 
     /// Colour of the background of the whole frame, on the image's 8-bit scale.
     pub fn background(&self) -> [f32; 3] {
-        self.background
+        *self.background.get_or_init(|| background_colour(self.image))
     }
 
     /// Grey of the image as it is: (299 R + 587 G + 114 B + 500) / 1000, rounded down.
@@ -210,7 +199,7 @@ impl CellContext {
     pub fn rgb(&self) -> [&[f32]; 3] {
         let planes = self.rgb.get_or_init(|| {
             let plane = |c: usize| {
-                let data = self.raw_rgb().iter().map(|p| self.stain.levels[c][usize::from(p[c])]).collect();
+                let data = self.raw_rgb().iter().map(|p| self.stain().levels[c][usize::from(p[c])]).collect();
                 Plane { width: self.width, height: self.height, data }
             };
             [0, 1, 2].map(plane)
@@ -232,38 +221,40 @@ impl CellContext {
 
     /// Green after stain normalisation on the 8-bit scale, 240 is the background.
     pub fn green_u8(&self) -> &[u8] {
-        let levels = &self.levels_u8[1];
+        let levels = &self.normalised_levels_u8()[1];
         self.green_u8.get_or_init(|| self.raw_rgb().iter().map(|p| levels[usize::from(p[1])]).collect())
     }
 
     /// Median optical density of the nucleus before normalisation, summed over the channels; `None` without nucleus.
     pub fn nucleus_od(&self) -> Option<f32> {
-        (self.area_px(Compartment::Nucleus) > 0).then_some(self.stain.nucleus_od)
+        (self.area_px(Compartment::Nucleus) > 0).then(|| self.stain().nucleus_od)
     }
 
     /// Per channel and level of the image, the value after stain normalisation; 1 is the background.
     pub(crate) fn normalised_levels(&self) -> &[[f32; 256]; 3] {
-        &self.stain.levels
+        &self.stain().levels
     }
 
     /// The same as optical density.
     pub(crate) fn normalised_od(&self) -> &[[f32; 256]; 3] {
-        &self.stain.od
+        &self.stain().od
     }
 
     /// The same as 8-bit levels, 240 is the background.
     pub(crate) fn normalised_levels_u8(&self) -> &[[u8; 256]; 3] {
-        &self.levels_u8
+        self.levels_u8.get_or_init(|| {
+            let level = |v: f32| (v * WHITE_LEVEL).clamp(0.0, 255.0) as u8;
+            Box::new(self.stain().levels.map(|c| c.map(level)))
+        })
     }
 
     /// From raw levels to Lab after stain normalisation.
     pub(crate) fn lab_converter(&self) -> &LabConverter {
-        self.lab_converter.get_or_init(|| LabConverter::new(&self.levels_u8))
+        self.lab_converter.get_or_init(|| LabConverter::new(self.normalised_levels_u8()))
     }
 
-    /// How often each level of each channel occurs in a part.
-    pub(crate) fn tally(&self, compartment: Compartment) -> &Tally {
-        self.tallies[compartment as usize].get_or_init(|| Tally::new(self, compartment))
+    pub(super) fn tally(&self, compartment: Compartment) -> &Tally {
+        &self.tallies[compartment as usize]
     }
 
     /// The cell scaled to a fixed size.
@@ -271,10 +262,38 @@ impl CellContext {
         self.reduced.get_or_init(|| Reduced::new(self))
     }
 
+    fn stain(&self) -> &StainTable {
+        self.stain.get_or_init(|| {
+            let raw = self.raw_rgb();
+            let nucleus = self.runs(Compartment::Nucleus).iter().flat_map(|(start, end)| &raw[*start..*end]);
+            StainTable::new(nucleus, self.background())
+        })
+    }
+
+    fn crop(&self, mask: &Mask) -> Mask {
+        let (x0, y0) = self.origin;
+        let mut data = Vec::with_capacity(self.width * self.height);
+        for row in mask.as_slice().chunks_exact(mask.width()).skip(y0).take(self.height) {
+            data.extend_from_slice(&row[x0..x0 + self.width]);
+        }
+        Mask::from_vec(self.width, self.height, data).unwrap_or_else(|_| Mask::new(self.width, self.height))
+    }
+
+    fn cytoplasm(&self) -> Mask {
+        let (nucleus, cell) = (self.mask(Compartment::Nucleus), self.mask(Compartment::Cell));
+        if self.area_px(Compartment::Cytoplasm) < MIN_CYTOPLASM_PX {
+            return ring(cell, nucleus);
+        }
+        let mut cytoplasm = cell.clone();
+        cytoplasm.as_mut_slice().iter_mut().zip(nucleus.as_slice()).for_each(|(c, n)| *c &= !n);
+        cytoplasm
+    }
+
     fn normalised(&self) -> &RgbImage {
         self.normalised.get_or_init(|| {
-            let level = |p: &[u8; 3], c: usize| self.levels_u8[c][usize::from(p[c])];
-            let data = self.raw.iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
+            let levels = self.normalised_levels_u8();
+            let level = |p: &[u8; 3], c: usize| levels[c][usize::from(p[c])];
+            let data = self.raw_rgb().iter().flat_map(|p| [0, 1, 2].map(|c| level(p, c))).collect();
             RgbImage::from_raw(self.width as u32, self.height as u32, data).unwrap_or_default()
         })
     }
@@ -288,6 +307,12 @@ pub(crate) fn grey([r, g, b]: &[u8; 3]) -> u8 {
 /// Diameter of the disc with this area.
 pub(crate) fn diameter_from_area(area_px: usize) -> f64 {
     2.0 * (area_px as f64 / std::f64::consts::PI).sqrt()
+}
+
+/// Number of set pixels.
+fn count(row: &[bool]) -> usize {
+    // So few at a time that bytes hold the sums: the processor adds many bytes at once.
+    row.chunks(255).map(|few| usize::from(few.iter().fold(0_u8, |sum, p| sum + u8::from(*p)))).sum()
 }
 
 /// Set stretches of a mask, row by row.

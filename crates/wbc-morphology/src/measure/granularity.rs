@@ -63,7 +63,7 @@ fn means(
     back: fn(&[u8], usize) -> Vec<u8>,
 ) -> [[Option<f64>; 2]; MAX_RADIUS + 1] {
     let width = reduced.width;
-    let mut eroded = reduced.grey.clone();
+    let mut eroded = reduced.grey().to_vec();
     std::array::from_fn(|radius| {
         if radius > 0 {
             eroded = forth(&eroded, width);

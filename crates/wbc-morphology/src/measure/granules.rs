@@ -44,10 +44,10 @@ impl FeatureGroup for Granules {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
-        let bands = reduced.bands();
+        let bands = [0, 1, 2].map(|channel| reduced.bands(cell, channel));
         for part in Compartment::PARTS {
             let weights = [1, 2].map(|step| weights(reduced.mask(part), reduced.width, step));
-            out.extend(bands.iter().flatten().map(|band| deviation(&band.data, &weights[band.step - 1])));
+            out.extend(bands.into_iter().flatten().map(|band| deviation(&band.data, &weights[band.step - 1])));
         }
     }
 }

@@ -8,7 +8,7 @@ pub(crate) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [0; 256] }
+        Self::new()
     }
 }
 
@@ -24,6 +24,11 @@ pub(crate) struct Moments4 {
 }
 
 impl Histogram {
+    /// Of no values.
+    pub(crate) const fn new() -> Self {
+        Self { counts: [0; 256] }
+    }
+
     /// Counts one value.
     pub(crate) fn add(&mut self, value: u8) {
         self.counts[usize::from(value)] += 1;

@@ -1,8 +1,9 @@
 //! Grey of the image as it is.
 
 use super::FeatureGroup;
-use super::context::{CellContext, Compartment, diameter_from_area};
+use super::context::{CellContext, Compartment, diameter_from_area, grey};
 use super::define::define;
+use super::histogram::Histogram;
 use wbc_core::{MeasurementDef, MeasurementRow, Unit};
 
 const SKIMAGE: &str = "scikit-image regionprops";
@@ -60,7 +61,7 @@ impl FeatureGroup for Intensity {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let grey = &cell.tally(self.0).grey;
+        let (grey, displacement) = grey_of(cell, self.0);
         let Some((((moments, (low, high)), [p05, median, p95]), mad)) = grey
             .moments()
             .zip(grey.range())
@@ -83,42 +84,25 @@ impl FeatureGroup for Intensity {
             Some(mad),
             edge.map(|(mean, _)| mean),
             edge.map(|(_, std)| std),
-            mass_displacement(cell, self.0),
+            displacement,
         ];
         out.extend(values.map(|v| v.filter(|v| v.is_finite())));
     }
 }
 
-/// Grey on the inner edge of a part; `None` where it fills the frame.
-fn edge_mean_std(cell: &CellContext, part: Compartment) -> Option<(f64, f64)> {
-    let (width, grey) = (cell.width(), cell.grey_u8());
-    let mask = cell.mask(part).as_slice();
-    let mut edge = super::histogram::Histogram::default();
-    for (start, end) in cell.runs(part) {
-        let left = start % width;
-        let row = start - left;
-        let above = row.checked_sub(width).map(|r| &mask[r + left..][..end - start]);
-        let below = mask.get(row + width + left..).filter(|m| !m.is_empty()).map(|m| &m[..end - start]);
-        for i in 0..end - start {
-            let ends = (i == 0 && left > 0) || (start + i + 1 == *end && end - row < width);
-            if ends || above.is_some_and(|m| !m[i]) || below.is_some_and(|m| !m[i]) {
-                edge.add(grey[start + i]);
-            }
-        }
-    }
-    edge.mean_std(|v| v as f64)
-}
-
-/// How far the grey lies off the middle; `None` where all is black.
-fn mass_displacement(cell: &CellContext, part: Compartment) -> Option<f64> {
-    let (width, grey) = (cell.width(), cell.grey_u8());
+/// Histogram of a part's grey, and how far the grey lies off the middle; the latter `None` where all is black.
+fn grey_of(cell: &CellContext, part: Compartment) -> (Histogram, Option<f64>) {
+    let width = cell.width();
+    let mut histogram = Histogram::default();
     let (mut mass, mut area) = ([0_u64; 3], [0_u64; 3]);
     for (start, end) in cell.runs(part) {
         let (x0, y) = (start % width, start / width);
         let (mut total, mut first) = (0_u64, 0_u64);
-        for (i, g) in grey[*start..*end].iter().enumerate() {
-            total += u64::from(*g);
-            first += u64::from(*g) * (x0 + i) as u64;
+        for (i, pixel) in cell.raw_rgb()[*start..*end].iter().enumerate() {
+            let grey = grey(pixel);
+            histogram.add(grey);
+            total += u64::from(grey);
+            first += u64::from(grey) * (x0 + i) as u64;
         }
         let n = (end - start) as u64;
         let columns = n * x0 as u64 + n * (n - 1) / 2;
@@ -127,8 +111,29 @@ fn mass_displacement(cell: &CellContext, part: Compartment) -> Option<f64> {
         }
     }
     let centre = |[n, x, y]: [u64; 3]| (x as f64 / n as f64, y as f64 / n as f64);
-    (mass[0] > 0).then(|| {
+    let displacement = (mass[0] > 0).then(|| {
         let (of_mass, of_area) = (centre(mass), centre(area));
         (of_mass.0 - of_area.0).hypot(of_mass.1 - of_area.1) / diameter_from_area(area[0] as usize)
-    })
+    });
+    (histogram, displacement)
+}
+
+/// Grey on the inner edge of a part; `None` where it fills the frame.
+fn edge_mean_std(cell: &CellContext, part: Compartment) -> Option<(f64, f64)> {
+    let (width, raw) = (cell.width(), cell.raw_rgb());
+    let mask = cell.mask(part).as_slice();
+    let mut edge = Histogram::default();
+    for (start, end) in cell.runs(part) {
+        let left = start % width;
+        let row = start - left;
+        let above = row.checked_sub(width).map(|r| &mask[r + left..][..end - start]);
+        let below = mask.get(row + width + left..).filter(|m| !m.is_empty()).map(|m| &m[..end - start]);
+        for i in 0..end - start {
+            let ends = (i == 0 && left > 0) || (start + i + 1 == *end && end - row < width);
+            if ends || above.is_some_and(|m| !m[i]) || below.is_some_and(|m| !m[i]) {
+                edge.add(grey(&raw[start + i]));
+            }
+        }
+    }
+    edge.mean_std(|v| v as f64)
 }

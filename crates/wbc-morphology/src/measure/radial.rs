@@ -56,7 +56,8 @@ impl FeatureGroup for Radial {
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
         let places = Places::new(reduced, self.0);
-        for values in [places.sums(|i| f64::from(reduced.grey[i])), places.sums(|i| f64::from(reduced.od[i]))] {
+        let (grey, od) = (reduced.grey(), reduced.od(cell));
+        for values in [places.sums(|i| f64::from(grey[i])), places.sums(|i| f64::from(od[i]))] {
             for quantity in values.distribution() {
                 out.extend(quantity);
             }
@@ -166,13 +167,13 @@ impl FeatureGroup for Halo {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let reduced = cell.reduced();
-        let near = reduced.near_nucleus(NEAR);
+        let (near, lab, od) = (reduced.near_nucleus(NEAR), reduced.lab(cell), reduced.od(cell));
         let mut sums = [[0.0_f64; 4]; 2];
         let mut counts = [0_usize; 2];
         for (i, _) in reduced.mask(Compartment::Cytoplasm).iter().enumerate().filter(|(_, m)| **m) {
             let far = usize::from(!near.as_slice()[i]);
-            let [l, a, b] = [&reduced.lab[0].data[i], &reduced.lab[1].data[i], &reduced.lab[2].data[i]];
-            sums[far].iter_mut().zip([*l, *a, *b, reduced.od[i]]).for_each(|(sum, v)| *sum += f64::from(v));
+            let [l, a, b] = [&lab[0].data[i], &lab[1].data[i], &lab[2].data[i]];
+            sums[far].iter_mut().zip([*l, *a, *b, od[i]]).for_each(|(sum, v)| *sum += f64::from(v));
             counts[far] += 1;
         }
         let defined = counts.iter().all(|n| *n >= MIN_HALO_PX);

@@ -22,15 +22,13 @@ const WEIGHT_SUM: i32 = 256;
 pub(crate) struct Reduced {
     pub width: usize,
     pub height: usize,
-    /// Grey of the image as it is.
-    pub grey: Vec<u8>,
-    /// Optical density after stain normalisation, mean of the channels.
-    pub od: Vec<f32>,
-    /// L*, a*, b* after stain normalisation, on OpenCV's 8-bit scale.
-    pub lab: [Plane; 3],
+    rgb: Vec<[u8; 3]>,
+    grey: OnceLock<Vec<u8>>,
+    od: OnceLock<Vec<f32>>,
+    lab: OnceLock<[Plane; 3]>,
     masks: [Mask; 3],
     areas: [usize; 3],
-    bands: OnceLock<[[Band; 3]; 3]>,
+    bands: [OnceLock<[Band; 3]>; 3],
 }
 
 impl Reduced {
@@ -43,15 +41,6 @@ impl Reduced {
         let (width, height) = (columns.taps.len(), rows.taps.len());
         let rgb = resample(cell, &columns, &rows);
 
-        let mut lab = [0, 1, 2].map(|_| Plane::new(width, height));
-        let mut od = vec![0.0; rgb.len()];
-        let (converter, levels) = (cell.lab_converter(), cell.normalised_od());
-        for (i, pixel) in rgb.iter().enumerate() {
-            let [l, a, b] = converter.convert(*pixel);
-            (lab[0].data[i], lab[1].data[i], lab[2].data[i]) = (f32::from(l), f32::from(a), f32::from(b));
-            let [r, g, b] = pixel.map(usize::from);
-            od[i] = (levels[0][r] + levels[1][g] + levels[2][b]) / 3.0;
-        }
         let masks = [Compartment::Nucleus, Compartment::Cytoplasm, Compartment::Cell].map(|part| {
             let mut data = Vec::with_capacity(width * height);
             for y in &rows.nearest {
@@ -61,7 +50,42 @@ impl Reduced {
             Mask::from_vec(width, height, data).unwrap_or_else(|_| Mask::new(width, height))
         });
         let areas = masks.each_ref().map(Mask::area_px);
-        Self { width, height, grey: rgb.iter().map(grey).collect(), od, lab, masks, areas, bands: OnceLock::new() }
+        Self {
+            width,
+            height,
+            rgb,
+            grey: OnceLock::new(),
+            od: OnceLock::new(),
+            lab: OnceLock::new(),
+            masks,
+            areas,
+            bands: Default::default(),
+        }
+    }
+
+    /// Grey of the image as it is.
+    pub(crate) fn grey(&self) -> &[u8] {
+        self.grey.get_or_init(|| self.rgb.iter().map(grey).collect())
+    }
+
+    /// Optical density after the cell's stain normalisation, mean of the channels.
+    pub(crate) fn od(&self, cell: &CellContext) -> &[f32] {
+        let levels = cell.normalised_od();
+        let density = |[r, g, b]: [usize; 3]| (levels[0][r] + levels[1][g] + levels[2][b]) / 3.0;
+        self.od.get_or_init(|| self.rgb.iter().map(|pixel| density(pixel.map(usize::from))).collect())
+    }
+
+    /// L*, a*, b* after the cell's stain normalisation, on OpenCV's 8-bit scale.
+    pub(crate) fn lab(&self, cell: &CellContext) -> &[Plane; 3] {
+        self.lab.get_or_init(|| {
+            let converter = cell.lab_converter();
+            let mut lab = [0, 1, 2].map(|_| Plane::new(self.width, self.height));
+            for (i, pixel) in self.rgb.iter().enumerate() {
+                let [l, a, b] = converter.convert(*pixel);
+                (lab[0].data[i], lab[1].data[i], lab[2].data[i]) = (f32::from(l), f32::from(a), f32::from(b));
+            }
+            lab
+        })
     }
 
     /// Where a part is on the grid.
@@ -102,9 +126,9 @@ impl Reduced {
         all
     }
 
-    /// Differences of Gaussians of L*, a*, b*, from fine to coarse.
-    pub(crate) fn bands(&self) -> &[[Band; 3]; 3] {
-        self.bands.get_or_init(|| self.lab.each_ref().map(difference_bands))
+    /// Differences of Gaussians of L*, a* or b*, from fine to coarse.
+    pub(crate) fn bands(&self, cell: &CellContext, channel: usize) -> &[Band; 3] {
+        self.bands[channel].get_or_init(|| difference_bands(&self.lab(cell)[channel]))
     }
 }
 

@@ -76,7 +76,7 @@ impl Dark {
         near.as_mut_slice().iter_mut().zip(sample(Compartment::Cell)?.as_slice()).for_each(|(n, inside)| *n &= inside);
 
         let median = |part| {
-            let [r, g, _] = &cell.tally(part).raw;
+            let [r, g, _] = cell.raw_tally(part);
             let of = |levels: &[f32; 256], h: &Histogram| h.percentiles([50.0], |v| f64::from(levels[v])).map(|[m]| m);
             Some((of(red, r)? + of(green, g)?).max(MIN_LIGHT))
         };
