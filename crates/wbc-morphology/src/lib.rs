@@ -23,8 +23,8 @@
 //! ```
 //!
 //! # Concepts
-//! - [`VoteSegmenter`] finds the central cell without training; [`GivenMasks`] takes masks that somebody else made.
-//!   Both are [`wbc_core::Segmenter`]s and flag what is doubtful.
+//! - [`VoteSegmenter`] finds the central cell without training, [`ThresholdSegmenter`] in a fifth of the time and less
+//!   exactly; [`GivenMasks`] takes masks that somebody else made. All are [`wbc_core::Segmenter`]s and flag what is doubtful.
 //! - [`measure()`] gives a cell's numbers in the order of [`measurement_schema`]; each [`FeatureGroup`] adds some.
 //! - [`CanonicalViewer`] joins both into what the image tower sees: pixels and measurements.
 //! - [`MaskAgreement`] compares masks with those that somebody drew.
@@ -70,6 +70,6 @@ pub use micrometres::Micrometres;
 pub use overlay::overlay;
 #[cfg(feature = "plot")]
 pub use plot::Distributions;
-pub use segment::{GivenMasks, VoteParams, VoteSegmenter};
+pub use segment::{GivenMasks, ThresholdSegmenter, VoteParams, VoteSegmenter};
 pub use table::{MeasurementTable, TableError};
 pub use view::{CanonicalOptions, CanonicalViewer};

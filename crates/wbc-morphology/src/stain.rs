@@ -22,7 +22,7 @@ pub(crate) fn reduced(image: &RgbImage, side: usize) -> RgbImage {
 }
 
 /// Sums of so many levels fit into 16 bits.
-const MAX_FACTOR: usize = 256;
+pub(crate) const MAX_FACTOR: usize = 256;
 
 /// Background colour of the whole frame: median colour of the brightest 30 % of the pixels of the image reduced by a whole
 /// factor to a longer side of at most 160 (3 × 3 blur where it is no larger), at least 30.
@@ -35,7 +35,7 @@ pub(crate) fn background_colour(image: &RgbImage) -> [f32; 3] {
 }
 
 /// Means of squares of `factor` pixels; what is left over at the right and below is dropped.
-fn block_means(image: &RgbImage, factor: usize) -> RgbImage {
+pub(crate) fn block_means(image: &RgbImage, factor: usize) -> RgbImage {
     let (width, height) = (image.width() as usize / factor, image.height() as usize / factor);
     let pitch = 3 * image.width() as usize;
     let mut out = Vec::with_capacity(3 * width * height);

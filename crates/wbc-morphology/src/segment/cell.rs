@@ -2,7 +2,6 @@
 
 use super::polar::{PolarGrid, best_closed_path};
 use super::scene::{Densities, Scene};
-use super::vote::VoteParams;
 use crate::ops::hull::hull_of_mask;
 use crate::ops::{Element, Plane, dilate, fill_convex, fill_polygon, gaussian_blur, median};
 use std::f64::consts::PI;
@@ -39,13 +38,38 @@ pub(crate) struct Appearance {
     faint_below: f32,
 }
 
+/// A cell and what was learnt about it.
+pub(crate) struct FoundCell {
+    pub mask: Mask,
+    pub appearance: Appearance,
+    grid: PolarGrid,
+    path: Vec<usize>,
+}
+
+impl FoundCell {
+    /// The contour's inside in an image `scale` times as large, without the stairs of enlarged pixels.
+    pub(crate) fn enlarged(&self, width: usize, height: usize, scale: f64) -> Mask {
+        fill_polygon(width, height, &self.grid.smooth_contour(&self.path, scale))
+    }
+}
+
+/// How the contour is looked for.
+pub(crate) struct ContourOptions {
+    /// Rays of the polar grid, even.
+    pub angles: usize,
+    /// Rounds of appearance and contour.
+    pub rounds: usize,
+    /// Weight of the edge at the contour against the colours inside it.
+    pub edge_weight: f32,
+}
+
 /// Closed contour around the nucleus' hull by dynamic programming over angle and radius: log-likelihood ratio of
 /// cytoplasm colours to outside colours, summed from the middle outwards, and the edge at the contour.
-pub(crate) fn find_cell(scene: &Scene, nucleus: &Mask, params: &VoteParams) -> (Mask, Appearance) {
+pub(crate) fn find_cell(scene: &Scene, nucleus: &Mask, options: &ContourOptions) -> FoundCell {
     let (width, height) = (scene.od.width, scene.od.height);
     let bins = bins_of(&scene.od);
     let field = Field::new(&scene.od, &bins, nucleus, 1.0);
-    let grid = PolarGrid::new((width, height), centroid(&field.hull), field.hull_radius, params.angles as usize);
+    let grid = PolarGrid::new((width, height), centroid(&field.hull), field.hull_radius, options.angles);
     let lowest = grid.last_in(&field.hull);
     let range: Vec<_> = lowest.iter().map(|l| (*l, grid.radii)).collect();
     let grown = |mask: &Mask, share: f64| {
@@ -54,12 +78,14 @@ pub(crate) fn find_cell(scene: &Scene, nucleus: &Mask, params: &VoteParams) -> (
 
     let mut cell = grown(&field.hull, FIRST_GUESS);
     let mut appearance = Appearance { ratio: Vec::new(), faint_below: scene.faint_below };
-    for _ in 0..params.iterations {
+    let mut path = Vec::new();
+    for _ in 0..options.rounds {
         let undecided = grown(&cell, UNDECIDED);
         appearance.ratio = log_likelihood_ratio(&field, &cell, &undecided, scene.faint_below);
-        cell = field.contour(&grid, &range, &appearance, &cell, STIFFNESS, params.edge_weight);
+        path = field.path(&grid, &range, &appearance, &cell, STIFFNESS, options.edge_weight);
+        cell = field.within(&grid, &path);
     }
-    (cell, appearance)
+    FoundCell { mask: cell, appearance, grid, path }
 }
 
 /// The contour once more in an image that is `scale` times as large as the reduced one, near the one that is known.
@@ -81,7 +107,8 @@ pub(crate) fn refine_cell(
         (first, (known + band).max(first))
     });
     let range: Vec<_> = range.collect();
-    field.contour(&grid, &range, appearance, cell, REFINED_STIFFNESS * STIFFNESS, edge_weight)
+    let path = field.path(&grid, &range, appearance, cell, REFINED_STIFFNESS * STIFFNESS, edge_weight);
+    field.within(&grid, &path)
 }
 
 /// An image with a nucleus around which a contour is looked for.
@@ -103,7 +130,7 @@ impl<'a> Field<'a> {
     }
 
     /// The best contour within `range`, `cell` being the present guess.
-    fn contour(
+    fn path(
         &self,
         grid: &PolarGrid,
         range: &[(usize, usize)],
@@ -111,14 +138,18 @@ impl<'a> Field<'a> {
         cell: &Mask,
         stiffness: f64,
         edge_weight: f32,
-    ) -> Mask {
+    ) -> Vec<usize> {
         let evidence = self.evidence(appearance);
         let edge = gaussian_blur(&self.without_nucleus_edge(cell), (EDGE_SIGMA * self.scale) as f32);
         let edge = grid.edges(&edge, (self.scale.round() as usize).max(1));
         let gain = grid.gain(&evidence, &edge, range, edge_weight);
         let turn = grid.angles as f64 / STIFFNESS_ANGLES / self.scale;
-        let path = best_closed_path(&gain, grid.radii, (stiffness * self.hull_radius * turn * turn) as f32);
-        let mut cell = fill_polygon(self.od.width, self.od.height, &grid.contour(&path));
+        best_closed_path(&gain, grid.radii, (stiffness * self.hull_radius * turn * turn) as f32)
+    }
+
+    /// The contour's inside and the nucleus.
+    fn within(&self, grid: &PolarGrid, path: &[usize]) -> Mask {
+        let mut cell = fill_polygon(self.od.width, self.od.height, &grid.contour(path));
         cell.as_mut_slice().iter_mut().zip(self.nucleus.as_slice()).for_each(|(c, n)| *c |= n);
         cell
     }
@@ -196,7 +227,8 @@ fn smooth_histogram(mut histogram: Vec<f32>) -> Vec<f32> {
     let sum = raw[0] + 2.0 * raw[1..].iter().sum::<f64>();
     let weights = raw.map(|w| (w / sum) as f32);
     for stride in [1, BINS, BINS * BINS] {
-        for start in (0..histogram.len()).filter(|i| i / stride % BINS == 0) {
+        let blocks = (0..histogram.len()).step_by(BINS * stride);
+        for start in blocks.flat_map(|block| block..block + stride) {
             let mut padded = [0.0_f32; BINS + 2 * RADIUS];
             for i in 0..BINS {
                 padded[RADIUS + i] = histogram[start + i * stride];

@@ -1,7 +1,8 @@
 //! The part of a picture that a camera saw.
 
+use super::quality::nothing;
 use crate::ops::Bounds;
-use wbc_core::RgbImage;
+use wbc_core::{CellMasks, Mask, RgbImage, Segmentation};
 
 /// Fewer repeated lines may be chance.
 const MIN_REPEATS: usize = 2;
@@ -10,9 +11,34 @@ const MIN_SIDE: usize = 24;
 /// Bars of letterboxes are at most so bright.
 const BLACK: u8 = 12;
 
+/// What `segment` finds in the picture without padding, put back into the frame.
+pub(crate) fn segment_picture(image: &RgbImage, segment: impl Fn(&RgbImage) -> Segmentation) -> Segmentation {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let part @ (x0, y0, x1, y1) = without_padding(image);
+    if (x1 - x0, y1 - y0) == (width, height) {
+        return segment(image);
+    }
+    let picture = image::imageops::crop_imm(image, x0 as u32, y0 as u32, (x1 - x0) as u32, (y1 - y0) as u32);
+    let found = segment(&picture.to_image());
+    let placed = |mask: &Mask| placed(mask, part, width, height);
+    match CellMasks::new(placed(found.masks.nucleus()), placed(found.masks.cell())) {
+        Ok(masks) => Segmentation { masks, flags: found.flags },
+        Err(_) => nothing(width, height),
+    }
+}
+
+/// A part of a mask, put back into an empty one.
+pub(crate) fn placed(part: &Mask, (x0, y0, x1, _): Bounds, width: usize, height: usize) -> Mask {
+    let mut out = Mask::new(width, height);
+    for (row, y) in part.as_slice().chunks_exact((x1 - x0).max(1)).zip(y0..) {
+        out.as_mut_slice()[y * width + x0..][..x1 - x0].copy_from_slice(row);
+    }
+    out
+}
+
 /// The picture without padding: lines at the border that repeat their neighbour exactly, as crops beyond the
 /// frame of a picture are often filled, and black bars. Lines of one bright colour are plain background and stay.
-pub(crate) fn without_padding(image: &RgbImage) -> Bounds {
+fn without_padding(image: &RgbImage) -> Bounds {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let raw = image.as_raw();
     let row = |y: usize| raw[3 * y * width..][..3 * width].as_chunks::<3>().0.iter().copied();

@@ -1,6 +1,6 @@
-use super::vote::mask_flags;
+use super::quality::{mask_flags, nothing};
 use crate::ops::resize_nearest_mask;
-use wbc_core::{CellMasks, QualityFlag, RgbImage, Segmentation, Segmenter};
+use wbc_core::{CellMasks, RgbImage, Segmentation, Segmenter};
 
 /// Masks of one image that somebody else made: an expert's drawing, a mask file, another program.
 ///
@@ -50,10 +50,7 @@ impl Segmenter for GivenMasks {
         };
         match masks {
             Some(masks) => Segmentation { flags: mask_flags(&masks), masks },
-            None => Segmentation {
-                masks: CellMasks::empty(width, height),
-                flags: [QualityFlag::NoCell].into_iter().collect(),
-            },
+            None => nothing(width, height),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Segmenters.
 
 mod cell;
+mod enlarge;
 mod frame;
 mod given;
 mod nucleus;
 mod polar;
+mod quality;
 mod refine;
 mod scene;
+mod threshold;
 mod tidy;
 mod vote;
 
 pub use given::GivenMasks;
-pub(crate) use vote::MIN_CELL_PX;
+pub(crate) use quality::MIN_CELL_PX;
+pub use threshold::ThresholdSegmenter;
 pub use vote::{VoteParams, VoteSegmenter};

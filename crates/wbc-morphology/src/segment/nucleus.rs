@@ -35,7 +35,8 @@ pub(crate) struct Nucleus {
 /// keeps the central cluster of components. Red is what azure absorbs and eosin does not.
 pub(crate) fn find_nucleus(scene: &Scene) -> Option<Nucleus> {
     let (width, height) = (scene.od.width, scene.od.height);
-    let negative = |channel: usize| scene.lab.iter().map(|v| -f32::from(v[channel])).collect::<Vec<_>>();
+    let lab = scene.lab();
+    let negative = |channel: usize| lab.iter().map(|v| -f32::from(v[channel])).collect::<Vec<_>>();
     let mut votes = vec![0_u8; width * height];
     for score in [&scene.saturation, &negative(2), &negative(0), &scene.od.channels[0]] {
         let [_, threshold] = otsu3(score);
@@ -43,8 +44,14 @@ pub(crate) fn find_nucleus(scene: &Scene) -> Option<Nucleus> {
     }
     let mut dark = Mask::new(width, height);
     dark.as_mut_slice().iter_mut().zip(&votes).for_each(|(d, v)| *d = *v >= VOTES);
-    let found = components(&open(&dark, &Element::ellipse(1)), Connectivity::Eight);
+    let nucleus = central_cluster(scene, &dark)?;
+    Some(Nucleus { mask: without_granules(scene, nucleus.mask), ..nucleus })
+}
 
+/// The component of dark pixels nearest to the centre for its size, with its lobes, holes filled.
+pub(crate) fn central_cluster(scene: &Scene, dark: &Mask) -> Option<Nucleus> {
+    let (width, height) = (dark.width(), dark.height());
+    let found = components(&open(dark, &Element::ellipse(1)), Connectivity::Eight);
     let half_side = width.min(height) as f64 / 2.0;
     let weight = |i: usize| {
         let (x, y) = found.parts[i].centroid;
@@ -69,7 +76,7 @@ pub(crate) fn find_nucleus(scene: &Scene) -> Option<Nucleus> {
     let lobes: Vec<bool> = (0..found.parts.len()).map(lobe).collect();
     let mask = fill_holes(&labelled(width, height, &found.labels, |label| label > 0 && lobes[label - 1]));
     let several = (0..found.parts.len()).any(|i| !lobes[i] && large(i, CANDIDATE_AREA));
-    Some(Nucleus { mask: without_granules(scene, mask), several })
+    Some(Nucleus { mask, several })
 }
 
 /// Whether only stain lies on the straight way between two components.
@@ -88,7 +95,7 @@ fn joined(scene: &Scene, found: &Components, a: usize, b: usize) -> bool {
 
 /// Red granules around a nucleus pass for it in most scores. Where the red density of the mask has two classes, the
 /// darker one is the nucleus.
-fn without_granules(scene: &Scene, mask: Mask) -> Mask {
+pub(crate) fn without_granules(scene: &Scene, mask: Mask) -> Mask {
     let red = &scene.od.channels[0];
     let inside: Vec<f32> = red.iter().zip(mask.as_slice()).filter(|(_, m)| **m).map(|(v, _)| *v).collect();
     let threshold = otsu2(&inside);

@@ -15,6 +15,10 @@ const MAX_EDGE: f32 = 3.0;
 /// Largest change of radius from one angle to the next, in pixels.
 const MAX_STEP: usize = 2;
 
+/// A smooth contour runs this far, in pixels, beyond the middle of the last pixel inside: half of what reaches to that
+/// pixel's end, since a polygon is filled with its outline.
+const PIXEL_END: f64 = 0.25;
+
 /// Rays from a centre; steps of one pixel.
 pub(crate) struct PolarGrid {
     centre: (f64, f64),
@@ -101,6 +105,24 @@ impl PolarGrid {
             (x.round_ties_even() as i32, y.round_ties_even() as i32)
         };
         radii.iter().enumerate().map(corner).collect()
+    }
+
+    /// Corners of the polygon with these radii, each averaged with its neighbours, in an image `scale` times as large. Where
+    /// the contour ends at the frame it runs beyond it.
+    pub(crate) fn smooth_contour(&self, radii: &[usize], scale: f64) -> Vec<(i32, i32)> {
+        let n = radii.len();
+        let corner = |angle: usize| {
+            let beside = radii[(angle + n - 1) % n] + radii[(angle + 1) % n];
+            let r = if radii[angle] + 1 >= self.inside[angle] {
+                (radii[angle] + 2) as f64
+            } else {
+                (beside + 2 * radii[angle]) as f64 / 4.0 + PIXEL_END
+            };
+            let (sin, cos) = direction(angle, self.angles);
+            let (x, y) = (self.centre.0 + cos * r + 0.5, self.centre.1 + sin * r + 0.5);
+            ((x * scale - 0.5).round() as i32, (y * scale - 0.5).round() as i32)
+        };
+        (0..n).map(corner).collect()
     }
 }
 

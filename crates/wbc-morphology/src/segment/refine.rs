@@ -1,6 +1,7 @@
 //! Masks at the image's own resolution.
 
 use super::cell::{Appearance, refine_cell};
+use super::frame::placed;
 use super::scene::Densities;
 use super::tidy::tidied;
 use crate::ops::{Bounds, Element, dilate, erode, median};
@@ -43,19 +44,31 @@ pub(crate) fn refine(
         (x0.saturating_sub(margin), y0.saturating_sub(margin), (x1 + margin).min(width), (y1 + margin).min(height));
     let od = Densities::of_part(image, part, background);
     let (nucleus, cell) = (cut(nucleus, part), cut(cell, part));
-    let nucleus = refine_nucleus(&od, &nucleus, &cell);
+    let nucleus = refine_nucleus(&nucleus_score(&od), &nucleus, &cell, LEVEL, ROUNDS).0;
     let cell = if scale < MIN_SCALE { cell } else { refine_cell(&od, &nucleus, &cell, scale, appearance, edge_weight) };
     Some((placed(&nucleus, part, width, height), placed(&cell, part, width, height)))
 }
 
-/// What is denser in red and green than a level between the cytoplasm and the nucleus.
-fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
+/// Red and green density: what tells the nucleus from its cytoplasm.
+pub(crate) fn nucleus_score(od: &Densities) -> Vec<f32> {
     let [red, green, _] = &od.channels;
-    let score: Vec<f32> = red.iter().zip(green).map(|(r, g)| r + GREEN * g).collect();
+    red.iter().zip(green).map(|(r, g)| r + GREEN * g).collect()
+}
+
+/// What has a higher score than a level `share` of the way from the cytoplasm to the nucleus; the level, where there is
+/// one.
+pub(crate) fn refine_nucleus(
+    score: &[f32],
+    nucleus: &Mask,
+    cell: &Mask,
+    share: f32,
+    rounds: usize,
+) -> (Mask, Option<f32>) {
     let cell = cell.as_slice();
     let radius = (nucleus.area_px() as f64 / PI).sqrt();
     let mut found = nucleus.clone();
-    for _ in 0..ROUNDS {
+    let mut known = None;
+    for _ in 0..rounds {
         let core = erode(&found, &Element::ellipse(1));
         let around = dilate(&found, &Element::ellipse(2));
         let dark: Vec<f32> = score.iter().zip(core.as_slice()).filter(|(_, core)| **core).map(|(v, _)| *v).collect();
@@ -66,14 +79,15 @@ fn refine_nucleus(od: &Densities, nucleus: &Mask, cell: &Mask) -> Mask {
         }
         let (dark, pale) = (median(&dark), median(&pale));
         if dark - pale < MIN_CONTRAST {
-            return nucleus.clone();
+            return (nucleus.clone(), None);
         }
-        let level = pale + LEVEL * (dark - pale);
-        let dense = found.as_mut_slice().iter_mut().zip(cell).zip(&score);
+        let level = pale + share * (dark - pale);
+        let dense = found.as_mut_slice().iter_mut().zip(cell).zip(score);
         dense.for_each(|((found, cell), score)| *found = *cell && *score > level);
         found = tidied(&found, nucleus, radius);
+        known = Some(level);
     }
-    if found.area_px() * MIN_KEPT < nucleus.area_px() { nucleus.clone() } else { found }
+    if found.area_px() * MIN_KEPT < nucleus.area_px() { (nucleus.clone(), None) } else { (found, known) }
 }
 
 /// A part of a mask.
@@ -81,15 +95,6 @@ fn cut(mask: &Mask, (x0, y0, x1, y1): Bounds) -> Mask {
     let mut out = Mask::new(x1 - x0, y1 - y0);
     for (row, y) in out.as_mut_slice().chunks_exact_mut((x1 - x0).max(1)).zip(y0..) {
         row.copy_from_slice(&mask.as_slice()[y * mask.width() + x0..][..x1 - x0]);
-    }
-    out
-}
-
-/// A part of a mask, put back into an empty one.
-pub(crate) fn placed(part: &Mask, (x0, y0, x1, _): Bounds, width: usize, height: usize) -> Mask {
-    let mut out = Mask::new(width, height);
-    for (row, y) in part.as_slice().chunks_exact((x1 - x0).max(1)).zip(y0..) {
-        out.as_mut_slice()[y * width + x0..][..x1 - x0].copy_from_slice(row);
     }
     out
 }

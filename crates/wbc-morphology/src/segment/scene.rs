@@ -1,7 +1,7 @@
 //! What segmentation looks at.
 
 use crate::ops::{Bounds, LabConverter, Plane, blur_3x3_rgb, median, percentiles};
-use crate::stain::{background_of_reduced, reduced};
+use crate::stain::background_of_reduced;
 use wbc_core::{Mask, RgbImage};
 
 /// Grey values are at least this share of the background's: a bound of optical density.
@@ -46,33 +46,36 @@ impl Densities {
 
 /// The reduced image in all the forms that segmentation looks at.
 pub(crate) struct Scene {
+    image: RgbImage,
     pub background: [f32; 3],
     pub od: Densities,
     /// `1 - min / max` of the channels after the background is divided out.
     pub saturation: Vec<f32>,
-    /// L*, a*, b* after the background is divided out, on OpenCV's 8-bit scale.
-    pub lab: Vec<[u8; 3]>,
     /// Total optical density below which there is nothing but background.
     pub faint_below: f32,
 }
 
 impl Scene {
-    /// Of an image reduced to a longer side of `side`.
-    pub(crate) fn new(image: &RgbImage, side: usize) -> Self {
-        let small = reduced(image, side);
+    /// Of an image that is reduced already.
+    pub(crate) fn new(small: RgbImage) -> Self {
         let background = background_of_reduced(&small);
         let od = Densities::new(&small, background);
-        let share = background.map(|b| -> [f32; 256] { std::array::from_fn(|v| (v as f32 / b).clamp(MIN_SHARE, 1.0)) });
-        let to_lab = LabConverter::new(&share.each_ref().map(|c| c.map(|v| (v * 255.0) as u8)));
+        let share = shares(background);
         let pixels = small.as_raw().as_chunks::<3>().0;
         let saturation = pixels.iter().map(|p| {
             let [r, g, b]: [f32; 3] = std::array::from_fn(|c| share[c][usize::from(p[c])]);
             1.0 - r.min(g).min(b) / r.max(g).max(b)
         });
         let saturation = saturation.collect();
-        let lab = pixels.iter().map(|p| to_lab.convert(*p)).collect();
         let faint_below = faint_below(&od.total.data);
-        Self { background, od, saturation, lab, faint_below }
+        Self { image: small, background, od, saturation, faint_below }
+    }
+
+    /// L*, a*, b* after the background is divided out, on OpenCV's 8-bit scale.
+    pub(crate) fn lab(&self) -> Vec<[u8; 3]> {
+        let levels = shares(self.background).map(|c| c.map(|v| (v * 255.0) as u8));
+        let to_lab = LabConverter::new(&levels);
+        self.image.as_raw().as_chunks::<3>().0.iter().map(|p| to_lab.convert(*p)).collect()
     }
 
     /// Median of the total optical density in a mask.
@@ -80,6 +83,11 @@ impl Scene {
         let inside = self.od.total.data.iter().zip(mask.as_slice()).filter(|(_, m)| **m);
         median(&inside.map(|(v, _)| *v).collect::<Vec<_>>())
     }
+}
+
+/// Per channel, the share of the background's value that each grey value is.
+fn shares(background: [f32; 3]) -> [[f32; 256]; 3] {
+    background.map(|b| std::array::from_fn(|v| (v as f32 / b).clamp(MIN_SHARE, 1.0)))
 }
 
 /// Where stain begins, judged by the spread of the background itself, since cytoplasm may be as pale as a tenth of what

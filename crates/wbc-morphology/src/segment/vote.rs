@@ -1,22 +1,14 @@
-use super::cell::find_cell;
-use super::frame::without_padding;
+use super::cell::{ContourOptions, find_cell};
+use super::frame::segment_picture;
 use super::nucleus::find_nucleus;
-use super::refine::{placed, refine};
+use super::quality::{MIN_CELL_PX, NOISE_OD, judged, nothing};
+use super::refine::refine;
 use super::scene::Scene;
 use crate::MorphologyError;
 use crate::ops::resize_mask;
-use crate::stain::WORK_SIDE;
+use crate::stain::{WORK_SIDE, reduced};
 use serde::{Deserialize, Serialize};
-use wbc_core::{CellMasks, Mask, QualityFlag, QualityFlags, RgbImage, Segmentation, Segmenter};
-
-/// Smaller cells, in pixels of the image, cannot be measured.
-pub(crate) const MIN_CELL_PX: usize = 50;
-/// Median optical density of a nucleus (sum over channels) below which it hardly stands out, and below which there is
-/// nothing but noise.
-const LOW_OD: f32 = 0.6;
-const NOISE_OD: f32 = 0.15;
-/// Plausible share of the frame, nucleus from and cell to.
-const PLAUSIBLE_SHARE: (f64, f64) = (0.004, 0.9);
+use wbc_core::{Mask, RgbImage, Segmentation, Segmenter};
 
 /// Parameters of [`VoteSegmenter`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,75 +115,34 @@ impl Segmenter for VoteSegmenter {
     }
 
     fn segment(&self, image: &RgbImage) -> Segmentation {
-        let (width, height) = (image.width() as usize, image.height() as usize);
-        let part @ (x0, y0, x1, y1) = without_padding(image);
-        if (x1 - x0, y1 - y0) == (width, height) {
-            return self.segment_frame(image);
-        }
-        let frame = image::imageops::crop_imm(image, x0 as u32, y0 as u32, (x1 - x0) as u32, (y1 - y0) as u32);
-        let found = self.segment_frame(&frame.to_image());
-        let placed = |mask: &Mask| placed(mask, part, width, height);
-        match CellMasks::new(placed(found.masks.nucleus()), placed(found.masks.cell())) {
-            Ok(masks) => Segmentation { masks, flags: found.flags },
-            Err(_) => nothing(width, height),
-        }
+        segment_picture(image, |picture| self.segment_unpadded(picture))
     }
 }
 
 impl VoteSegmenter {
     /// Segments a picture without padding.
-    fn segment_frame(&self, image: &RgbImage) -> Segmentation {
+    fn segment_unpadded(&self, image: &RgbImage) -> Segmentation {
         let (width, height) = (image.width() as usize, image.height() as usize);
         if width * height < MIN_CELL_PX {
             return nothing(width, height);
         }
-        let scene = Scene::new(image, self.params.work_side as usize);
+        let scene = Scene::new(reduced(image, self.params.work_side as usize));
         let Some(nucleus) = find_nucleus(&scene) else { return nothing(width, height) };
         let contrast = scene.median_od(&nucleus.mask);
         if contrast < NOISE_OD {
             return nothing(width, height);
         }
-        let (cell, appearance) = find_cell(&scene, &nucleus.mask, &self.params);
+        let VoteParams { angles, iterations, edge_weight, .. } = self.params;
+        let options = ContourOptions { angles: angles as usize, rounds: iterations as usize, edge_weight };
+        let found = find_cell(&scene, &nucleus.mask, &options);
         let full = |mask: &Mask| resize_mask(mask, width, height);
         let scale = width as f64 / scene.od.width as f64;
-        let (nucleus_mask, cell) = (full(&nucleus.mask), full(&cell));
-        let refined =
-            refine(image, scene.background, &nucleus_mask, &cell, scale, &appearance, self.params.edge_weight);
-        let Some(Ok(masks)) = refined.map(|(nucleus, cell)| CellMasks::new(nucleus, cell)) else {
-            return nothing(width, height);
-        };
-        if masks.cell().area_px() < MIN_CELL_PX {
-            return nothing(width, height);
+        let (nucleus_mask, cell) = (full(&nucleus.mask), full(&found.mask));
+        match refine(image, scene.background, &nucleus_mask, &cell, scale, &found.appearance, edge_weight) {
+            Some((nucleus_mask, cell)) => judged(nucleus_mask, cell, nucleus.several, contrast),
+            None => nothing(width, height),
         }
-        let mut flags = mask_flags(&masks);
-        if nucleus.several {
-            flags.insert(QualityFlag::SeveralCandidates);
-        }
-        if contrast < LOW_OD {
-            flags.insert(QualityFlag::LowContrast);
-        }
-        Segmentation { masks, flags }
     }
-}
-
-/// No cell.
-fn nothing(width: usize, height: usize) -> Segmentation {
-    Segmentation { masks: CellMasks::empty(width, height), flags: [QualityFlag::NoCell].into_iter().collect() }
-}
-
-/// Doubts that the masks alone give rise to.
-pub(crate) fn mask_flags(masks: &CellMasks) -> QualityFlags {
-    let (width, height) = (masks.cell().width(), masks.cell().height());
-    let Some((x0, y0, x1, y1)) = masks.cell().bounds() else { return [QualityFlag::NoCell].into_iter().collect() };
-    let mut flags = QualityFlags::NONE;
-    if x0 == 0 || y0 == 0 || x1 == width || y1 == height {
-        flags.insert(QualityFlag::TouchesFrame);
-    }
-    let share = |mask: &Mask| mask.area_px() as f64 / (width * height) as f64;
-    if share(masks.nucleus()) < PLAUSIBLE_SHARE.0 || share(masks.cell()) > PLAUSIBLE_SHARE.1 {
-        flags.insert(QualityFlag::ImplausibleArea);
-    }
-    flags
 }
 
 #[cfg(test)]
@@ -199,6 +150,7 @@ mod tests {
     use super::*;
     use image::Rgb;
     use proptest::prelude::*;
+    use wbc_core::{CellMasks, QualityFlag, QualityFlags};
 
     const BACKGROUND: [u8; 3] = [236, 232, 226];
 
