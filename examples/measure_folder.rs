@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use wbc_clip::core::{AttributeSchema, Limits};
 use wbc_clip::data::{SyntheticOptions, synthetic_samples};
-use wbc_clip::{Session, measure};
+use wbc_clip::{MeasureOptions, Session, measure};
 
 /// Some synthetic cells as image files, and one file that is no image.
 fn fill(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // the ending chooses the format: csv, parquet or jsonl
     let table = std::env::temp_dir().join("wbc-clip-measurements.csv");
-    let summary = measure(&folder.display().to_string(), None, &table, &Session::default())?;
+    let summary = measure(&folder.display().to_string(), &table, &MeasureOptions::default(), &Session::default())?;
 
     println!("{} cells with {} measurements each: {}", summary.n, summary.n_measurements, table.display());
     println!("{} images without a cell, {} that failed:", summary.n_no_cell, summary.errors.len());

@@ -7,19 +7,59 @@ use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use wbc_core::{
-    CellMasks, GrayImage, Limits, MaskSource, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings, read_bytes,
+    CellMasks, GrayImage, Limits, MaskSource, PixelSize, QualityFlag, RgbImage, Sample, Segmenter, Warning, Warnings,
+    read_bytes,
 };
 use wbc_data::load_masks;
-use wbc_morphology::{AgreementFigures, GivenMasks, MaskAgreement, MeasurementSet, MeasurementTable, VoteSegmenter};
+use wbc_morphology::{
+    AgreementFigures, Distributions, GivenMasks, MaskAgreement, MeasurementSet, MeasurementTable, Micrometres,
+    ThresholdSegmenter, VoteSegmenter,
+};
 
 /// Items in memory at a time: bounds memory whatever the size of the input.
 const CHUNK: usize = 128;
 
+/// Who finds the cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SegmentMethod {
+    /// [`VoteSegmenter`], the accurate one; what runs are trained with.
+    #[default]
+    Vote,
+    /// [`ThresholdSegmenter`], several times faster.
+    Threshold,
+}
+
+impl SegmentMethod {
+    fn build(self) -> Box<dyn Segmenter> {
+        match self {
+            Self::Vote => Box::new(VoteSegmenter::default()),
+            Self::Threshold => Box::new(ThresholdSegmenter::default()),
+        }
+    }
+}
+
 /// How [`segment`] works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentOptions {
+    /// Who finds the cell.
+    pub method: SegmentMethod,
     /// Compare the masks with those that the input brings.
     pub evaluate: bool,
+}
+
+/// How [`measure`] works.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MeasureOptions {
+    /// Folder with masks `<id>.png`; made where `None`.
+    pub masks: Option<PathBuf>,
+    /// Who finds the cell where masks are made.
+    pub method: SegmentMethod,
+    /// Micrometres per pixel of images that do not say.
+    pub pixel_size_um: Option<PixelSize>,
+    /// SVG with distributions per cell type.
+    pub plot: Option<PathBuf>,
+    /// Measurements in it, the usual ones where `None`.
+    pub plotted: Option<Vec<String>>,
 }
 
 /// What [`segment`] did.
@@ -71,7 +111,7 @@ pub fn segment(input: &str, out: &Path, options: &SegmentOptions, session: &Sess
     let dataset = session.open(input)?;
     make_dir(out)?;
     refuse_overwriting(&dataset.samples, out)?;
-    let segmenter = VoteSegmenter::default();
+    let segmenter = options.method.build();
     let quality_path = out.join("quality.csv");
     let mut quality = csv::Writer::from_writer(Vec::new());
     let csv_failed = |e: csv::Error| Error::Io { path: quality_path.clone(), source: e.into() };
@@ -141,18 +181,33 @@ pub fn write_views(run: &Run, input: &str, out: &Path, session: &Session) -> Res
     Ok(ViewsSummary { n, n_no_cell, side: run.config.view.side, errors: warnings.sorted() })
 }
 
-/// Measures all images of an input into a table (`.csv`, `.parquet` or `.jsonl`), one row per cell. Masks are read from
-/// `masks/<id>.png` where given, else made. What fails is listed, the rest is done.
+/// Measures all images of an input into a table (`.csv`, `.parquet` or `.jsonl`), one row per cell. Where a pixel size is
+/// known, columns in micrometres follow. What fails is listed, the rest is done.
 ///
 /// # Errors
-/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] when `out` is the input, [`Error::Table`] when `out` cannot be written or its format is
-/// unknown.
-pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session) -> Result<MeasureSummary, Error> {
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] when an output is the input or a pixel size
+/// not above 0, [`Error::Morphology`] for a measurement that cannot be plotted, [`Error::Table`] when `out` cannot be
+/// written or its format is unknown.
+pub fn measure(input: &str, out: &Path, options: &MeasureOptions, session: &Session) -> Result<MeasureSummary, Error> {
     let set = MeasurementSet::all();
+    if let Some(PixelSize(um)) = options.pixel_size_um.filter(|p| !(p.0.is_finite() && p.0 > 0.0)) {
+        return Err(Error::Usage(format!("a pixel of {um} µm")));
+    }
     let dataset = session.open(input)?;
     not_the_input(out, input)?;
-    let mut table = MeasurementTable::create(out, set.schema())?;
-    let segmenter = VoteSegmenter::default();
+    let pixel_size = |s: &Sample| s.optics.pixel_size_um.or(options.pixel_size_um);
+    let micrometres = Micrometres::of(set.schema());
+    let micrometres = dataset.samples.iter().any(|s| pixel_size(s).is_some()).then_some(micrometres);
+    let schema = micrometres.as_ref().map_or(set.schema(), Micrometres::schema);
+    let mut plot = match &options.plot {
+        Some(path) => {
+            not_the_input(path, input)?;
+            Some((path, Distributions::new(schema, options.plotted.as_deref())?))
+        }
+        None => None,
+    };
+    let mut table = MeasurementTable::create(out, schema)?;
+    let segmenter = options.method.build();
     let warnings = opening_warnings(dataset.warnings);
     let (mut n, mut n_no_cell) = (0, 0);
     for_each_image(
@@ -161,23 +216,33 @@ pub fn measure(input: &str, masks: Option<&Path>, out: &Path, session: &Session)
         "measuring",
         &warnings,
         |sample, image| {
-            let found = match masks {
+            let found = match &options.masks {
                 None => segmenter.segment(image),
                 Some(folder) => {
                     let masks = read_masks(&item_path(folder, &sample.id.0, "png")?, image, &session.store.limits)?;
                     GivenMasks::new(masks).segment(image)
                 }
             };
-            Ok((set.measure(image, &found.masks), found.flags))
+            let mut row = set.measure(image, &found.masks);
+            if let Some(micrometres) = &micrometres {
+                micrometres.extend(&mut row, pixel_size(sample));
+            }
+            Ok((row, found.flags))
         },
         |sample, (row, flags)| {
             n += 1;
             n_no_cell += usize::from(flags.contains(QualityFlag::NoCell));
+            if let Some((_, plot)) = &mut plot {
+                plot.add(sample.annotation.cell_type.as_ref(), &row);
+            }
             Ok(table.write(&sample.id.0, &shown_path(sample), flags, &row)?)
         },
     )?;
     table.finish()?;
-    Ok(MeasureSummary { n, n_no_cell, n_measurements: set.schema().len(), errors: warnings.sorted() })
+    if let Some((path, plot)) = plot {
+        write_atomic(path, plot.to_svg()?)?;
+    }
+    Ok(MeasureSummary { n, n_no_cell, n_measurements: schema.len(), errors: warnings.sorted() })
 }
 
 /// Decodes and works on images in parallel, hands the results on in order; a failure of one is noted, not fatal.

@@ -6,12 +6,10 @@ use crate::{Error, Session};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
-use wbc_core::{
-    Annotation, CellType, CellViewer, MeasurementRow, MeasurementSchema, Optics, Sample, TYPE_FACT, Warning, Warnings,
-};
+use wbc_core::{Annotation, CellType, CellViewer, MeasurementRow, Optics, Sample, TYPE_FACT, Warning, Warnings};
 use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
 use wbc_eval::{CellGuess, DatasetReport, EvalDocument, evaluate_guesses};
-use wbc_morphology::describe::{Description, Descriptor, FitOptions, Judgement, Reason, TargetScores};
+use wbc_morphology::describe::{CellCopy, Description, Descriptor, FitOptions, Judgement, Reason, TargetScores};
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
 /// Side of the views that nobody looks at: measurements alone are wanted.
@@ -39,6 +37,10 @@ pub struct FitSummary {
     pub n: usize,
     /// Scores of each target by cross-validation inside these cells.
     pub cross_validation: Vec<TargetScores>,
+    /// The same of the trees that know no lengths and areas, as for images of unknown pixel size.
+    pub cross_validation_without_sizes: Vec<TargetScores>,
+    /// The same of these trees on held-out cells as simulated other hospitals see them.
+    pub cross_validation_of_copies: Vec<TargetScores>,
     /// Images that failed.
     pub errors: Vec<Warning>,
 }
@@ -93,16 +95,23 @@ pub fn fit_descriptor(
     };
     let views = measured_views(&samples, copies, session, &warnings)?;
     let measurements = MeasurementSet::all().schema().clone();
-    let rows = training_rows(&views, &measurements);
-    let annotations: Vec<Annotation> = views.samples.iter().map(|s| samples[*s].annotation.clone()).collect();
-    let learn = || Descriptor::fit(&rows, &annotations, &measurements, &schema, &options.fit);
+    let mut cells = rows(&views);
+    let n = views.n_unshifted();
+    // copies of all samples follow one another in the order of the samples
+    let copies = cells.split_off(n).into_iter().enumerate().map(|(i, row)| CellCopy { cell: i % n, row });
+    let copies: Vec<CellCopy> = copies.collect();
+    let of_cells = views.samples.iter().take(n);
+    let annotations: Vec<Annotation> = of_cells.map(|s| samples[*s].annotation.clone()).collect();
+    let learn = || Descriptor::fit(&cells, &annotations, &copies, &measurements, &schema, &options.fit);
     session.progress.start("fitting", None);
     let descriptor = session.pool()?.install(learn)?.with_optics(Optics::common(samples.iter().map(|s| &s.optics)));
     session.progress.finish();
     descriptor.save(out)?;
     Ok(FitSummary {
-        n: views.n_unshifted(),
+        n,
         cross_validation: descriptor.cross_validation(true),
+        cross_validation_without_sizes: descriptor.cross_validation(false),
+        cross_validation_of_copies: descriptor.cross_validation_of_copies(false),
         errors: warnings.sorted(),
     })
 }
@@ -251,19 +260,6 @@ fn measured_views(
     let canonical = CanonicalOptions { side: SIDE_PX, with_pixels: false, measurements: Some(MeasurementSet::all()) };
     let viewer: Arc<dyn CellViewer> = Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), canonical)?);
     session.views(samples, viewer.as_ref(), ViewOptions { keep_pixels: false, ..options }, warnings)
-}
-
-/// A row per view; simulated hospitals change no camera, so their lengths and areas are those of the cell itself.
-fn training_rows(views: &ViewSet, measurements: &MeasurementSchema) -> Vec<MeasurementRow> {
-    let mut rows = rows(views);
-    // copies of all samples follow one another in the order of the samples
-    let (own, copies) = rows.split_at_mut(views.n_unshifted());
-    let in_pixels = |c: &usize| measurements.measurements[*c].unit.pixel_power() != 0;
-    let columns: Vec<usize> = (0..measurements.len()).filter(in_pixels).collect();
-    for (copy, own) in copies.iter_mut().zip(own.iter().cycle()) {
-        columns.iter().for_each(|c| copy[*c] = own[*c]);
-    }
-    rows
 }
 
 /// A row per view, lengths in pixels of the descriptor's optics; without absolute sizes where those are not comparable.

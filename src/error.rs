@@ -104,6 +104,7 @@ impl Error {
                 | Self::Config { .. }
                 | Self::Usage(_)
                 | Self::Table(wbc_morphology::TableError::UnknownFormat { .. })
+                | Self::Morphology(wbc_morphology::MorphologyError::Parameter { .. })
                 | Self::Describe(wbc_morphology::describe::DescribeError::Option { .. })
                 | Self::Train(
                     TrainError::Config { .. } | TrainError::Encoder(wbc_encoders::EncoderError::Config { .. })

@@ -74,7 +74,10 @@ mod weights;
 pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, VerifySummary, verify_captions, write_captions};
 #[cfg(feature = "llm")]
 pub use captions::{DryRun, ModelSummary, plan_captions};
-pub use cells::{MeasureSummary, SegmentOptions, SegmentSummary, ViewsSummary, measure, segment, write_views};
+pub use cells::{
+    MeasureOptions, MeasureSummary, SegmentMethod, SegmentOptions, SegmentSummary, ViewsSummary, measure, segment,
+    write_views,
+};
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{
     BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig, TextEncoderSection,

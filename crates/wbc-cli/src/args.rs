@@ -78,6 +78,9 @@ pub(crate) enum Command {
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Who finds the cell
+        #[arg(long, value_enum, default_value_t = Method::Vote)]
+        method: Method,
         /// Compare with the masks that the input brings: Dice coefficients of nucleus and cell, intersections over unions
         #[arg(long)]
         evaluate: bool,
@@ -90,6 +93,18 @@ pub(crate) enum Command {
         /// Folder with masks <id>.png; without, masks are made
         #[arg(long, value_name = "DIR")]
         masks: Option<PathBuf>,
+        /// Who finds the cell where masks are made
+        #[arg(long, value_enum, default_value_t = Method::Vote, conflicts_with = "masks")]
+        method: Method,
+        /// Micrometres per pixel of images whose manifest does not say: adds columns in µm
+        #[arg(long, value_name = "UM")]
+        pixel_size: Option<f64>,
+        /// Also draw distributions per cell type, as SVG
+        #[arg(long, value_name = "FILE.svg")]
+        plot: Option<PathBuf>,
+        /// Measurements in the plot [default: a dozen usual ones]
+        #[arg(long, value_name = "A,B,…", value_delimiter = ',', requires = "plot")]
+        plot_measurements: Option<Vec<String>>,
         /// Table to be written: .csv, .parquet or .jsonl
         #[arg(long, value_name = "FILE", required_unless_present = "schema")]
         out: Option<PathBuf>,
@@ -368,6 +383,14 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Method {
+    /// Four scores vote on the nucleus, the border is refined: the accurate one, with which runs are trained
+    Vote,
+    /// One threshold and one contour in a small image: several times faster, for previews and very large sets
+    Threshold,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,5 +1,5 @@
 use crate::Done;
-use crate::args::{Cli, Command, Format};
+use crate::args::{Cli, Command, Format, Method};
 use crate::output::{columns, note, print_failures, print_json, print_text};
 use crate::progress::Terminal;
 use crate::weights::weights;
@@ -9,14 +9,14 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_clip::caption::Register;
-use wbc_clip::core::{CellType, Warning};
+use wbc_clip::core::{CellType, PixelSize, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
 use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
 use wbc_clip::morphology::{AgreementFigures, DiceFigures, measurement_schema};
 use wbc_clip::{
-    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, Query, Run, RunConfig,
-    SegmentOptions, Session,
+    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, MeasureOptions, Query, Run,
+    RunConfig, SegmentMethod, SegmentOptions, Session,
 };
 
 /// Where datasets lie.
@@ -40,16 +40,33 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             evaluation(cli, &document)
         }
         Command::Data(command) => crate::data::run(cli, command, &session),
-        Command::Segment { input, out, evaluate } => {
-            let done = wbc_clip::segment(input, out, &SegmentOptions { evaluate: *evaluate }, &session)?;
+        Command::Segment { input, out, method, evaluate } => {
+            let options = SegmentOptions { method: (*method).into(), evaluate: *evaluate };
+            let done = wbc_clip::segment(input, out, &options, &session)?;
             let mut text = format!("{} masks in {}, {} without a cell", done.n, out.display(), done.n_no_cell);
             if let Some(figures) = &done.agreement {
                 text += &agreement(figures);
             }
             finish(cli, "wbc-clip.segment", &done, &done.errors, &text)
         }
-        Command::Measure { input: Some(input), out: Some(out), masks, .. } => {
-            let done = wbc_clip::measure(input, masks.as_deref(), out, &session)?;
+        Command::Measure {
+            input: Some(input),
+            out: Some(out),
+            masks,
+            method,
+            pixel_size,
+            plot,
+            plot_measurements,
+            ..
+        } => {
+            let options = MeasureOptions {
+                masks: masks.clone(),
+                method: (*method).into(),
+                pixel_size_um: pixel_size.map(PixelSize),
+                plot: plot.clone(),
+                plotted: plot_measurements.clone(),
+            };
+            let done = wbc_clip::measure(input, out, &options, &session)?;
             let text = format!(
                 "{} cells, {} measurements each, in {}; {} without a cell",
                 done.n,
@@ -150,6 +167,15 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let files = wbc_clip::export(&run, format, out)?;
             let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
             finish(cli, "wbc-clip.export", &json!({ "files": files }), &[], &files.join("\n"))
+        }
+    }
+}
+
+impl From<Method> for SegmentMethod {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Vote => Self::Vote,
+            Method::Threshold => Self::Threshold,
         }
     }
 }

@@ -17,7 +17,14 @@ pub(crate) fn run(cli: &Cli, command: &DescribeCommand, session: &Session) -> Re
             let fit = FitOptions { seed: cli.seed.unwrap_or(0), ..FitOptions::default() };
             let options = FitDescriptorOptions { shifted_copies: *shifted_copies, fit };
             let done = fit_descriptor(input, out, &options, session)?;
-            let text = format!("{} cells, descriptor {}\n\n{}", done.n, out.display(), scores(&done.cross_validation));
+            let mut text = format!("{} cells, descriptor {}", done.n, out.display());
+            for (what, targets) in [
+                ("held out", &done.cross_validation),
+                ("without sizes", &done.cross_validation_without_sizes),
+                ("of other hospitals", &done.cross_validation_of_copies),
+            ] {
+                text += &format!("\n\n{}", scores(what, targets));
+            }
             finish(cli, "wbc-clip.describe.fit", &done, &done.errors, &text)
         }
         DescribeCommand::Eval { descriptor, datasets, classes } => {
@@ -41,8 +48,8 @@ pub(crate) fn run(cli: &Cli, command: &DescribeCommand, session: &Session) -> Re
 }
 
 /// Scores of cells that were held out, a line per target.
-fn scores(targets: &[TargetScores]) -> String {
-    let header = ["held out", "values", "accuracy", "macro-F1", "ECE", "measurements"].map(String::from).to_vec();
+fn scores(what: &str, targets: &[TargetScores]) -> String {
+    let header = [what, "values", "accuracy", "macro-F1", "ECE", "measurements"].map(String::from).to_vec();
     let row = |t: &TargetScores| {
         let figures = [t.scores.accuracy, t.scores.macro_f1, t.scores.calibration_error].map(|f| format!("{f:.3}"));
         [t.name.clone(), t.values.len().to_string()]
