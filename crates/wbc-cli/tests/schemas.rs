@@ -74,12 +74,22 @@ fn every_document_validates() {
     check("segment", &run(&["segment", "synthetic:val", "--out", "compared", "--evaluate"]));
     check("measurements", &run(&["measure", "--schema"]));
     check("measure", &run(&["measure", &cells, "--out", "cells.parquet"]));
+    check(
+        "measure",
+        &run(&["measure", &cells, "--out", "cells.csv.jsonl", "--pixel-size", "0.1", "--plot", "cells.svg"]),
+    );
+    let fitted = run(&["describe", "fit", "synthetic:test", "--out", "cells.wbcdesc"]);
+    check("describe-fit", &fitted);
+    check("describe-cells", &run(&["describe", "cells", &cells, "--descriptor", "cells.wbcdesc", "--out", "said.csv"]));
+    check("eval", &run(&["describe", "eval", "cells.wbcdesc", "--dataset", "synthetic:val"]));
     check("caption", &run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl"]));
     let planned = run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl", "--dry-run"]);
     check("caption-plan", &planned);
     check("caption-verify", &run(&["caption", "verify", "captions.jsonl"]));
     check("train", &run(&["train", "run.toml"]));
     check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val")]));
+    let beside = ["eval", "run", "--dataset", "synthetic:val", "--descriptor", "cells.wbcdesc"];
+    check("eval", &run(&beside));
     check("classify", &run(&["classify", &cells, "--run", "run", "--out", "types.csv"]));
     check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));
     check("search", &run(&["search", "run", "--index", "index.parquet", "--text", "a large monocyte", "-k", "3"]));

@@ -2,6 +2,7 @@
 
 mod captioning;
 mod configs;
+mod descriptions;
 mod images;
 mod interruption;
 mod runs;
