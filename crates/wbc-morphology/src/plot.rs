@@ -12,7 +12,9 @@ use wbc_core::{CellType, MeasurementSchema};
 /// Panels side by side.
 const COLUMNS: usize = 3;
 /// Size of a panel, in pixels.
-const PANEL: (u32, u32) = (360, 260);
+const PANEL: (u32, u32) = (400, 220);
+/// Width that names of types with numbers of cells have.
+const NAMES_PX: u32 = 120;
 /// Height of a character of labels, in pixels.
 const LABEL_PX: u32 = 12;
 /// Most measurements in one picture.
@@ -35,8 +37,8 @@ const USUAL: [&str; 12] = [
     "cytoplasm.vacuole_score1",
 ];
 
-/// Box plots of chosen measurements by cell type: quartiles, whiskers to the last values within 1.5 interquartile ranges
-/// (Tukey 1977), and how many cells have the measurement.
+/// Box plots of chosen measurements by cell type: quartiles, whiskers 1.5 interquartile ranges beyond them (after Tukey
+/// 1977; cut where no cell lies any more), and how many cells have the measurement.
 ///
 /// Holds the values of the chosen measurements of all cells that were added.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,36 +120,42 @@ impl Panel {
     fn draw(&self, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
         let mut chart = ChartBuilder::on(area);
         chart.margin(8).caption(&self.title, ("sans-serif", LABEL_PX + 2).into_font());
-        let kinds: Vec<String> = self.values.iter().map(|(kind, v)| format!("{kind} ({})", v.len())).collect();
+        // the first type on top
+        let mut kinds: Vec<String> =
+            self.values.iter().rev().map(|(kind, v)| format!("{kind} ({})", v.len())).collect();
         let all = || self.values.values().flatten().copied();
         let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if kinds.is_empty() {
             chart.build_cartesian_2d(0.0_f32..1.0, 0.0_f32..1.0)?;
             return Ok(());
         }
-        // room above and below, also where all values are equal
+        if kinds.len() == 1 {
+            kinds.push(String::new()); // the library labels no axis that has a single name
+        }
+        // room on both sides, also where all values are equal
         let room = ((high - low) * 0.05).max(low.abs().max(1.0) * 1e-3);
-        let y = (low - room) as f32..(high + room) as f32;
+        let x = (low - room) as f32..(high + room) as f32;
         let mut chart = chart
-            .x_label_area_size(5 * LABEL_PX)
-            .y_label_area_size(5 * LABEL_PX)
-            .build_cartesian_2d(kinds.as_slice().into_segmented(), y)?;
+            .x_label_area_size(2 * LABEL_PX)
+            .y_label_area_size(NAMES_PX)
+            .build_cartesian_2d(x, kinds.as_slice().into_segmented())?;
         let label = |kind: &SegmentValue<&String>| match kind {
             SegmentValue::CenterOf(kind) => (*kind).clone(),
             _ => String::new(),
         };
         chart
             .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(WHITE)
-            .x_labels(kinds.len())
-            .x_label_formatter(&label)
+            .disable_y_mesh()
+            .max_light_lines(0)
+            .x_labels(6)
+            .y_labels(kinds.len())
+            .y_label_formatter(&label)
             .x_label_style(("sans-serif", LABEL_PX))
             .y_label_style(("sans-serif", LABEL_PX))
             .draw()?;
-        for (kind, values) in kinds.iter().zip(self.values.values()) {
+        for (kind, values) in kinds.iter().zip(self.values.values().rev()) {
             let quartiles = Quartiles::new(values);
-            let drawn = Boxplot::new_vertical(SegmentValue::CenterOf(kind), &quartiles);
+            let drawn = Boxplot::new_horizontal(SegmentValue::CenterOf(kind), &quartiles);
             chart.draw_series([drawn.width(20).whisker_width(0.5).style(BOX.stroke_width(1))])?;
         }
         Ok(())
@@ -198,7 +206,8 @@ mod tests {
         let mut row = vec![None; schema.len()];
         row[schema.index("cell.area").unwrap()] = Some(0.0);
         plot.add(None, &row);
-        assert!(plot.to_svg().unwrap().contains("unknown (1)"));
+        let svg = plot.to_svg().unwrap();
+        assert!(svg.contains("unknown (1)"), "{svg}");
     }
 
     #[test]
