@@ -197,7 +197,7 @@ pub fn evaluate_descriptor(
     session: &Session,
 ) -> Result<EvalDocument, Error> {
     let types = known_types(descriptor);
-    options.check_classes(&types)?;
+    options.check_classes("the descriptor", &types)?;
     let errors = Warnings::new();
     let mut reports = Vec::new();
     for id in datasets {

@@ -22,13 +22,13 @@ pub struct EvaluateOptions {
 }
 
 impl EvaluateOptions {
-    /// Fails for a class that is not among the known types.
-    pub(crate) fn check_classes(&self, known: &[CellType]) -> Result<(), Error> {
+    /// Fails for a class that is not among the types that the run or the descriptor knows.
+    pub(crate) fn check_classes(&self, who: &str, known: &[CellType]) -> Result<(), Error> {
         match self.classes.iter().flatten().find(|c| !known.contains(c)) {
             None => Ok(()),
             Some(unknown) => {
                 let known: Vec<&str> = known.iter().map(CellType::as_str).collect();
-                Err(Error::Usage(format!("unknown class `{unknown}`, known are: {}", known.join(", "))))
+                Err(Error::Usage(format!("unknown class `{unknown}`, {who} knows: {}", known.join(", "))))
             }
         }
     }
@@ -55,7 +55,7 @@ pub fn evaluate(
     session: &Session,
 ) -> Result<EvalDocument, Error> {
     let types = run.trained.space.types();
-    options.check_classes(types)?;
+    options.check_classes("the run", types)?;
     let others = |d: &Descriptor| known_types(d).iter().any(|t| !types.contains(t));
     if options.descriptor.as_ref().is_some_and(others) {
         return Err(Error::Usage("the descriptor tells types apart that the run does not know".into()));
