@@ -26,6 +26,8 @@ import subprocess
 import sys
 import venv
 
+from machine import cpu_name, first_line
+
 PINNED = {"numpy": "2.4.6", "scipy": "1.17.1", "scikit-image": "0.26.0", "mahotas": "1.4.19",
           "opencv-python-headless": "5.0.0.93"}
 CELLS_PER_TYPE = 8
@@ -75,19 +77,6 @@ def ours(args, home):
             n_cells = about["throughput"]["Elements"]
             found[about["full_id"]] = estimates["median"]["point_estimate"] / 1e6 / n_cells
     return found
-
-
-def first_line(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else "unknown"
-
-
-def cpu_name():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as info:
-            return next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
 
 
 def show(mine, theirs, counts):

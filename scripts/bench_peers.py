@@ -22,6 +22,8 @@ import subprocess
 import sys
 import time
 
+from machine import cpu_name, first_line
+
 BATCH, WARM_UP = 32, 2
 STEPS = {"vit-tiny": {"image": 12, "forward": 8, "train": 5}, "default": {"image": 60, "forward": 40, "train": 20}}
 
@@ -98,19 +100,6 @@ def run(command):
     if done.returncode != 0:
         sys.exit(f"{command[0]}: {done.stderr.strip() or done.returncode}")
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def first_line(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else "unknown"
-
-
-def cpu_name():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as info:
-            return next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
 
 
 def main():

@@ -3,7 +3,7 @@ use crate::{Error, Run, Session};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use wbc_core::{QualityFlags, Warning};
+use wbc_core::{QualityFlags, TYPE_FACT, Warning};
 use wbc_encoders::Branches;
 use wbc_eval::{Answers, ask};
 
@@ -79,20 +79,38 @@ impl ClassifySummary {
     /// [`Error::Io`].
     pub fn write_csv(&self, run: &Run, path: &Path) -> Result<(), Error> {
         let attributes: Vec<&str> = run.trained.prompts.sets.iter().skip(1).map(|s| s.name.as_str()).collect();
-        let mut table = csv::Writer::from_writer(Vec::new());
-        let failed = |e: csv::Error| Error::Io { path: path.to_owned(), source: e.into() };
-        let mut header: Vec<String> = ["id", "path", "flags", "type", "probability"].map(String::from).into();
-        header.extend(attributes.iter().flat_map(|a| [(*a).to_owned(), format!("{a}.probability")]));
-        table.write_record(&header).map_err(failed)?;
-        for cell in &self.cells {
-            let mut row = vec![cell.id.clone(), cell.path.clone(), cell.flags.clone()];
+        let names = [TYPE_FACT].into_iter().chain(attributes.iter().copied());
+        let rows = self.cells.iter().map(|cell| {
             let guesses = std::iter::once(&cell.cell_type).chain(attributes.iter().map(|a| &cell.attributes[*a]));
-            row.extend(guesses.flat_map(|g| [g.value.clone(), format!("{:.4}", g.probability)]));
-            table.write_record(&row).map_err(failed)?;
-        }
-        let content = table.into_inner().map_err(|e| Error::Data(e.to_string()))?;
-        crate::files::write_atomic(path, content)
+            let decisions = guesses.map(|g| (g.value.as_str(), f64::from(g.probability)));
+            ([&*cell.id, &*cell.path, &*cell.flags], decisions.collect())
+        });
+        write_decisions(path, names, rows)
     }
+}
+
+/// Writes what was decided about cells as a CSV: `id,path,flags`, then per name its value and `<name>.probability`, for
+/// the type simply `probability`.
+pub(crate) fn write_decisions<'a>(
+    path: &Path,
+    names: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = ([&'a str; 3], Vec<(&'a str, f64)>)>,
+) -> Result<(), Error> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let failed = |e: csv::Error| Error::Io { path: path.to_owned(), source: e.into() };
+    let mut header: Vec<String> = ["id", "path", "flags"].map(String::from).into();
+    header.extend(names.flat_map(|name| match name {
+        TYPE_FACT => [name.to_owned(), "probability".to_owned()],
+        _ => [name.to_owned(), format!("{name}.probability")],
+    }));
+    table.write_record(&header).map_err(failed)?;
+    for (keys, decisions) in rows {
+        let mut row = keys.map(String::from).to_vec();
+        row.extend(decisions.iter().flat_map(|(value, p)| [(*value).to_owned(), format!("{p:.4}")]));
+        table.write_record(&row).map_err(failed)?;
+    }
+    let content = table.into_inner().map_err(|e| Error::Data(e.to_string()))?;
+    crate::files::write_atomic(path, content)
 }
 
 /// Flags of a row as stored in indexes.

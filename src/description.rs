@@ -1,6 +1,7 @@
 use crate::cells::{opening_warnings, shown_path};
+use crate::classify::write_decisions;
 use crate::evaluation::EvaluateOptions;
-use crate::files::{not_the_input, write_atomic};
+use crate::files::not_the_input;
 use crate::run::row_scales;
 use crate::{Error, Session};
 use serde::Serialize;
@@ -161,27 +162,16 @@ pub fn describe(
 }
 
 impl DescribeSummary {
-    /// Writes a CSV: `id,path,flags`, then per target its value and `<target>.probability`, the type as in
-    /// [`crate::ClassifySummary::write_csv`].
+    /// Writes a CSV with a column per target, as [`crate::ClassifySummary::write_csv`] does.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn write_csv(&self, descriptor: &Descriptor, path: &Path) -> Result<(), Error> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        let failed = |e: csv::Error| Error::Io { path: path.to_owned(), source: e.into() };
-        let mut header: Vec<String> = ["id", "path", "flags"].map(String::from).into();
-        header.extend(descriptor.targets().flat_map(|t| match t {
-            TYPE_FACT => [t.to_owned(), "probability".to_owned()],
-            _ => [t.to_owned(), format!("{t}.probability")],
-        }));
-        table.write_record(&header).map_err(failed)?;
-        for cell in &self.cells {
-            let mut row = vec![cell.id.clone(), cell.path.clone(), cell.flags.clone()];
-            let judged = cell.description.judgements.iter();
-            row.extend(judged.flat_map(|j| [j.value.clone(), format!("{:.4}", j.probability)]));
-            table.write_record(&row).map_err(failed)?;
-        }
-        write_atomic(path, table.into_inner().map_err(|e| Error::Data(e.to_string()))?)
+        let rows = self.cells.iter().map(|cell| {
+            let decisions = cell.description.judgements.iter().map(|j| (j.value.as_str(), j.probability));
+            ([&*cell.id, &*cell.path, &*cell.flags], decisions.collect())
+        });
+        write_decisions(path, descriptor.targets(), rows)
     }
 }
 
