@@ -24,6 +24,7 @@ pub use stored::DESCRIPTOR_VERSION;
 use data::{candidates, copies_f32, row_f32, rows_f32, targets};
 use model::{Model, Training};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, Optics, TYPE_FACT};
 
 /// Reads the cell type and attributes from measurements, with a probability for each value and reasons.
@@ -63,7 +64,18 @@ pub struct Descriptor {
     targets: Vec<Fitted>,
     /// Of the training cells, per measurement; `None` where it was never defined.
     typical: Vec<Option<Typical>>,
-    optics: Optics,
+    origin: Origin,
+}
+
+/// Where the training cells' measurements come from. Those of other cells have to be made alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// What took the images. Rows are expected in its pixels, without lengths and areas where these cannot be compared
+    /// ([`Optics::length_scale_to`], [`MeasurementSchema::rescale`]).
+    pub optics: Optics,
+    /// [`wbc_core::Segmenter::id`] of what made the masks; `None` for masks from elsewhere.
+    pub segmenter: Option<String>,
 }
 
 /// Another row of measurements of a training cell, of its image as a simulated other hospital would have taken it.
@@ -174,20 +186,19 @@ impl Descriptor {
             options: options.clone(),
             targets: targets.collect(),
             typical: (0..measurements.len()).map(|c| Typical::of(rows.iter().map(|r| r[c]))).collect(),
-            optics: Optics::default(),
+            origin: Origin::default(),
         })
     }
 
-    /// Says what took the training images, so that lengths of others can be brought to their pixels.
+    /// Says where the training cells' measurements come from.
     #[must_use]
-    pub fn with_optics(self, optics: Optics) -> Self {
-        Self { optics, ..self }
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
-    /// What took the training images; unknown unless said. Rows are expected in its pixels, without lengths and areas
-    /// where these cannot be compared ([`Optics::length_scale_to`], [`MeasurementSchema::rescale`]).
-    pub fn optics(&self) -> &Optics {
-        &self.optics
+    /// Where the training cells' measurements come from; unknown unless said.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Type and attributes of a cell with their probabilities.
@@ -220,11 +231,11 @@ impl Descriptor {
             _ => (decided, 1.0),
         };
         let asked = model.asked(&row);
-        let mut effects = shap::contributions(&model.forests[value], &asked, model.columns.len());
-        if let Some(trend) = &model.trend {
-            effects.iter_mut().zip(trend.contributions(value, &asked)).for_each(|(effect, t)| *effect += t);
-        }
-        let mut ranked: Vec<(usize, f64)> = model.columns.iter().copied().zip(effects).collect();
+        let of_trees = shap::contributions(&model.forests[value], &asked, model.columns.len());
+        let of_trend = model.trend.iter().flat_map(|trend| trend.contributions(value, &row));
+        let mut effects = vec![0.0; row.len()];
+        model.columns.iter().copied().zip(of_trees).chain(of_trend).for_each(|(c, effect)| effects[c] += effect);
+        let mut ranked: Vec<(usize, f64)> = effects.into_iter().enumerate().collect();
         ranked.retain(|(_, effect)| *effect != 0.0);
         ranked.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         let reason = |(column, effect): (usize, f64)| Reason {

@@ -55,7 +55,7 @@ impl Model {
     /// The values' probabilities for a whole row.
     pub(super) fn probabilities(&self, row: &[f32]) -> Vec<f64> {
         let asked = self.asked(row);
-        let trend = |v: usize| self.trend.as_ref().map_or(0.0, |t| t.score(v, &asked));
+        let trend = |v: usize| self.trend.as_ref().map_or(0.0, |t| t.score(v, row));
         let scores: Vec<f64> = self.forests.iter().enumerate().map(|(v, f)| f.score(&asked) + trend(v)).collect();
         probabilities(&log_sigmoids(&scores), self.temperature)
     }
@@ -83,7 +83,7 @@ impl Model {
                 let seen = rows(&|cell| fold_of[cell] != fold);
                 let columns = training.select(&seen, candidates, fold)?;
                 let forests = training.grow(&seen, &columns, fold)?;
-                let (trend, constants) = training.trend(&seen, &columns);
+                let (trend, constants) = training.trend(&seen, candidates);
                 Ok(Parts { columns, forests, trend, constants })
             })
             .collect::<Result<_, DescribeError>>()?;
@@ -120,9 +120,9 @@ struct Parts {
 impl Parts {
     /// Per asked value, what its trees and its trend say of a whole row.
     fn scores(&self, row: &[f32]) -> Vec<(f64, f64)> {
-        let row: Vec<f32> = self.columns.iter().map(|&c| row[c]).collect();
+        let asked: Vec<f32> = self.columns.iter().map(|&c| row[c]).collect();
         let forests = self.forests.iter().zip(&self.constants).enumerate();
-        forests.map(|(v, (f, constant))| (f.score(&row), constant + self.trend.score(v, &row))).collect()
+        forests.map(|(v, (f, constant))| (f.score(&asked), constant + self.trend.score(v, row))).collect()
     }
 }
 
@@ -169,12 +169,14 @@ impl Training<'_> {
         self.asked_values().into_par_iter().map(grown).collect()
     }
 
-    fn trend(&self, rows: &[usize], columns: &[usize]) -> (Trend, Vec<f64>) {
-        let asked: Vec<Vec<f32>> = rows.iter().map(|&i| columns.iter().map(|&c| self.rows[i][c]).collect()).collect();
+    /// Of all candidates that vary: a penalty, not a choice, keeps slopes small.
+    fn trend(&self, rows: &[usize], candidates: &[usize]) -> (Trend, Vec<f64>) {
+        let varying: Vec<usize> = candidates.iter().copied().filter(|&c| self.varies(rows, c)).collect();
+        let seen: Vec<&[f32]> = rows.iter().map(|&i| self.rows[i]).collect();
         let is = |i: usize, value| if self.truth_of(i) == value { 1.0 } else { -1.0 };
         let targets: Vec<Vec<f64>> =
             self.asked_values().into_iter().map(|value| rows.iter().map(|&i| is(i, value)).collect()).collect();
-        Trend::fit(&asked, &self.weights(rows), &targets, self.options.trend_l2)
+        Trend::fit(&seen, varying, &self.weights(rows), &targets, self.options.trend_l2)
     }
 
     fn weights(&self, rows: &[usize]) -> Vec<f64> {

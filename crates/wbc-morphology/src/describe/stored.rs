@@ -7,13 +7,13 @@ use super::error::format_error;
 use super::forest::Forest;
 use super::model::Model;
 use super::trend::Trend;
-use super::{DescribeError, Descriptor, FitOptions, Fitted, Scores};
+use super::{DescribeError, Descriptor, FitOptions, Fitted, Origin, Scores};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use wbc_core::{CoreError, Limits, MeasurementSchema, Optics, read_bytes, write_atomic};
+use wbc_core::{CoreError, Limits, MeasurementSchema, read_bytes, write_atomic};
 
 /// Version of the file format that [`Descriptor::save`] writes and [`Descriptor::load`] accepts.
-pub const DESCRIPTOR_VERSION: u32 = 2;
+pub const DESCRIPTOR_VERSION: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"wbcdescr";
 /// Bounds on files from elsewhere; a fitted one has 12 targets of up to 6 values.
@@ -28,7 +28,7 @@ struct Header {
     schema: String,
     schema_version: u32,
     measurements: Vec<String>,
-    optics: Optics,
+    origin: Origin,
     options: FitOptions,
     targets: Vec<TargetHeader>,
 }
@@ -46,8 +46,8 @@ struct TargetHeader {
 #[serde(deny_unknown_fields)]
 struct ModelHeader {
     columns: Vec<usize>,
-    /// Whether a trend follows the trees.
-    trend: bool,
+    /// Measurements of the trend that follows the trees, where there is one.
+    trend: Option<Vec<usize>>,
     temperature: f64,
     weights: Vec<f64>,
     scores: Scores,
@@ -78,7 +78,7 @@ impl Descriptor {
             schema: self.schema.name.clone(),
             schema_version: self.schema.version,
             measurements: self.schema.names().map(str::to_owned).collect(),
-            optics: self.optics.clone(),
+            origin: self.origin.clone(),
             options: self.options.clone(),
             targets: self.targets.iter().map(TargetHeader::of).collect(),
         };
@@ -131,7 +131,7 @@ impl Descriptor {
                 options: header.options,
                 targets,
                 typical,
-                optics: header.optics,
+                origin: header.origin,
             }),
             left => Err(format_error(format!("{left} bytes too many"))),
         }
@@ -160,7 +160,7 @@ impl TargetHeader {
     fn of(target: &Fitted) -> Self {
         let header = |m: &Model| ModelHeader {
             columns: m.columns.clone(),
-            trend: m.trend.is_some(),
+            trend: m.trend.as_ref().map(|t| t.columns.clone()),
             temperature: m.temperature,
             weights: m.weights.clone(),
             scores: m.scores.clone(),
@@ -192,8 +192,8 @@ impl TargetHeader {
 impl ModelHeader {
     fn read(self, bytes: &mut Bytes, n_values: usize, n_measurements: usize) -> Result<Model, DescribeError> {
         let good = |v: f64| v.is_finite() && v > 0.0;
-        if self.columns.iter().any(|&c| c >= n_measurements)
-            || self.columns.len() > n_measurements
+        if self.columns.iter().chain(self.trend.iter().flatten()).any(|&c| c >= n_measurements)
+            || [&self.columns].into_iter().chain(&self.trend).any(|c| c.len() > n_measurements)
             || self.weights.len() != n_values
             || std::iter::once(&self.scores).chain(&self.copy_scores).any(|s| s.f1.len() != n_values)
             || !self.weights.iter().chain([&self.temperature]).all(|&v| good(v))
@@ -202,7 +202,7 @@ impl ModelHeader {
         }
         let n_forests = if n_values == 2 { 1 } else { n_values };
         let forests = (0..n_forests).map(|_| Forest::read(bytes, self.columns.len())).collect::<Result<_, _>>()?;
-        let trend = self.trend.then(|| Trend::read(bytes, n_forests, self.columns.len())).transpose()?;
+        let trend = self.trend.map(|columns| Trend::read(bytes, n_forests, columns)).transpose()?;
         Ok(Model {
             columns: self.columns,
             forests,

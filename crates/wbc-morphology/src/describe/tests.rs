@@ -397,7 +397,7 @@ fn reasons_add_up_to_trees_and_trend() {
     let (descriptor, (rows, _)) = (fitted(400), cells(400));
     let model = descriptor.target("size").unwrap().model(true);
     let trend = model.trend.as_ref().expect("a length beyond a threshold has a trend");
-    let score = |row: &[f32]| model.forests[0].score(&model.asked(row)) + trend.score(0, &model.asked(row));
+    let score = |row: &[f32]| model.forests[0].score(&model.asked(row)) + trend.score(0, row);
     let mean = shap::mean_score(&model.forests[0]);
     for row in &rows[..50] {
         let reasons = descriptor.reasons(row, "size", 9).unwrap();

@@ -19,6 +19,8 @@ struct Scale {
 /// A slope per value and measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trend {
+    /// Measurements that it looks at, by their position in the schema.
+    pub(super) columns: Vec<usize>,
     scales: Vec<Scale>,
     /// Per value that has a forest, one per measurement.
     slopes: Vec<Vec<f32>>,
@@ -27,17 +29,23 @@ pub(super) struct Trend {
 impl Trend {
     /// Least squares towards 1 for a value and -1 for the others, with a penalty `l2` on the squared slopes.
     ///
-    /// `rows[i]` weighs `weights[i]` and is `targets[v][i]` for value `v`; also the value's constant term.
-    pub(super) fn fit(rows: &[Vec<f32>], weights: &[f64], targets: &[Vec<f64>], l2: f64) -> (Self, Vec<f64>) {
-        let n = rows.first().map_or(0, Vec::len);
+    /// The whole row `rows[i]` weighs `weights[i]` and is `targets[v][i]` for value `v`; also the value's constant term.
+    pub(super) fn fit(
+        rows: &[&[f32]],
+        columns: Vec<usize>,
+        weights: &[f64],
+        targets: &[Vec<f64>],
+        l2: f64,
+    ) -> (Self, Vec<f64>) {
+        let n = columns.len();
         let total: f64 = weights.iter().sum();
-        let scales: Vec<Scale> = (0..n).map(|c| Scale::of(rows.iter().map(|r| r[c]), weights)).collect();
+        let scales: Vec<Scale> = columns.iter().map(|&c| Scale::of(rows.iter().map(move |r| r[c]), weights)).collect();
         let mut gram = vec![0.0; n * n];
         let mut sides = vec![vec![0.0; n]; targets.len()];
         let constants: Vec<f64> =
             targets.iter().map(|t| t.iter().zip(weights).map(|(t, w)| t * w).sum::<f64>() / total).collect();
         for (i, row) in rows.iter().enumerate() {
-            let z: Vec<f64> = row.iter().zip(&scales).map(|(v, s)| s.of_value(*v)).collect();
+            let z: Vec<f64> = columns.iter().zip(&scales).map(|(&c, s)| s.of_value(row[c])).collect();
             for (a, &za) in z.iter().enumerate() {
                 let weighted = weights[i] * za;
                 gram[a * n..=a * n + a].iter_mut().zip(&z).for_each(|(g, zb)| *g += weighted * zb);
@@ -49,7 +57,7 @@ impl Trend {
         (0..n).for_each(|a| gram[a * n + a] += l2);
         factorise(&mut gram, n);
         let slopes = sides.into_iter().map(|side| solve(&gram, side).into_iter().map(|s| s as f32).collect()).collect();
-        (Self { scales, slopes }, constants)
+        (Self { columns, scales, slopes }, constants)
     }
 
     /// The same trend, steeper or flatter.
@@ -58,14 +66,14 @@ impl Trend {
         self
     }
 
-    /// What each measurement adds to a value's score, against the training cells' mean.
-    pub(super) fn contributions<'t>(&'t self, value: usize, row: &'t [f32]) -> impl Iterator<Item = f64> + 't {
+    /// What each measurement of a whole row adds to a value's score, against the training cells' mean.
+    pub(super) fn contributions<'t>(&'t self, value: usize, row: &'t [f32]) -> impl Iterator<Item = (usize, f64)> + 't {
         let slopes = self.slopes[value].iter().zip(&self.scales);
-        slopes.zip(row).map(|((slope, scale), v)| f64::from(*slope) * scale.of_value(*v))
+        self.columns.iter().zip(slopes).map(|(&c, (slope, scale))| (c, f64::from(*slope) * scale.of_value(row[c])))
     }
 
     pub(super) fn score(&self, value: usize, row: &[f32]) -> f64 {
-        self.contributions(value, row).sum()
+        self.contributions(value, row).map(|(_, added)| added).sum()
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -73,7 +81,8 @@ impl Trend {
         scales.chain(self.slopes.iter().flatten().copied()).for_each(|v| out.extend(v.to_le_bytes()));
     }
 
-    pub(super) fn read(bytes: &mut Bytes, n_values: usize, n_columns: usize) -> Result<Self, DescribeError> {
+    pub(super) fn read(bytes: &mut Bytes, n_values: usize, columns: Vec<usize>) -> Result<Self, DescribeError> {
+        let n_columns = columns.len();
         let mut number = || match bytes.f32()? {
             v if v.is_finite() => Ok(v),
             v => Err(format_error(format!("a trend of {v}"))),
@@ -83,7 +92,7 @@ impl Trend {
         let mut slopes = || (0..n_columns).map(|_| number()).collect::<Result<_, DescribeError>>();
         let slopes = (0..n_values).map(|_| slopes()).collect::<Result<_, _>>()?;
         match scales.iter().all(|s| s.sd > 0.0) {
-            true => Ok(Self { scales, slopes }),
+            true => Ok(Self { columns, scales, slopes }),
             false => Err(format_error("a standard deviation that is not positive")),
         }
     }
@@ -153,13 +162,18 @@ mod tests {
         (0..70).map(|i| vec![value(i), 0.001 * (i / 7) as f32]).collect()
     }
 
+    fn fitted(rows: &[Vec<f32>], weights: &[f64], targets: &[Vec<f64>], l2: f64) -> (Trend, Vec<f64>) {
+        let whole: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        Trend::fit(&whole, (0..rows[0].len()).collect(), weights, targets, l2)
+    }
+
     #[test]
     fn slopes_solve_the_normal_equations() {
         let rows = rows();
         let weights: Vec<f64> = (0..70).map(|i| if i < 40 { 1.0 } else { 0.5 }).collect();
         let target: Vec<f64> = (0..70).map(|i| if i % 7 + i / 7 > 8 { 1.0 } else { -1.0 }).collect();
         let l2 = 3.0;
-        let (trend, constants) = Trend::fit(&rows, &weights, std::slice::from_ref(&target), l2);
+        let (trend, constants) = fitted(&rows, &weights, std::slice::from_ref(&target), l2);
         // the gradient of the penalised squares vanishes in each slope and in the constant
         let left = |i: usize| weights[i] * (target[i] - constants[0] - trend.score(0, &rows[i]));
         assert!((0..70).map(left).sum::<f64>().abs() < 1e-4);
@@ -173,7 +187,7 @@ mod tests {
     fn parts_are_zero_in_the_mean_and_bounded_far_away() {
         let rows = rows();
         let target: Vec<f64> = (0..70).map(|i| if i / 7 > 4 { 1.0 } else { -1.0 }).collect();
-        let (trend, _) = Trend::fit(&rows, &[1.0; 70], &[target], 1.0);
+        let (trend, _) = fitted(&rows, &[1.0; 70], &[target], 1.0);
         assert!(rows.iter().map(|r| trend.score(0, r)).sum::<f64>().abs() < 1e-4);
         assert_eq!(trend.score(0, &[f32::NAN, f32::NAN]), 0.0);
         assert_eq!(trend.score(0, &[1e9, -1e9]), trend.score(0, &[f32::MAX, f32::MIN]));
