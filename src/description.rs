@@ -7,10 +7,12 @@ use crate::{Error, Session};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
-use wbc_core::{Annotation, CellType, CellViewer, MeasurementRow, Optics, Sample, TYPE_FACT, Warning, Warnings};
+use wbc_core::{Annotation, CellType, MeasurementRow, Optics, Sample, Segmenter, TYPE_FACT, Warning, Warnings};
 use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
 use wbc_eval::{CellGuess, DatasetReport, EvalDocument, evaluate_guesses};
-use wbc_morphology::describe::{CellCopy, Description, Descriptor, FitOptions, Judgement, Reason, TargetScores};
+use wbc_morphology::describe::{
+    CellCopy, Description, Descriptor, FitOptions, Judgement, Origin, Reason, TargetScores,
+};
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
 /// Side of the views that nobody looks at: measurements alone are wanted.
@@ -94,7 +96,8 @@ pub fn fit_descriptor(
         seed: options.fit.seed,
         ..ViewOptions::default()
     };
-    let views = measured_views(&samples, copies, session, &warnings)?;
+    let segmenter = VoteSegmenter::default();
+    let views = measured_views(&samples, segmenter.clone(), copies, session, &warnings)?;
     let measurements = MeasurementSet::all().schema().clone();
     let mut cells = rows(&views);
     let n = views.n_unshifted();
@@ -105,7 +108,10 @@ pub fn fit_descriptor(
     let annotations: Vec<Annotation> = of_cells.map(|s| samples[*s].annotation.clone()).collect();
     let learn = || Descriptor::fit(&cells, &annotations, &copies, &measurements, &schema, &options.fit);
     session.progress.start("fitting", None);
-    let descriptor = session.pool()?.install(learn)?.with_optics(Optics::common(samples.iter().map(|s| &s.optics)));
+    let descriptor = session.pool()?.install(learn)?.with_origin(Origin {
+        optics: Optics::common(samples.iter().map(|s| &s.optics)),
+        segmenter: Some(segmenter.id()),
+    });
     session.progress.finish();
     descriptor.save(out)?;
     Ok(FitSummary {
@@ -137,8 +143,7 @@ pub fn describe(
 ) -> Result<DescribeSummary, Error> {
     let dataset = session.open(input)?;
     let warnings = opening_warnings(dataset.warnings);
-    let views = measured_views(&dataset.samples, ViewOptions::default(), session, &warnings)?;
-    let rows = rows_in_optics(&views, &dataset.samples, descriptor);
+    let (views, rows) = comparable_rows(descriptor, &dataset.samples, session, &warnings)?;
     let mut cells = Vec::with_capacity(rows.len());
     for (row, measured) in rows.iter().enumerate() {
         let sample = &dataset.samples[views.samples[row]];
@@ -215,8 +220,7 @@ pub(crate) fn descriptor_report(
     session: &Session,
     warnings: &Warnings,
 ) -> Result<DatasetReport, Error> {
-    let views = measured_views(&dataset.samples, ViewOptions::default(), session, warnings)?;
-    let rows = rows_in_optics(&views, &dataset.samples, descriptor);
+    let (views, rows) = comparable_rows(descriptor, &dataset.samples, session, warnings)?;
     let mut guesses = vec![None; dataset.samples.len()];
     for (sample, row) in views.samples.iter().zip(&rows) {
         let said = descriptor.describe(row)?;
@@ -243,22 +247,32 @@ pub(crate) fn known_types(descriptor: &Descriptor) -> Vec<CellType> {
 /// Every measurement of every sample, through the cache of views.
 fn measured_views(
     samples: &[Sample],
+    segmenter: VoteSegmenter,
     options: ViewOptions,
     session: &Session,
     warnings: &Warnings,
 ) -> Result<ViewSet, Error> {
     let canonical = CanonicalOptions { side: SIDE_PX, with_pixels: false, measurements: Some(MeasurementSet::all()) };
-    let viewer: Arc<dyn CellViewer> = Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), canonical)?);
-    session.views(samples, viewer.as_ref(), ViewOptions { keep_pixels: false, ..options }, warnings)
+    let viewer = CanonicalViewer::new(Arc::new(segmenter), canonical)?;
+    session.views(samples, &viewer, ViewOptions { keep_pixels: false, ..options }, warnings)
 }
 
-/// A row per view, lengths in pixels of the descriptor's optics; without absolute sizes where those are not comparable.
-fn rows_in_optics(views: &ViewSet, samples: &[Sample], descriptor: &Descriptor) -> Vec<MeasurementRow> {
-    let mut rows = rows(views);
-    for (row, scale) in rows.iter_mut().zip(row_scales(views, samples, descriptor.optics())) {
+/// Views with a row each that the descriptor can be asked about: masks by its segmenter, lengths in pixels of its
+/// optics, none where these cannot be compared.
+fn comparable_rows(
+    descriptor: &Descriptor,
+    samples: &[Sample],
+    session: &Session,
+    warnings: &Warnings,
+) -> Result<(ViewSet, Vec<MeasurementRow>), Error> {
+    let Origin { optics, segmenter } = descriptor.origin();
+    let segmenter = segmenter.as_deref().map_or_else(|| Ok(VoteSegmenter::default()), VoteSegmenter::from_id)?;
+    let views = measured_views(samples, segmenter, ViewOptions::default(), session, warnings)?;
+    let mut rows = rows(&views);
+    for (row, scale) in rows.iter_mut().zip(row_scales(&views, samples, optics)) {
         descriptor.measurements().rescale(row, scale);
     }
-    rows
+    Ok((views, rows))
 }
 
 fn rows(views: &ViewSet) -> Vec<MeasurementRow> {

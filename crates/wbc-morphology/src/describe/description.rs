@@ -66,7 +66,7 @@ pub struct TargetScores {
     pub temperature: f64,
     /// Probabilities are multiplied by these before the largest is decided for; all ones where that did not help.
     pub decision_weights: Vec<f64>,
-    /// Measurements that are asked.
+    /// Measurements that the trees ask; a trend beside them looks at all.
     pub n_measurements: usize,
 }
 

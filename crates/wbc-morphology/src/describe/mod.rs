@@ -30,8 +30,8 @@ use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, O
 /// Reads the cell type and attributes from measurements, with a probability for each value and reasons.
 ///
 /// Each target (the type under the name `type`, and each attribute) has its own gradient-boosted trees, one set per
-/// value against all others, over the measurements that mattered most for it, and beside them a straight trend by ridge
-/// regression where that makes held-out cells more likely. What depends on where a cell lies in its
+/// value against all others, over the measurements that mattered most for it, and beside them a straight trend over all of them by ridge
+/// regression, where that makes held-out cells more likely. What depends on where a cell lies in its
 /// frame or how it is turned is never used. Probabilities are calibrated, and weights of the values in a decision
 /// chosen, by cross-validation inside the training cells; so the decided value need not be the most probable one.
 ///

@@ -10,7 +10,7 @@ pub struct FitOptions {
     pub seed: u64,
     /// Folds of the cross-validation that chooses temperatures and decision weights; 2 to 20.
     pub folds: usize,
-    /// Measurements that each target keeps, the most important ones.
+    /// Measurements that each target's trees keep, the most important ones; its trend looks at all.
     pub measurements: usize,
     /// Trees per value.
     pub trees: usize,

@@ -4,6 +4,8 @@ mod cell;
 mod enlarge;
 mod frame;
 mod given;
+#[cfg(test)]
+mod laws;
 mod nucleus;
 mod polar;
 mod quality;
