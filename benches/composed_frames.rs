@@ -1,6 +1,6 @@
 //! How well cells are segmented in frames whose masks are known: cells of real frames that lie apart from everything,
 //! bent, stretched and made pale, put among the red cells of other frames, under simulated hospital shifts. This is what
-//! the parameters of the segmenter were compared on; it prints Dice coefficients and measures no time.
+//! the parameters of the segmenters were compared on; it prints Dice coefficients and measures no time.
 //!
 //! `WBC_CLIP_DATA=… cargo bench -p wbc-morphology --bench composed_frames`
 
@@ -13,7 +13,7 @@ use std::f32::consts::{PI, TAU};
 use wbc_core::image::{Luma, Rgb, imageops};
 use wbc_core::{CellMasks, GrayImage, Limits, Mask, RgbImage, Sample, Segmenter, seeded_rng};
 use wbc_data::{DataStore, HospitalShift, resolve_input};
-use wbc_morphology::{MaskAgreement, VoteSegmenter};
+use wbc_morphology::{MaskAgreement, ThresholdSegmenter, VoteSegmenter};
 
 /// Frames looked through for cells that lie apart, and frames composed.
 const CANDIDATES: usize = 4800;
@@ -44,8 +44,9 @@ fn main() {
     let cells: Vec<Cutout> = picked.par_iter().filter_map(|sample| cut_out(load(sample)?)).collect();
     println!("{} cells of {CANDIDATES} frames lie apart", cells.len());
 
-    let segmenter = VoteSegmenter::default();
-    let found: Vec<(&str, CellMasks, CellMasks)> = (0..FRAMES.min(cells.len()))
+    let segmenters: [Box<dyn Segmenter>; 2] =
+        [Box::new(VoteSegmenter::default()), Box::new(ThresholdSegmenter::default())];
+    let found: Vec<(&str, [CellMasks; 2], CellMasks)> = (0..FRAMES.min(cells.len()))
         .into_par_iter()
         .filter_map(|i| {
             let mut rng = seeded_rng(&[9, i as u64]);
@@ -53,21 +54,24 @@ fn main() {
             let cell = deformed(&cells[i], &mut rng, *kind == "pale");
             let frame = if *kind == "apart" { cell } else { placed(&cell, touching, &samples, &mut rng)? };
             let (image, masks) = photographed(&frame, STRENGTHS[i / KINDS.len() % STRENGTHS.len()], &mut rng);
-            Some((*kind, segmenter.segment(&image).masks, masks))
+            Some((*kind, segmenters.each_ref().map(|s| s.segment(&image).masks), masks))
         })
         .collect();
-    let mut by_kind: BTreeMap<&str, MaskAgreement> = BTreeMap::new();
-    for (kind, found, known) in &found {
-        for name in [kind, "all"] {
-            by_kind.entry(name).or_default().add(found, known).expect("masks of one frame");
+    for (i, segmenter) in segmenters.iter().enumerate() {
+        let mut by_kind: BTreeMap<&str, MaskAgreement> = BTreeMap::new();
+        for (kind, found, known) in &found {
+            for name in [kind, "all"] {
+                by_kind.entry(name).or_default().add(&found[i], known).expect("masks of one frame");
+            }
         }
-    }
-    println!("{:10} {:>4}  nucleus  under 0.5   cell   under 0.5", "frames", "n");
-    for (kind, agreement) in by_kind {
-        let f = agreement.figures().expect("frames of that kind");
-        let (nucleus, cell) = (f.nucleus, f.cell);
-        let failed = (nucleus.n_failed, cell.n_failed);
-        println!("{kind:10} {:4}  {:.4}  {:9}   {:.4}  {:9}", f.n, nucleus.mean, failed.0, cell.mean, failed.1);
+        println!("\n{}", segmenter.id());
+        println!("{:10} {:>4}  nucleus  under 0.5   cell   under 0.5", "frames", "n");
+        for (kind, agreement) in by_kind {
+            let f = agreement.figures().expect("frames of that kind");
+            let (nucleus, cell) = (f.nucleus, f.cell);
+            let failed = (nucleus.n_failed, cell.n_failed);
+            println!("{kind:10} {:4}  {:.4}  {:9}   {:.4}  {:9}", f.n, nucleus.mean, failed.0, cell.mean, failed.1);
+        }
     }
 }
 

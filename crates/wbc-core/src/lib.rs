@@ -27,7 +27,8 @@
 //! - [`Limits`], [`Warnings`], [`Progress`], [`CancelToken`], [`seeded_rng`], [`write_atomic`]: how work is done.
 //!
 //! # Features
-//! `embeddings` ([`Embeddings`], on ndarray) and `random` ([`seeded_rng`]), both on by default.
+//! `embeddings` ([`Embeddings`], on ndarray), `random` ([`seeded_rng`]), `bmp` and `tiff` (images in these formats,
+//! beside PNG and JPEG), all on by default.
 
 mod caption;
 mod cell_type;

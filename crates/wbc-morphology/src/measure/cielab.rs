@@ -27,6 +27,9 @@ static PARTS: LazyLock<Box<[[[f64; 3]; 256]; 3]>> = LazyLock::new(|| {
     Box::new(std::array::from_fn(|c| std::array::from_fn(|v| part(c, v))))
 });
 
+/// L*, a*, b* as multiples of f(y), f(x) - f(y), f(y) - f(z), and what is added (CIE 1976).
+const LAB: [(f64, f64); 3] = [(116.0, -16.0), (500.0, 0.0), (200.0, 0.0)];
+
 /// Cube root and reciprocal of the middle of each step.
 static ROOTS: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
     let middle = |i: u32| (f64::from(i) + 0.5) / STEPS;
@@ -79,7 +82,7 @@ impl FeatureGroup for CieLab {
 /// Mean and population standard deviation of L*, a*, b*; `None` for an empty part.
 fn mean_std(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
     let (parts, roots) = (&**PARTS, ROOTS.as_slice());
-    // Of f(x), f(y), f(z): L*, a* and b* are linear in them.
+    // Of f(y), f(x) - f(y) and f(y) - f(z): L*, a* and b* are linear in these.
     let (mut sums, mut squares, mut count) = ([0.0; 3], [0.0; 3], 0);
     for (start, end) in cell.runs(part) {
         for [r, g, b] in &cell.raw_rgb()[*start..*end] {
@@ -87,10 +90,10 @@ fn mean_std(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
             let x = nonlinear(r[0] + g[0] + b[0], roots);
             let y = nonlinear(r[1] + g[1] + b[1], roots);
             let z = nonlinear(r[2] + g[2] + b[2], roots);
-            let lab = [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)];
+            let unscaled = [y, x - y, y - z];
             for c in 0..3 {
-                sums[c] += lab[c];
-                squares[c] += lab[c] * lab[c];
+                sums[c] += unscaled[c];
+                squares[c] += unscaled[c] * unscaled[c];
             }
         }
         count += end - start;
@@ -99,7 +102,8 @@ fn mean_std(cell: &CellContext, part: Compartment) -> Option<[(f64, f64); 3]> {
     (count > 0).then(|| {
         std::array::from_fn(|c| {
             let mean = sums[c] / n;
-            (mean, (squares[c] / n - mean * mean).max(0.0).sqrt())
+            let (scale, zero) = LAB[c];
+            (scale * mean + zero, scale * (squares[c] / n - mean * mean).max(0.0).sqrt())
         })
     })
 }
