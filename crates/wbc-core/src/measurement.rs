@@ -27,6 +27,8 @@ pub enum Unit {
     Um2,
     /// A number of things.
     Count,
+    /// 0 or 1: whether something is so. Models see it as it is.
+    Flag,
     /// A pure number.
     Ratio,
     /// Hundredths.
@@ -56,7 +58,7 @@ impl Unit {
             Self::Percent => "%",
             Self::Rad => "rad",
             Self::Od => "OD",
-            Self::Count | Self::Ratio | Self::Colour => "",
+            Self::Count | Self::Flag | Self::Ratio | Self::Colour => "",
         }
     }
 

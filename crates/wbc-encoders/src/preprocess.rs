@@ -1,7 +1,7 @@
 use crate::{EncoderError, MeasurementInput};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use wbc_core::{MeasurementSchema, Optics, ViewerSpec};
+use wbc_core::{MeasurementSchema, Optics, Unit, ViewerSpec};
 
 /// Normalised values are clipped to this many standard deviations, so that an absurd measurement cannot dominate.
 const CLIP: f32 = 4.0;
@@ -26,9 +26,9 @@ pub enum Branches {
 pub struct MeasurementStatistics {
     /// What was measured.
     pub schema: MeasurementSchema,
-    /// Mean of the defined values.
+    /// Mean of the defined values; 0 for flags.
     pub mean: Vec<f32>,
-    /// Standard deviation of the defined values.
+    /// Standard deviation of the defined values; 1 for flags.
     pub std: Vec<f32>,
 }
 
@@ -48,6 +48,12 @@ impl MeasurementStatistics {
             let n = column().count() as f64;
             if n == 0.0 {
                 return Err(EncoderError::Preprocess { cause: format!("`{name}` is defined for no training cell") });
+            }
+            // a flag stays 0 or 1: one that is rare, or never set here, would be blown up to an absurd value
+            if schema.measurements[j].unit == Unit::Flag {
+                mean.push(0.0);
+                std.push(1.0);
+                continue;
             }
             let mu = column().sum::<f64>() / n;
             mean.push(mu as f32);
@@ -194,6 +200,16 @@ mod tests {
         let mask = batch.mask.into_data().try_to_vec::<f32>().unwrap();
         assert!((values[0] - 1.0).abs() < 1e-5, "15 px at twice the pixel size are 30 px here: {values:?}");
         assert_eq!(mask, vec![1.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn flags_stay_as_they_are() {
+        let mut schema = schema();
+        schema.measurements[1].unit = Unit::Flag;
+        let rows = [[10.0, 0.0]; 99].concat().into_iter().chain([10.0, 1.0]).collect::<Vec<_>>();
+        let statistics = MeasurementStatistics::compute(&schema, &rows).unwrap();
+        let (values, mask) = statistics.rows(&[10.0, 1.0, 10.0, 0.0], &[Some(1.0), None]);
+        assert_eq!((values, mask), (vec![0.0, 1.0, 0.0, 0.0], vec![1.0, 1.0, 0.0, 1.0]));
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub use error::MorphologyError;
 pub use measure::{
     BackgroundRatios, Blobs, CellContext, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Glcm,
     GlcmProperties, Granularity, Granules, Halo, Haralick, Intensity, Layout, Lbp, Lobes, MeasurementSet, Outline,
-    Percentiles, Radial, RegionProps, Shape, Sizes, Stains, Texture, Vacuoles, Zernike, builtin_groups, measure,
-    measure_groups, measurement_schema, schema_of,
+    Percentiles, Quality, Radial, RegionProps, Shape, Sizes, Stains, Texture, Vacuoles, Zernike, builtin_groups,
+    measure, measure_groups, measurement_schema, schema_of,
 };
 pub use micrometres::Micrometres;
 pub use overlay::overlay;

@@ -141,16 +141,18 @@ impl CanonicalViewer {
         } else {
             canonical::pixels(image, &found.masks, side)
         };
-        let measurements = self.options.measurements.as_ref().map(|set| {
-            if missing { vec![None; set.schema().len()] } else { measured(set, image, &found.masks, factor) }
-        });
+        let measurements = self
+            .options
+            .measurements
+            .as_ref()
+            .map(|set| if missing { vec![None; set.schema().len()] } else { measured(set, image, found, factor) });
         CellView { pixels, measurements, flags }
     }
 }
 
 /// The values of an image that was reduced by a factor, in pixels of the image that was given.
-fn measured(set: &MeasurementSet, image: &RgbImage, masks: &CellMasks, factor: f64) -> MeasurementRow {
-    let mut row = set.measure(image, masks);
+fn measured(set: &MeasurementSet, image: &RgbImage, found: &Segmentation, factor: f64) -> MeasurementRow {
+    let mut row = set.measure_segmented(image, found);
     set.schema().rescale(&mut row, Some(factor));
     row
 }
@@ -296,6 +298,20 @@ mod tests {
         assert_eq!(by_given.view(&image), view);
         assert!(CanonicalViewer::from_spec(by_given.spec()).is_err());
         assert!(CanonicalViewer::from_spec_with(by_given.spec(), given).is_ok());
+    }
+
+    #[test]
+    fn doubts_of_the_segmenter_stand_beside_the_measurements() {
+        let image = cell(150);
+        let mut found = VoteSegmenter::default().segment(&image);
+        found.flags.insert(QualityFlag::LowContrast);
+        let viewer = viewer(CanonicalOptions::default());
+        let row = viewer.view_segmented(&image, &found).measurements.unwrap();
+        let schema = viewer.spec().measurements.clone().unwrap();
+        let told: Vec<f64> = (schema.names().zip(&row))
+            .filter_map(|(name, value)| value.filter(|_| name.starts_with("quality.")))
+            .collect();
+        assert_eq!(told, [0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

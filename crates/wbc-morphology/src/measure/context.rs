@@ -4,9 +4,10 @@ use super::reduced::Reduced;
 use super::region::Region;
 use super::tally::Tally;
 use crate::ops::{Bounds, LabConverter, Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
+use crate::segment::mask_flags;
 use crate::stain::{StainTable, background_colour};
 use std::sync::OnceLock;
-use wbc_core::{CellMasks, Mask, RgbImage};
+use wbc_core::{CellMasks, Mask, QualityFlags, RgbImage};
 
 /// A part of the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub(crate) const WIDEST_SIGMA: f64 = 1.6 * 2.4 / 70.0;
 pub struct CellContext<'a> {
     image: &'a RgbImage,
     given: &'a CellMasks,
+    flags: Option<QualityFlags>,
     width: usize,
     height: usize,
     origin: (usize, usize),
@@ -92,6 +94,7 @@ impl<'a> CellContext<'a> {
         Some(Self {
             image,
             given: masks,
+            flags: None,
             width,
             height,
             origin: (x0, y0),
@@ -115,6 +118,16 @@ impl<'a> CellContext<'a> {
             tallies: Default::default(),
             reduced: OnceLock::new(),
         })
+    }
+
+    /// With the doubts of whoever made the masks, in the place of those that the masks alone give rise to.
+    pub fn with_flags(self, flags: QualityFlags) -> Self {
+        Self { flags: Some(flags), ..self }
+    }
+
+    /// What makes the masks doubtful.
+    pub fn flags(&self) -> QualityFlags {
+        self.flags.unwrap_or_else(|| mask_flags(self.given))
     }
 
     /// Width of the crop, in pixels.

@@ -27,6 +27,7 @@ mod macenko;
 mod moments;
 mod outline;
 mod perimeter;
+mod quality;
 mod radial;
 mod reduced;
 mod region;
@@ -55,6 +56,7 @@ pub use intensity::Intensity;
 pub use lbp::Lbp;
 pub use lobes::Lobes;
 pub use outline::Outline;
+pub use quality::Quality;
 pub use radial::{Halo, Radial};
 pub use region_props::RegionProps;
 pub use set::{MeasurementSet, builtin_groups};
@@ -65,7 +67,7 @@ pub use texture::Texture;
 pub use vacuoles::Vacuoles;
 pub use zernike::Zernike;
 
-use wbc_core::{CellMasks, MeasurementDef, MeasurementRow, MeasurementSchema, RgbImage};
+use wbc_core::{CellMasks, MeasurementDef, MeasurementRow, MeasurementSchema, QualityFlags, RgbImage};
 
 /// Named measurements that are computed together.
 pub trait FeatureGroup: Send + Sync {
@@ -100,12 +102,25 @@ pub fn schema_of(name: &str, version: u32, groups: &[Box<dyn FeatureGroup>]) -> 
 
 /// Measures one cell with some groups, in the order of [`schema_of`].
 ///
-/// Values are finite. All are `None` where the cell mask is empty or has another size than the image; single ones are
-/// `None` where they are undefined (no nucleus, an outline too small for an ellipse…).
+/// Values are finite. All are `None` where the cell mask is empty or has another size than the
+/// image; single ones are `None` where they are undefined (no nucleus, an outline too small for an ellipse…).
 pub fn measure_groups(image: &RgbImage, masks: &CellMasks, groups: &[Box<dyn FeatureGroup>]) -> MeasurementRow {
-    let Some(cell) = CellContext::new(image, masks) else {
+    measure_flagged(image, masks, None, groups)
+}
+
+/// As [`measure_groups`], with the doubts of whoever made the masks.
+fn measure_flagged(
+    image: &RgbImage,
+    masks: &CellMasks,
+    flags: Option<QualityFlags>,
+    groups: &[Box<dyn FeatureGroup>],
+) -> MeasurementRow {
+    let Some(mut cell) = CellContext::new(image, masks) else {
         return vec![None; groups.iter().map(|g| g.definitions().len()).sum()];
     };
+    if let Some(flags) = flags {
+        cell = cell.with_flags(flags);
+    }
     let mut row = MeasurementRow::new();
     for group in groups {
         group.measure(&cell, &mut row);

@@ -2,22 +2,23 @@
 
 use super::{
     BackgroundRatios, Blobs, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Granularity, Granules, Halo,
-    Haralick, Intensity, Layout, Lbp, Lobes, Outline, Percentiles, Radial, RegionProps, Shape, Sizes, Stains, Texture,
-    Vacuoles, Zernike, measure_groups, schema_of,
+    Haralick, Intensity, Layout, Lbp, Lobes, Outline, Percentiles, Quality, Radial, RegionProps, Shape, Sizes, Stains,
+    Texture, Vacuoles, Zernike, measure_flagged, measure_groups, schema_of,
 };
 use crate::MorphologyError;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
-use wbc_core::{CellMasks, MeasurementRow, MeasurementSchema, RgbImage};
+use wbc_core::{CellMasks, MeasurementRow, MeasurementSchema, RgbImage, Segmentation};
 
 /// Name and version of the built-in definitions.
 const SCHEMA: (&str, u32) = ("wbc-morphology", 2);
 
-/// Built-in groups that [`MeasurementSet::all`] leaves out, since another group holds their values.
-const HELD_BY_OTHERS: [&str; 1] = ["sizes"];
+/// Built-in groups that [`MeasurementSet::all`] leaves out, since another group, or a table's column `flags`, holds their
+/// values.
+const HELD_BY_OTHERS: [&str; 2] = ["sizes", Quality::NAME];
 
 /// Groups that models see by default: free of scale, orientation and place, but for the two sizes.
-const FOR_MODELS: [&str; 11] = [
+const FOR_MODELS: [&str; 12] = [
     "sizes",
     "nucleus_shape",
     "cell_shape",
@@ -29,6 +30,7 @@ const FOR_MODELS: [&str; 11] = [
     "texture",
     "lobes",
     "vacuoles",
+    Quality::NAME,
 ];
 
 /// Some of the built-in groups of measurements, with the definitions of what they measure.
@@ -112,6 +114,11 @@ impl MeasurementSet {
         self.groups.iter().map(|g| g.name()).collect()
     }
 
+    /// Measures one cell with the doubts that came with its masks; see [`measure_groups`].
+    pub fn measure_segmented(&self, image: &RgbImage, found: &Segmentation) -> MeasurementRow {
+        measure_flagged(image, &found.masks, Some(found.flags), &self.groups)
+    }
+
     /// Measures one cell; see [`measure_groups`].
     pub fn measure(&self, image: &RgbImage, masks: &CellMasks) -> MeasurementRow {
         measure_groups(image, masks, &self.groups)
@@ -164,6 +171,7 @@ pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
         Box::new(Radial::of(Cell)),
         Box::new(Halo),
         Box::new(Vacuoles),
+        Box::new(Quality),
     ]
 }
 

@@ -16,6 +16,6 @@ mod tidy;
 mod vote;
 
 pub use given::GivenMasks;
-pub(crate) use quality::MIN_CELL_PX;
+pub(crate) use quality::{MIN_CELL_PX, mask_flags};
 pub use threshold::ThresholdSegmenter;
 pub use vote::{VoteParams, VoteSegmenter};
