@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     cell.image.load(&Limits::default())?.save(&image)?;
 
     let out = std::env::temp_dir().join("wbc-clip-explain");
-    let phrases = ExplainOptions { phrases: vec!["a segmented nucleus".into()] };
+    let phrases = ExplainOptions { phrases: vec!["a segmented nucleus".into()], ..ExplainOptions::default() };
     let explanation = explain_image(&run, &image, Some(&out), &phrases, &session)?;
 
     let decision = &explanation.cell_type;

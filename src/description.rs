@@ -229,6 +229,7 @@ pub(crate) fn descriptor_report(
             types: of_type.map_or_else(Vec::new, |j| types.iter().map(|t| probability(j, t)).collect()),
             decided: of_type.and_then(|j| types.iter().position(|t| t.as_str() == j.value)),
             values: said.annotation(&dataset.schema).values,
+            confidence: dataset.schema.attributes.iter().map(|a| Some(said.get(&a.name)?.probability)).collect(),
         });
     }
     Ok(evaluate_guesses(id, &dataset.samples, &guesses, types, &dataset.schema, &options.protocol())?)

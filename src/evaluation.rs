@@ -1,10 +1,14 @@
 use crate::cells::opening_warnings;
 use crate::description::{descriptor_report, known_types};
+use crate::evidence::{training_words, trust};
+use crate::files::read_text;
+use crate::shifts::shift_report;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
+use std::path::Path;
 use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
-use wbc_eval::{Bootstrap, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
+use wbc_eval::{Bootstrap, ClassDescriptions, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
 use wbc_morphology::describe::Descriptor;
 
 /// How a run is evaluated.
@@ -19,6 +23,14 @@ pub struct EvaluateOptions {
     /// Tone of the captions that are retrieved (`same_pair`, `same_caption`), for example one that the training never
     /// used; as in training where `None`.
     pub register: Option<Register>,
+    /// Classes by descriptions instead of names, scored beside the run's types.
+    pub described: Option<ClassDescriptions>,
+    /// Also evaluate a run on the simulated shifts of [`wbc_data::ShiftSuite`].
+    pub shifts: bool,
+    /// Also whether the run understands every word of a caption ([`wbc_eval::Words`]).
+    pub words: bool,
+    /// Also which of its decisions about types to trust ([`wbc_eval::Selective`]).
+    pub selective: bool,
 }
 
 impl EvaluateOptions {
@@ -39,6 +51,8 @@ impl EvaluateOptions {
             classes: self.classes.clone(),
             bootstrap: Bootstrap { seed: self.seed, ..Bootstrap::default() },
             seed: self.seed,
+            described: self.described.clone(),
+            ..EvalOptions::default()
         }
     }
 }
@@ -60,10 +74,12 @@ pub fn evaluate(
     if options.descriptor.as_ref().is_some_and(others) {
         return Err(Error::Usage("the descriptor tells types apart that the run does not know".into()));
     }
+    let words = options.words.then(|| training_words(run, session)).transpose()?;
+    let protocol = EvalOptions { words, selective: options.selective, ..options.protocol() };
     let errors = Warnings::new();
     let mut reports = Vec::new();
     for id in datasets {
-        match evaluate_one(run, id, options, session, &errors) {
+        match evaluate_one(run, id, options, &protocol, session, &errors) {
             Ok(report) => reports.push(report),
             Err(e) => errors.push_error(id, &e),
         }
@@ -71,10 +87,20 @@ pub fn evaluate(
     Ok(EvalDocument::new(reports, errors.sorted()))
 }
 
+/// Opens a file of class descriptions, see [`ClassDescriptions::from_toml`], for a run.
+///
+/// # Errors
+/// [`Error::Io`] for a file that cannot be read, [`Error::Usage`] naming it and what is wrong.
+pub fn open_class_descriptions(path: &Path, run: &Run) -> Result<ClassDescriptions, Error> {
+    ClassDescriptions::from_toml(&read_text(path)?, run.trained.space.schema())
+        .map_err(|e| Error::Usage(format!("{}: {e}", path.display())))
+}
+
 fn evaluate_one(
     run: &Run,
     id: &str,
     options: &EvaluateOptions,
+    protocol: &EvalOptions,
     session: &Session,
     errors: &Warnings,
 ) -> Result<DatasetReport, Error> {
@@ -102,17 +128,22 @@ fn evaluate_one(
     if views.is_empty() {
         return Err(Error::Data("no image could be read".into()));
     }
-    let input = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale };
+    let trust = options.selective.then(|| trust(run, &views, &length_scale)).transpose()?;
+    let input =
+        EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: trust.as_ref() };
     let schema = run.trained.space.schema();
     let captioner = match options.register {
         Some(register) => run.config.grammar.build_in(schema, register)?,
         None => run.config.grammar.build(schema)?,
     };
-    let mut report = evaluate_dataset(&run.trained, input, &captioner, &options.protocol())?;
+    let mut report = evaluate_dataset(&run.trained, input, &captioner, protocol)?;
     if let Some(descriptor) = &options.descriptor {
         let beside =
             descriptor_report(descriptor, run.trained.space.types(), id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
+    }
+    if options.shifts {
+        report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);
     }
     Ok(report)
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use wbc_caption::Grammar;
 use wbc_core::{Annotation, ImageSource, SampleId, Segmenter};
-use wbc_explain::{ExplainInput, Explainer, Explanation, ModelExplainer};
+use wbc_explain::{ExplainInput, Explainer, Explanation, HeatKind, ModelExplainer};
 use wbc_morphology::VoteSegmenter;
 
 /// How many training descriptions the nearest captions are chosen from.
@@ -14,6 +14,8 @@ const MAX_GALLERY: usize = 2000;
 pub struct ExplainOptions {
     /// Phrases with a heat map of their own.
     pub phrases: Vec<String>,
+    /// How heat maps are made; `None` by patches, where they are exact, and by occlusion everywhere else.
+    pub heat_maps: Option<HeatKind>,
 }
 
 /// Explains what a run says of one image; with `out` the pictures, `explanation.json` and `explanation.html` are
@@ -48,12 +50,8 @@ pub(crate) fn explain_source(
     let image = source.load(&session.store.limits)?;
     let view = run.viewer.view(&image);
     let masks = VoteSegmenter::default().segment(&image).masks;
-    let mut explainer = ModelExplainer::new(&run.trained, wbc_explain::ExplainOptions::default())?;
-    if let Some(reference) = &run.reference {
-        explainer = explainer.with_reference(reference)?;
-    }
     let gallery = caption_gallery(run)?;
-    let explainer = explainer.with_captions(&gallery)?;
+    let explainer = explainer(run, options.heat_maps)?.with_captions(&gallery)?;
     let input = ExplainInput {
         masks: Some(&masks),
         length_scale,
@@ -61,6 +59,16 @@ pub(crate) fn explain_source(
         ..ExplainInput::new(&id.0, &image, &view)
     };
     Ok(explainer.explain(&input)?)
+}
+
+/// The explainer of a run, without captions.
+pub(crate) fn explainer(run: &Run, heat_maps: Option<HeatKind>) -> Result<ModelExplainer<'_>, Error> {
+    let options = wbc_explain::ExplainOptions { heat_maps, ..wbc_explain::ExplainOptions::default() };
+    let explainer = ModelExplainer::new(&run.trained, options)?;
+    Ok(match &run.reference {
+        Some(reference) => explainer.with_reference(reference)?,
+        None => explainer,
+    })
 }
 
 /// Descriptions that the nearest are chosen from: every type with every value of every attribute.

@@ -9,7 +9,7 @@ use crate::{Error, Run};
 use clip::clip_parts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wbc_encoders::{ClipLibrary, FloatTensor, OnnxModel, TextCleaning, Tokenizer, write_tensors};
+use wbc_encoders::{ClipLibrary, FloatTensor, OnnxModel, TextCleaning, Tokenizer, halve_weights, write_tensors};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -27,6 +27,8 @@ pub enum ExportFormat {
     /// safetensors with this project's tensor names, beside everything needed to open the copy as a run. Linear weights
     /// are `[inputs, outputs]`.
     Safetensors,
+    /// The same with weights rounded to 16-bit floats: half as large, and read as widely.
+    SafetensorsF16,
     /// Both encoders as ONNX models, beside what turns cells and texts into their inputs.
     Onnx,
     /// A folder that OpenCLIP opens as `local-dir:FOLDER`: published encoders on pixels alone.
@@ -64,16 +66,34 @@ struct Parts {
     texts: Vec<(&'static str, String)>,
     models: Vec<(&'static str, OnnxModel)>,
     weights: Option<(&'static str, BTreeMap<String, FloatTensor>)>,
+    /// A weight file of the run, to be rounded to 16 bits.
+    halved: Option<&'static str>,
 }
 
 impl Parts {
     fn of(run: &Run, format: ExportFormat) -> Result<Self, Error> {
         match format {
-            ExportFormat::Safetensors => {
+            ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => {
+                let halved = format == ExportFormat::SafetensorsF16;
                 let reference = run.reference.as_ref().map(|_| REFERENCE);
-                let encoders = Some(ENCODERS).filter(|name| run.folder.join(name).is_file());
-                let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG, WEIGHTS];
-                Ok(Self { copied: names.into_iter().chain(reference).chain(encoders).collect(), ..Self::default() })
+                let mut encoders = run.encoders.clone();
+                if let (true, Some(image)) = (halved, &mut encoders.image) {
+                    // what other weights answered is kept under their name
+                    image.fingerprint += "-f16";
+                }
+                let json = |e: serde_json::Error| Error::Data(e.to_string());
+                let encoders = match encoders == Default::default() {
+                    true => Vec::new(),
+                    false => vec![(ENCODERS, serde_json::to_string_pretty(&encoders).map_err(json)?)],
+                };
+                let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG];
+                let weights = Some(WEIGHTS).filter(|_| !halved);
+                Ok(Self {
+                    copied: names.into_iter().chain(weights).chain(reference).collect(),
+                    texts: encoders,
+                    halved: halved.then_some(WEIGHTS),
+                    ..Self::default()
+                })
             }
             ExportFormat::Onnx => {
                 let tokenizer = plain_tokenizer(run)?;
@@ -90,13 +110,16 @@ impl Parts {
         let texts = self.texts.iter().map(|(name, _)| *name);
         let models = self.models.iter().map(|(name, _)| *name);
         let weights = self.weights.iter().map(|(name, _)| *name);
-        self.copied.iter().copied().chain(texts).chain(models).chain(weights)
+        self.copied.iter().copied().chain(self.halved).chain(texts).chain(models).chain(weights)
     }
 
     fn write(&self, run: &Run, out: &Path) -> Result<(), Error> {
         for name in &self.copied {
-            let target = out.join(name);
-            std::fs::copy(run.folder.join(name), &target).map_err(Error::io(&target))?;
+            write_atomic(&out.join(name), run.files.need(name)?)?;
+        }
+        if let Some(name) = self.halved {
+            let halved = halve_weights(&run.files.need(name)?, &run.files.place().join(name))?;
+            write_atomic(&out.join(name), halved)?;
         }
         for (name, text) in &self.texts {
             write_atomic(&out.join(name), text)?;

@@ -32,7 +32,8 @@
 //! # Concepts
 //! - [`Session`]: data folder, view cache, progress and cancellation of a job.
 //! - [`RunConfig`], [`train`], [`Run`]: from a configuration to a self-contained run folder and back.
-//! - [`evaluate`], [`classify`], [`embed`], [`search`], [`explain_image`]: what a run is for.
+//! - [`evaluate`], [`classify`], [`embed`], [`search`], [`explain_image`]: what a run is for;
+//!   [`evaluate_explanations`]: whether its explanations hold.
 //! - [`fit_descriptor`], [`describe`], [`evaluate_descriptor`]: type and attributes read from measurements alone.
 //! - [`segment`], [`measure`], [`write_captions`]: what needs no model.
 //! - [`device`]: backends by name.
@@ -58,16 +59,20 @@ mod device;
 mod devices;
 mod error;
 mod evaluation;
+mod evidence;
 mod explanation;
 mod export;
+mod faithfulness;
 mod features;
 mod files;
 mod model_card;
 mod published;
 mod report;
 mod run;
+mod run_files;
 mod search;
 mod session;
+mod shifts;
 mod train;
 mod weights;
 
@@ -91,14 +96,19 @@ pub use description::{
 pub use device::{compiled_devices, device};
 pub use devices::{DeviceReport, Speed, device_failures, device_reports};
 pub use error::Error;
-pub use evaluation::{EvaluateOptions, evaluate};
+pub use evaluation::{EvaluateOptions, evaluate, open_class_descriptions};
 pub use explanation::{ExplainOptions, explain_image};
 pub use export::{ExportFormat, export};
+pub use faithfulness::{
+    Comparison, Difference, ExplainEvaluation, ExplainEvaluationOptions, OrderFigures, PointingFigures,
+    evaluate_explanations,
+};
 pub use published::{
     EncoderFolder, ImportSummary, PublishedImage, PublishedTextPart, RunEncoders, WeightSource, import_weights,
 };
 pub use report::write_report;
 pub use run::Run;
+pub use run_files::RunFiles;
 pub use search::{Query, SearchHit, SearchResult, embed, search};
 pub use session::Session;
 pub use train::train;

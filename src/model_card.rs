@@ -1,7 +1,7 @@
 //! The model card of an export: what the model is, was trained on and reaches, whom it may serve, how it is run.
 
 use crate::export::{CARD, ExportFormat, IMAGE_ONNX, TEXT_ONNX};
-use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, ENCODERS, METRICS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::train::logged_validations;
 use crate::{BranchKind, Error, Run, ViewerKind, WeightSource};
 use std::fmt::Write;
@@ -26,7 +26,7 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
         BranchKind::Both => "pixels and named measurements",
     };
     let library = match format {
-        ExportFormat::Safetensors => "wbc-clip",
+        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => "wbc-clip",
         ExportFormat::Onnx => "onnx",
         ExportFormat::OpenClip => "open_clip",
         ExportFormat::Transformers => "transformers",
@@ -51,7 +51,7 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
     )
     .expect("a string takes any text");
     card += &data(run);
-    card += &metrics(run);
+    card += &metrics(run)?;
     card += "## Files\n\n| file | content |\n|---|---|\n";
     files.iter().for_each(|name| card += &format!("| `{name}` | {} |\n", content(name)));
     card += &usage(run, format);
@@ -111,16 +111,17 @@ fn data(run: &Run) -> String {
     text + "\n"
 }
 
-fn metrics(run: &Run) -> String {
+fn metrics(run: &Run) -> Result<String, Error> {
     let mut text = "## Metrics\n\n".to_owned();
-    let validations = logged_validations(&run.folder);
+    let log = run.files.text(METRICS)?.unwrap_or_default();
+    let validations = logged_validations(&log);
     let kept = match run.config.optimiser.keep {
         // as in training, of equal ones the first
         Keep::Best => validations.iter().rev().max_by(|a, b| a.1.score.total_cmp(&b.1.score)),
         Keep::Last => validations.last(),
     };
     let Some((step, validation)) = kept else {
-        return text + "The folder that was exported held no record of validations.\n\n";
+        return Ok(text + "The folder that was exported held no record of validations.\n\n");
     };
     text += &format!("On `{}` at step {step}", source(&run.config.validation));
     text += match run.config.optimiser.keep {
@@ -131,7 +132,7 @@ fn metrics(run: &Run) -> String {
         combination of attributes, the one of the cell; `shifted.` stands before figures on the same cells in simulated \
         other hospitals.\n\n| figure | value |\n|---|---|\n";
     validation.metrics.iter().for_each(|(name, value)| text += &format!("| `{name}` | {value:.3} |\n"));
-    text + "\n"
+    Ok(text + "\n")
 }
 
 /// What a file of an export holds.
@@ -161,7 +162,7 @@ fn content(name: &str) -> &'static str {
 fn usage(run: &Run, format: ExportFormat) -> String {
     let mut text = "\n## How to use\n\n".to_owned();
     match format {
-        ExportFormat::Safetensors => {
+        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => {
             text += "`wbc-clip classify CELLS --run FOLDER` with this folder; `eval`, `embed`, `search` and `explain` open \
                 it, too.\n\n";
         }

@@ -1,7 +1,8 @@
 //! Published encoders as folders: imported once, checked, and then named by a configuration.
 
 use crate::files::{make_dir, read_text, write_atomic};
-use crate::{Error, device};
+use crate::run::{CONFIG, ENCODERS, WEIGHTS};
+use crate::{Error, Run, device};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -166,8 +167,8 @@ pub(crate) fn at_side(backbone: &BackboneConfig, side: usize) -> Result<Backbone
 
 /// Reads published weights, tells whose they are, checks them whole and writes an encoder folder with what is in them:
 /// an image encoder, a text encoder, or both halves of a CLIP. `source` is a folder as it was published, with configuration,
-/// preprocessing and tokenizer files, or a weight file, beside which these are looked for. Weights are written in 32-bit
-/// floats.
+/// preprocessing and tokenizer files, or a weight file, beside which these are looked for; or the folder of a run, whose
+/// image encoder is taken as it became there. Weights are written in 32-bit floats.
 ///
 /// # Errors
 /// [`Error::Encoder`] for weights that are damaged or of no known layout; [`Error::Data`] when the folder exists;
@@ -175,6 +176,9 @@ pub(crate) fn at_side(backbone: &BackboneConfig, side: usize) -> Result<Backbone
 pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<ImportSummary, Error> {
     if out.exists() {
         return Err(Error::Data(format!("not overwritten: {}", out.display())));
+    }
+    if source.join(CONFIG).is_file() && source.join(ENCODERS).is_file() {
+        return import_from_run(&Run::open(source, device_name)?, source, out);
     }
     let device = device(device_name)?;
     let (weights, folder) = if source.is_dir() {
@@ -203,7 +207,25 @@ pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<Im
         parts.add_text(folder, &file, &device)?;
     }
     parts.scale = ClipScale::read(&file)?.filter(|_| parts.image.is_some() && parts.text.is_some());
-    parts.write(&weights, &file, out)
+    let source = WeightSource {
+        file: weights.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        blake3: hash_file(&weights)?,
+    };
+    parts.write(source, file.tensors().keys(), out)
+}
+
+/// Makes an encoder folder of the image encoder that a run fine-tuned.
+fn import_from_run(run: &Run, folder: &Path, out: &Path) -> Result<ImportSummary, Error> {
+    let lacks = || Error::Published { path: folder.to_owned(), cause: "the run has no published image encoder".into() };
+    let (image, branch) = run.encoders.image.as_ref().zip(run.trained.model.image.published()).ok_or_else(lacks)?;
+    let backbone = branch.backbone();
+    let mut parts = Parts { transform: image.transform.clone(), ..Parts::default() };
+    parts.image = Some((image.layout, backbone.config().clone(), image.layout.store(backbone)?));
+    let began = run.encoders.image_source.as_ref().map_or("a published encoder", |source| source.file.as_str());
+    let name = run.config.out.file_name().unwrap_or_default().to_string_lossy();
+    let source =
+        WeightSource { file: format!("{began}, fine-tuned in {name}"), blake3: hash_file(&folder.join(WEIGHTS))? };
+    parts.write(source, std::iter::empty(), out)
 }
 
 /// What is imported, before anything is written.
@@ -241,12 +263,14 @@ impl Parts {
         Ok(())
     }
 
-    fn write(self, weights: &Path, file: &WeightFile, out: &Path) -> Result<ImportSummary, Error> {
+    /// `tensors` are the names of all that there was.
+    fn write<'n>(
+        self,
+        source: WeightSource,
+        tensors: impl Iterator<Item = &'n String>,
+        out: &Path,
+    ) -> Result<ImportSummary, Error> {
         make_dir(out)?;
-        let source = WeightSource {
-            file: weights.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            blake3: hash_file(weights)?,
-        };
         let mut folder =
             EncoderFolder { version: EncoderFolder::VERSION, image: None, text: None, scale: self.scale, source };
         let mut taken = Tensors::new();
@@ -268,7 +292,7 @@ impl Parts {
         let json = serde_json::to_string_pretty(&folder).map_err(|e| Error::Data(e.to_string()))?;
         write_atomic(&out.join(ENCODER), json)?;
         let scale = ["logit_scale", "logit_bias"];
-        let unused = file.tensors().keys().filter(|n| !taken.contains_key(*n) && !scale.contains(&n.as_str()));
+        let unused = tensors.filter(|n| !taken.contains_key(*n) && !scale.contains(&n.as_str()));
         Ok(ImportSummary {
             folder: out.to_owned(),
             encoder: folder,
@@ -301,8 +325,12 @@ impl RunEncoders {
         if !path.is_file() {
             return Ok(Self::default());
         }
-        serde_json::from_str(&read_text(path)?)
-            .map_err(|e| Error::Published { path: path.to_owned(), cause: e.to_string() })
+        Self::from_json(&read_text(path)?, path)
+    }
+
+    /// The content of `encoders.json`.
+    pub(crate) fn from_json(text: &str, path: &Path) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|e| Error::Published { path: path.to_owned(), cause: e.to_string() })
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::explanation::{ExplainOptions, explain_source};
-use crate::files::{read_text, write_atomic};
+use crate::files::write_atomic;
 use crate::run::{METRICS, REPORT};
 use crate::{Error, EvaluateOptions, Run, Session, evaluate};
 use image::ImageFormat;
@@ -91,10 +91,7 @@ pub(crate) fn report(
             });
         }
     }
-    let curves = match run.folder.join(METRICS) {
-        path if path.is_file() => curves_from_metrics(&read_text(&path)?),
-        _ => Vec::new(),
-    };
+    let curves = run.files.text(METRICS)?.map_or_else(Vec::new, |log| curves_from_metrics(&log));
     let page = Report {
         title: format!("WBC-CLIP on {dataset}"),
         summary: summary(run, cells.samples.len()),

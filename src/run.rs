@@ -1,13 +1,13 @@
 use crate::features::fill_features;
-use crate::files::{read_text, write_atomic};
+use crate::files::write_atomic;
 use crate::published::frozen;
-use crate::{Error, RunConfig, RunEncoders, Session, ViewerKind, device};
-use std::path::{Path, PathBuf};
+use crate::{Error, RunConfig, RunEncoders, RunFiles, Session, ViewerKind, device};
+use std::path::Path;
 use std::sync::Arc;
 use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
 use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample, TYPE_FACT, ViewerSpec, Warnings};
 use wbc_data::{PlainViewer, PublishedViewer, ViewOptions, ViewSet};
-use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights};
+use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights_from};
 use wbc_explain::TrainingReference;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
@@ -23,10 +23,10 @@ pub(crate) const REFERENCE: &str = "reference.json";
 pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const REPORT: &str = "report.html";
 
-/// A finished training run, opened from its folder: nothing else is needed to use the model.
+/// A finished training run, opened from its files: nothing else is needed to use the model.
 pub struct Run {
-    /// The folder.
-    pub folder: PathBuf,
+    /// Its files.
+    pub files: RunFiles,
     /// Its configuration.
     pub config: RunConfig,
     /// The published encoders in it.
@@ -45,28 +45,30 @@ impl Run {
     /// # Errors
     /// [`Error::Run`] for a folder that is none, is unfinished or of another version; errors of its files.
     pub fn open(folder: &Path, device_name: &str) -> Result<Self, Error> {
+        Self::from_files(RunFiles::of_folder(folder)?, device_name)
+    }
+
+    /// The model that comes with the program: trained on WBCAtt, see `models/wbcatt/README.md`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a device that is not there.
+    #[cfg(feature = "bundled")]
+    pub fn bundled(device_name: &str) -> Result<Self, Error> {
+        Self::from_files(RunFiles::Bundled, device_name)
+    }
+
+    fn from_files(files: RunFiles, device_name: &str) -> Result<Self, Error> {
         let device = device(device_name)?;
-        let refused = |cause: String| Error::Run { path: folder.to_owned(), cause };
-        for name in [CONFIG, PREPROCESS, TOKENIZER, PROMPTS, SCHEMA] {
-            if !folder.join(name).is_file() {
-                return Err(refused(format!("{name} is missing")));
-            }
-        }
-        if !folder.join(WEIGHTS).is_file() {
-            return Err(refused(format!(
-                "{WEIGHTS} is missing: the training has not finished, continue it with --resume"
-            )));
-        }
-        let place = folder.join(CONFIG);
-        let config = RunConfig::parse(&read_text(&place)?, &[], &place.display().to_string())
-            .map_err(|e| refused(e.to_string()))?;
+        let place = files.place();
+        let refused = |cause: String| Error::Run { path: place.clone(), cause };
         let spoilt = |name: &str, cause: &dyn std::fmt::Display| refused(format!("{name}: {cause}"));
-        let preprocess =
-            Preprocess::from_json(&read_text(&folder.join(PREPROCESS))?).map_err(|e| spoilt(PREPROCESS, &e))?;
-        let tokenizer = Tokenizer::load(&folder.join(TOKENIZER)).map_err(|e| spoilt(TOKENIZER, &e))?;
-        let prompts = PromptSets::from_toml(&read_text(&folder.join(PROMPTS))?).map_err(|e| spoilt(PROMPTS, &e))?;
-        let schema: AttributeSchema =
-            serde_json::from_str(&read_text(&folder.join(SCHEMA))?).map_err(|e| spoilt(SCHEMA, &e))?;
+        let text = |name: &str| files.text(name)?.ok_or_else(|| refused(format!("{name} is missing")));
+        let config = RunConfig::parse(&text(CONFIG)?, &[], &place.join(CONFIG).display().to_string())
+            .map_err(|e| refused(e.to_string()))?;
+        let preprocess = Preprocess::from_json(&text(PREPROCESS)?).map_err(|e| spoilt(PREPROCESS, &e))?;
+        let tokenizer = Tokenizer::from_json(&files.need(TOKENIZER)?).map_err(|e| spoilt(TOKENIZER, &e))?;
+        let prompts = PromptSets::from_toml(&text(PROMPTS)?).map_err(|e| spoilt(PROMPTS, &e))?;
+        let schema: AttributeSchema = serde_json::from_str(&text(SCHEMA)?).map_err(|e| spoilt(SCHEMA, &e))?;
         if !prompts_fit(&prompts, &schema) {
             return Err(refused(format!("{PROMPTS} does not list the type and then the attributes of {SCHEMA}")));
         }
@@ -79,20 +81,19 @@ impl Run {
             .collect();
         let viewer = viewer_from_spec(&preprocess.viewer).map_err(|e| spoilt(PREPROCESS, &with_causes(&e)))?;
         let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-        let encoders = RunEncoders::read(&folder.join(ENCODERS))?;
+        let encoders = match files.text(ENCODERS)? {
+            Some(text) => RunEncoders::from_json(&text, &place.join(ENCODERS))?,
+            None => RunEncoders::default(),
+        };
         let architecture = config.model_config(n_measurements, &encoders).map_err(|e| spoilt(CONFIG, &e))?;
         let empty = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &device)
             .map_err(|e| spoilt(CONFIG, &e))?;
-        let model = load_weights(empty, &folder.join(WEIGHTS))?;
-        let reference = match folder.join(REFERENCE) {
-            path if path.is_file() => {
-                Some(TrainingReference::from_json(&read_text(&path)?).map_err(|e| spoilt(REFERENCE, &e))?)
-            }
-            _ => None,
-        };
+        let model = load_weights_from(empty, &files.need(WEIGHTS)?, &place.join(WEIGHTS))?;
+        let reference = files.text(REFERENCE)?.map(|text| TrainingReference::from_json(&text));
+        let reference = reference.transpose().map_err(|e| spoilt(REFERENCE, &e))?;
         let space = FactSpace::new(types, schema);
         let trained = TrainedModel { model, tokenizer, preprocess, prompts, space, device };
-        Ok(Self { folder: folder.to_owned(), config, encoders, trained, viewer, reference })
+        Ok(Self { files, config, encoders, trained, viewer, reference })
     }
 
     /// Views of samples as this model sees them, with the scale of each view's lengths.
@@ -105,13 +106,28 @@ impl Run {
         session: &Session,
         warnings: &Warnings,
     ) -> Result<(ViewSet, Vec<Option<f64>>), Error> {
-        let options = ViewOptions { keep_pixels: self.config.has_pixels(), ..ViewOptions::default() };
+        let views = self.views_as(samples, ViewOptions::default(), session, warnings)?;
+        let scale = row_scales(&views, samples, &self.trained.preprocess.optics);
+        Ok((views, scale))
+    }
+
+    /// The same views, shifted as `options` say.
+    ///
+    /// # Errors
+    /// As [`Session::views`].
+    pub(crate) fn views_as(
+        &self,
+        samples: &[Sample],
+        options: ViewOptions,
+        session: &Session,
+        warnings: &Warnings,
+    ) -> Result<ViewSet, Error> {
+        let options = ViewOptions { keep_pixels: self.config.has_pixels(), ..options };
         let mut views = session.views(samples, self.viewer.as_ref(), options, warnings)?;
         if let (Some(image), Some(branch)) = (&self.encoders.image, frozen(&self.trained.model.image)) {
             fill_features(&mut views, branch, &image.fingerprint, &self.trained.device, session)?;
         }
-        let scale = row_scales(&views, samples, &self.trained.preprocess.optics);
-        Ok((views, scale))
+        Ok(views)
     }
 
     /// A short name of the weights: embeddings of different models are never mixed.
@@ -119,9 +135,7 @@ impl Run {
     /// # Errors
     /// [`Error::Io`] when the weights cannot be read.
     pub fn fingerprint(&self) -> Result<String, Error> {
-        let path = self.folder.join(WEIGHTS);
-        let bytes = std::fs::read(&path).map_err(Error::io(path))?;
-        Ok(blake3::hash(&bytes).to_hex()[..16].to_owned())
+        Ok(blake3::hash(&self.files.need(WEIGHTS)?).to_hex()[..16].to_owned())
     }
 }
 

@@ -67,8 +67,11 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         let cause = "the published encoders of the configuration are not those that it was begun with".into();
         return Err(Error::Run { path: folder.to_owned(), cause });
     }
-    let training = session.open(&config.train)?;
-    let validation = session.open(&config.validation)?;
+    let mut training = session.open(&config.train)?;
+    let mut validation = session.open(&config.validation)?;
+    for dataset in [&mut training, &mut validation] {
+        forget_names(dataset, &config.unnamed_types);
+    }
     // said at once: what follows may fail, and takes long
     let known: Vec<Warning> = training.warnings.iter().chain(&validation.warnings).cloned().collect();
     known.iter().for_each(|w| tracing::warn!("left out: {w}"));
@@ -187,7 +190,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     };
     let mut outcome = trainer.run(model, &data, &mut validator)?;
     if outcome.validation.is_none() {
-        outcome.validation = logged_validations(folder).pop().map(|(_, validation)| validation);
+        outcome.validation = logged_validations(&metrics_log(folder)).pop().map(|(_, validation)| validation);
     }
     outcome.left_out = warnings.sorted();
     write_report(folder, session)?;
@@ -262,7 +265,7 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
     if ![CONFIG, WEIGHTS, REPORT].iter().all(|name| folder.join(name).is_file()) {
         return Ok(None);
     }
-    let mut validations = logged_validations(folder);
+    let mut validations = logged_validations(&metrics_log(folder));
     // somebody may have removed the checkpoints, which only take space now
     let (steps, best) = match CheckpointStore::new(folder.join("checkpoints")).newest_state() {
         Some(state) => (state.next_step, state.best_step),
@@ -277,14 +280,18 @@ fn finished(config: &RunConfig, folder: &Path) -> Result<Option<TrainOutcome>, E
     Ok(Some(TrainOutcome { steps, validation, kept_step, wait_share: 0.0, left_out: Vec::new() }))
 }
 
-/// The validations that a run's log holds with their steps; none where it has no log.
-pub(crate) fn logged_validations(folder: &Path) -> Vec<(usize, Validation)> {
+/// The log of a run; empty where there is none.
+fn metrics_log(folder: &Path) -> String {
+    read_text(&folder.join(METRICS)).unwrap_or_default()
+}
+
+/// The validations that a run's log holds, with their steps.
+pub(crate) fn logged_validations(log: &str) -> Vec<(usize, Validation)> {
     #[derive(Deserialize)]
     struct Line {
         step: usize,
         validation: BTreeMap<String, f64>,
     }
-    let log = read_text(&folder.join(METRICS)).unwrap_or_default();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     lines
         .filter_map(|Line { step, validation }| {
@@ -334,6 +341,16 @@ fn check_apart(training: &Dataset, validation: &Dataset) -> Result<(), Error> {
     match validation.samples.iter().flat_map(keys).find(|key| seen.contains(key)) {
         Some(shared) => Err(Error::Data(format!("training and validation share cells: {shared}"))),
         None => Ok(()),
+    }
+}
+
+/// Takes the names of some types from a dataset; its cells and their attributes stay.
+fn forget_names(dataset: &mut Dataset, unnamed: &[CellType]) {
+    dataset.classes.retain(|t| !unnamed.contains(t));
+    for sample in &mut dataset.samples {
+        if sample.annotation.cell_type.as_ref().is_some_and(|t| unnamed.contains(t)) {
+            sample.annotation.cell_type = None;
+        }
     }
 }
 

@@ -106,6 +106,16 @@ fn a_copy_as_safetensors_is_a_run_with_a_card() {
     assert_eq!(copy.fingerprint().unwrap(), run.fingerprint().unwrap());
     let card = std::fs::read_to_string(out.join("README.md")).unwrap();
     assert!(card.contains("wbc-clip classify") && card.contains("| `zero_shot.accuracy` |"), "{card}");
+    // half as large, and the same model but for rounding
+    let small = folder.path().join("small");
+    export(&run, ExportFormat::SafetensorsF16, &small).unwrap();
+    let bytes = |folder: &Path| std::fs::metadata(folder.join("weights.safetensors")).unwrap().len();
+    assert!(bytes(&small) * 10 < bytes(&out) * 6);
+    let small = Run::open(&small, "flex").unwrap();
+    let texts = ["a neutrophil with pink granules"];
+    let cosine = |run: &Run| run.trained.embed_texts(&texts).unwrap().view().to_owned();
+    let apart = (&cosine(&small) - &cosine(&run)).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+    assert!(apart > 0.0 && apart < 0.01, "{apart}");
     // a copy has no logs, which its own export says
     export(&copy, ExportFormat::Onnx, &folder.path().join("second")).unwrap();
     let card = std::fs::read_to_string(folder.path().join("second/README.md")).unwrap();

@@ -107,6 +107,16 @@ fn a_trained_encoder_changes_and_its_run_opens_without_the_encoder_folder() {
         let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         assert_ne!(bytes("after.safetensors"), bytes("vit.safetensors"), "{name}");
     }
+    // what became of the encoder serves another training, frozen
+    let taken = import_weights(&folder.path().join("linear"), &folder.path().join("vit"), "flex").unwrap();
+    assert!(taken.encoder.source.file.ends_with("fine-tuned in linear"), "{}", taken.encoder.source.file);
+    let second = config(folder.path(), "second", &manifest, &[]);
+    train(&second, false, &Session::default()).unwrap();
+    let store = |name: &str| {
+        let run = Run::open(&folder.path().join(name), "flex").unwrap();
+        ImageLayout::TimmVit.store(run.trained.model.image.published().unwrap().backbone()).unwrap()
+    };
+    assert_eq!(store("second"), store("linear"));
 }
 
 #[test]

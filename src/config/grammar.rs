@@ -28,6 +28,18 @@ impl GrammarSection {
     /// # Errors
     /// [`Error::Config`] for settings out of range.
     pub fn build(&self, schema: &AttributeSchema) -> Result<Grammar, Error> {
+        self.options().and_then(|options| grammar(schema, options))
+    }
+
+    /// The tones in which it writes.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub(crate) fn registers(&self) -> Result<Vec<Register>, Error> {
+        Ok(self.options()?.registers.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(r, _)| r).collect())
+    }
+
+    fn options(&self) -> Result<GrammarOptions, Error> {
         let invalid = |cause: String| Error::Config { place: "grammar".into(), cause };
         if !(0.0..=1.0).contains(&self.lists) {
             return Err(invalid(format!("lists is {}, expected 0 to 1", self.lists)));
@@ -38,7 +50,7 @@ impl GrammarSection {
         for (register, weight) in &mut options.registers {
             *weight = if *register == Register::List { self.lists } else { *weight / rest * (1.0 - self.lists) };
         }
-        Grammar::new(schema, options).map_err(|e| invalid(e.to_string()))
+        Ok(options)
     }
 
     /// The grammar of these settings in one tone only.
@@ -49,6 +61,24 @@ impl GrammarSection {
             registers: vec![(register, 1.0)],
             ..GrammarOptions::default()
         };
-        Grammar::new(schema, options).map_err(|e| Error::Config { place: "grammar".into(), cause: e.to_string() })
+        grammar(schema, options)
+    }
+}
+
+fn grammar(schema: &AttributeSchema, options: GrammarOptions) -> Result<Grammar, Error> {
+    Grammar::new(schema, options).map_err(|e| Error::Config { place: "grammar".into(), cause: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_knows_no_tone_that_it_does_not_write_in() {
+        let all = GrammarSection::default().registers().unwrap();
+        assert_eq!(all, [Register::List, Register::Label, Register::Sentence, Register::Report, Register::Note]);
+        let lists = GrammarSection { lists: 1.0, ..GrammarSection::default() };
+        assert_eq!(lists.registers().unwrap(), [Register::List]);
+        assert!(GrammarSection { lists: 1.1, ..lists }.registers().is_err());
     }
 }

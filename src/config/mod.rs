@@ -42,6 +42,10 @@ pub struct RunConfig {
     /// Candidate types; those that occur in `train` where empty.
     #[serde(default)]
     pub types: Vec<CellType>,
+    /// Types whose cells are learned from without their name, in captions and as candidates: what is known of them are
+    /// their attributes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unnamed_types: Vec<CellType>,
     /// How cells are looked at.
     #[serde(default)]
     pub view: ViewSection,

@@ -188,6 +188,16 @@ impl Grammar {
         phrases.map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether the known values of an annotation can be true of one cell. A cell without granules has no type and no
+    /// colour of them, and one of which these are absent has no granules: in WBCAtt's schema `granularity: no`,
+    /// `granule_type: nil` and `granule_colour: nil` come together. What is unknown contradicts nothing.
+    pub fn is_coherent(&self, annotation: &Annotation) -> bool {
+        let value = |a: usize| annotation.values.get(a).copied().flatten();
+        let known = (0..self.said.len()).filter_map(|a| self.said[a].get(usize::from(value(a)?)));
+        let is = |(a, only): &(usize, u8)| value(*a).is_none_or(|v| v == *only);
+        known.into_iter().all(|said| said.excludes.iter().all(is) && said.implied_by.iter().all(is))
+    }
+
     /// A caption in one register; the same seed gives the same caption.
     ///
     /// # Errors
@@ -358,5 +368,29 @@ fn said(schema: &AttributeSchema, attribute: &str, value: &str, phrases: &[Strin
             .filter(|(fact, ..)| *fact == (attribute, value))
             .filter_map(|(_, a, only)| place((a, only)))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn granules_that_are_absent_have_neither_type_nor_colour() {
+        let schema = AttributeSchema::wbcatt();
+        let grammar = Grammar::wbcatt();
+        let coherent = |values: &[(&str, &str)]| {
+            let mut cell = Annotation::unknown(&schema);
+            values.iter().for_each(|(a, v)| cell.set(&schema, a, v).unwrap());
+            grammar.is_coherent(&cell)
+        };
+        let granules = |granularity, kind, colour| {
+            coherent(&[("granularity", granularity), ("granule_type", kind), ("granule_colour", colour)])
+        };
+        assert!(granules("yes", "small", "pink") && granules("no", "nil", "nil"));
+        assert!(!granules("no", "small", "nil") && !granules("no", "nil", "red"));
+        assert!(!granules("yes", "nil", "red") && !granules("yes", "coarse", "nil"));
+        assert!(coherent(&[]) && coherent(&[("granularity", "no")]) && coherent(&[("granule_type", "nil")]));
+        assert!(coherent(&[("cell_size", "big"), ("granule_colour", "red")]));
     }
 }

@@ -28,7 +28,8 @@
 //! - [`Grammar`]: random subsets of the known facts as list, label, sentence, report or teaching note. Each caption
 //!   carries exactly the facts that its text asserts.
 //! - [`Captioners`]: several captioners by weight, from a [`CaptionersConfig`] file.
-//! - [`prompt_sets`]: the texts of zero-shot recognition, from the same phrases.
+//! - [`prompt_sets`]: the texts of zero-shot recognition, from the same phrases; [`prompt_sets_in`], the same facts in
+//!   another tone, [`negations`], the same fact affirmed and denied: how well a model knows its words.
 //! - [`Verifier`]: reads any text back into facts, binding each word to the nearest noun of its clause, and compares. It
 //!   is strict: what it does not understand is not faithful.
 //! - [`CaptionRecord`], [`RecordWriter`], [`read_records`], [`verify_file`]: captions on disk, one JSON object per line.
@@ -56,6 +57,7 @@ mod lexicon;
 pub mod llm;
 mod lookahead;
 mod mention;
+mod negation;
 mod prompt;
 mod prompts;
 mod reader;
@@ -79,8 +81,9 @@ pub use diversity::{Diversity, self_bleu};
 pub use error::CaptionError;
 pub use faults::{Fault, FaultKind};
 pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
+pub use negation::{Negation, negations};
 pub use prompt::{Exemplar, Message, Prompt, PromptTask, Role, quoted};
-pub use prompts::prompt_sets;
+pub use prompts::{prompt_sets, prompt_sets_in};
 pub use records::{CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, read_records, verify_file};
 pub use template::{Attempt, DescriptionKey, Entry, Sampling, Template, TemplateCaptioner, Writing, WritingOutcome};
 pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, TokenCounter, Verification, Verifier, VerifyContext, verify};

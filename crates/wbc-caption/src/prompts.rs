@@ -1,6 +1,10 @@
-use crate::grammar::spoken;
+use crate::error::CaptionError;
+use crate::grammar::{Grammar, GrammarOptions, Register, caption_seed, spoken};
 use crate::wording::with_article;
-use wbc_core::{AttributeSchema, CellType, CellTypes, CoreError, PromptSet, PromptSets, TYPE_FACT};
+use std::collections::BTreeSet;
+use wbc_core::{
+    Annotation, AttributeSchema, CellDescription, CellType, CellTypes, CoreError, PromptSet, PromptSets, TYPE_FACT,
+};
 
 /// Prompt sets of a run: the type with `types` as values, then one set per attribute of the schema.
 ///
@@ -30,6 +34,48 @@ pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTyp
         prompts: a.values.iter().map(|v| phrase_prompts(&v.phrases)).collect(),
     }));
     PromptSets::new(sets)
+}
+
+/// Prompt sets of the attributes alone, in the schema's order, written in one tone: per value the distinct texts among at
+/// least `n` captions that the grammar writes of a cell of which nothing else is known.
+///
+/// A comparison needs a type to compare with. There every value gets one caption or more with each of `types`, as many
+/// with one as with another: in the mean of the prompts the types cancel out.
+///
+/// # Errors
+/// [`CaptionError::Option`] where `n` is 0.
+pub fn prompt_sets_in(
+    schema: &AttributeSchema,
+    types: &[CellType],
+    register: Register,
+    n: usize,
+    seed: u64,
+) -> Result<Vec<PromptSet>, CaptionError> {
+    if n == 0 {
+        return Err(CaptionError::Option { field: "n", cause: "a value needs a prompt".into() });
+    }
+    let types = if register == Register::Comparison { types } else { &[] };
+    let n_facts = 1 + usize::from(!types.is_empty());
+    let options = GrammarOptions { min_facts: n_facts, max_facts: n_facts, ..GrammarOptions::default() };
+    let grammar = Grammar::new(schema, options)?;
+    let n = n.next_multiple_of(types.len().max(1));
+    let prompts = |a: usize, v: usize| -> Vec<String> {
+        let mut cell = Annotation::unknown(schema);
+        cell.values[a] = u8::try_from(v).ok();
+        let texts = (0..n).filter_map(|i| {
+            cell.cell_type = types.get(i % types.len().max(1)).cloned();
+            let cell = CellDescription { annotation: &cell, measured: None };
+            // one value is written as the next, so that they differ in their words alone
+            Some(grammar.in_register(&cell, register, caption_seed(seed, i as u64)).ok()?.text)
+        });
+        texts.collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let set = |(a, attribute): (usize, &wbc_core::Attribute)| PromptSet {
+        name: attribute.name.clone(),
+        values: attribute.values.iter().map(|v| v.name.clone()).collect(),
+        prompts: (0..attribute.values.len()).map(|v| prompts(a, v)).collect(),
+    };
+    Ok(schema.attributes.iter().enumerate().map(set).collect())
 }
 
 fn type_prompts(cell_type: &CellType) -> Vec<String> {
@@ -75,6 +121,34 @@ mod tests {
                 assert!(bare.len() > 6, "{prompt}");
             }
         }
+    }
+
+    #[test]
+    fn in_every_tone_a_prompt_says_its_value_and_nothing_else_but_the_type_compared_with() {
+        let schema = AttributeSchema::wbcatt();
+        let names = CellTypes::builtin();
+        let types = ["basophil", "monocyte", "neutrophil"].map(CellType::new);
+        let verifier = crate::Verifier::new(&schema, &names);
+        for register in Register::ALL {
+            let sets = prompt_sets_in(&schema, &types, register, 4, 3).unwrap();
+            assert_eq!(sets, prompt_sets_in(&schema, &types, register, 4, 3).unwrap());
+            for (set, attribute) in sets.iter().zip(&schema.attributes) {
+                assert_eq!((&set.name, set.values.len()), (&attribute.name, attribute.values.len()));
+                for (value, prompts) in set.values.iter().zip(&set.prompts) {
+                    assert!(!prompts.is_empty());
+                    let mut compared = BTreeSet::new();
+                    for text in prompts {
+                        let said = verifier.verify(text, None, None, None).asserted;
+                        let (typed, said): (Vec<_>, Vec<_>) = said.into_iter().partition(|f| f.name() == TYPE_FACT);
+                        compared.extend(typed.into_iter().map(|f| format!("{f:?}")));
+                        assert_eq!(said, [wbc_core::Fact::attribute(&set.name, value)], "{register:?}: {text}");
+                    }
+                    let expected = if register == Register::Comparison { types.len() } else { 0 };
+                    assert_eq!(compared.len(), expected, "{register:?} {prompts:?}");
+                }
+            }
+        }
+        assert!(prompt_sets_in(&schema, &types, Register::Plain, 0, 3).is_err());
     }
 
     #[test]

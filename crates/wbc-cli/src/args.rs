@@ -6,6 +6,8 @@ use wbc_clip::encoders::ImageLayout;
 
 /// Cells that `search` answers unless told otherwise.
 const TEN: NonZeroUsize = NonZeroUsize::new(10).expect("ten is not zero");
+/// Cells whose explanations are scored unless told otherwise.
+const HUNDRED: NonZeroUsize = NonZeroUsize::new(100).expect("a hundred is not zero");
 /// Most threads; more than any machine has would only exhaust it.
 const MAX_THREADS: usize = 1024;
 
@@ -148,14 +150,29 @@ pub(crate) enum Command {
         /// as in training unless given
         #[arg(long, value_name = "NAME")]
         register: Option<String>,
+        /// Classes by what is typical of them instead of by names, for example configs/described-types.toml: scored beside
+        /// the run's types, also for types that it never learned
+        #[arg(long, value_name = "FILE.toml")]
+        described: Option<PathBuf>,
+        /// Also evaluate under simulated shifts: stain, illumination, scale, blur, jpeg, crop and all together, each at
+        /// three strengths, with sizes masked; takes some 21 times as long
+        #[arg(long)]
+        shifts: bool,
+        /// Also whether every word of a caption is understood: one fact changed, denied, said in another tone, combined
+        /// as in training or not
+        #[arg(long)]
+        words: bool,
+        /// Also which decisions about types to trust: risk over coverage by several scores of confidence
+        #[arg(long)]
+        selective: bool,
     },
     /// Type and attributes of cells, with probabilities
     Classify {
         /// Image, folder, manifest CSV or DATASET[:split]
         input: String,
-        /// Run folder
+        /// Run folder [default: the model that comes with the program, trained on WBCAtt]
         #[arg(long)]
-        run: PathBuf,
+        run: Option<PathBuf>,
         /// CSV to be written
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -184,18 +201,30 @@ pub(crate) enum Command {
         k: NonZeroUsize,
     },
     /// Why a cell is what the model says: evidence, heat maps, nearest captions
+    ///
+    /// With --evaluate the explanations themselves are scored on many cells: do heat maps point to what their phrase is
+    /// about (where masks are known), and is the decision lost when what they call important is taken away first?
     Explain {
-        /// Image of one cell
-        image: PathBuf,
-        /// Run folder
+        /// Image of one cell; with --evaluate image, folder, manifest CSV or DATASET[:split]
+        input: String,
+        /// Run folder [default: the model that comes with the program, trained on WBCAtt]
         #[arg(long)]
-        run: PathBuf,
+        run: Option<PathBuf>,
         /// Folder for PNGs, explanation.json and explanation.html
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", conflicts_with = "evaluate")]
         out: Option<PathBuf>,
         /// Draw a heat map for this phrase, too; repeat for several
-        #[arg(long = "phrase", value_name = "TEXT")]
+        #[arg(long = "phrase", value_name = "TEXT", conflicts_with = "evaluate")]
         phrases: Vec<String>,
+        /// How heat maps are made [default: by patches where they are exact, else by occlusion; with --evaluate all ways]
+        #[arg(long, value_enum)]
+        heat: Option<Heat>,
+        /// Score the explanations of the cells of INPUT
+        #[arg(long)]
+        evaluate: bool,
+        /// Most cells that are scored, evenly spaced
+        #[arg(long, value_name = "N", default_value_t = HUNDRED, requires = "evaluate")]
+        limit: NonZeroUsize,
     },
     /// The views that a run's image encoder sees: DIR/<id>.png, for its exports to other libraries
     Views {
@@ -303,7 +332,8 @@ pub(crate) enum WeightsCommand {
     /// Reads a published encoder, checks it whole and makes an encoder folder of it, for `model.image_encoder`
     Import {
         /// safetensors or a checkpoint of PyTorch (.pth, .pt, .bin), or a folder as it was published, with configuration,
-        /// preprocessing and tokenizer; a pickle is read, never run
+        /// preprocessing and tokenizer; a pickle is read, never run. Or a run folder, for the image encoder that it
+        /// fine-tuned
         source: PathBuf,
         /// Folder to be written
         #[arg(long, value_name = "DIR")]
@@ -394,9 +424,21 @@ pub(crate) enum Method {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Heat {
+    /// What every patch contributes, exactly; not behind a class token or a perceptron
+    Patches,
+    /// Integrated gradients of the similarity by the pixels
+    Gradient,
+    /// By how much the similarity falls when a square is covered; always possible, takes longest
+    Occlusion,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Format {
     /// One safetensors file with this project's tensor names; `eval` and the others open it as a run
     Safetensors,
+    /// The same with weights rounded to 16-bit floats, half as large
+    SafetensorsF16,
     /// Both encoders as ONNX models, for onnxruntime
     Onnx,
     /// A folder for open_clip, `local-dir:DIR`; published encoders on pixels alone

@@ -12,11 +12,11 @@ use wbc_clip::caption::Register;
 use wbc_clip::core::{CellType, PixelSize, Warning};
 use wbc_clip::data::DataStore;
 use wbc_clip::eval::{EvalDocument, TableStyle, render};
-use wbc_clip::explain::{Counterfactual, Decision, HeatMap, MeasuredEvidence, NearestCaption};
+use wbc_clip::explain::HeatKind;
 use wbc_clip::morphology::{AgreementFigures, DiceFigures, measurement_schema};
 use wbc_clip::{
-    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainOptions, ExportFormat, MeasureOptions, Query, Run,
-    RunConfig, SegmentMethod, SegmentOptions, Session,
+    DemoOptions, DeviceReport, Error, EvaluateOptions, ExplainEvaluationOptions, ExplainOptions, ExportFormat,
+    MeasureOptions, Query, Run, RunConfig, SegmentMethod, SegmentOptions, Session,
 };
 
 /// Where datasets lie.
@@ -88,13 +88,20 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         Command::Describe(command) => crate::describe::run(cli, command, &session),
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
-        Command::Eval { run, datasets, classes, descriptor, register } => {
+        Command::Eval { run, datasets, classes, descriptor, register, described, shifts, words, selective } => {
             let register = register.as_deref().map(Register::from_name).transpose();
             let register = register.map_err(|e| Error::Usage(e.to_string()))?;
             let run = Run::open(run, &device)?;
-            let descriptor = descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, &session)).transpose()?;
-            let classes = classes.as_ref().map(|names| canonical(names, &session));
-            let options = EvaluateOptions { classes, seed: cli.seed.unwrap_or(0), descriptor, register };
+            let options = EvaluateOptions {
+                classes: classes.as_ref().map(|names| canonical(names, &session)),
+                seed: cli.seed.unwrap_or(0),
+                descriptor: descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, &session)).transpose()?,
+                register,
+                described: described.as_ref().map(|file| wbc_clip::open_class_descriptions(file, &run)).transpose()?,
+                shifts: *shifts,
+                words: *words,
+                selective: *selective,
+            };
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)
         }
@@ -108,7 +115,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
                 }
                 can_be_written(out, input)?;
             }
-            let run = Run::open(run, &device)?;
+            let run = given_or_bundled(run.as_deref(), &device)?;
             let done = wbc_clip::classify(&run, input, &session)?;
             if let Some(out) = out {
                 done.write_csv(&run, out)?;
@@ -137,14 +144,21 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let rows: Vec<_> = found.hits.iter().map(row).collect();
             finish(cli, "wbc-clip.search", &found, &[], &columns(&rows))
         }
-        Command::Explain { image, run, out, phrases } => {
-            let run = Run::open(run, &device)?;
-            let options = ExplainOptions { phrases: phrases.clone() };
-            let explanation = wbc_clip::explain_image(&run, image, out.as_deref(), &options, &session)?;
+        Command::Explain { input, run, out, phrases, heat, evaluate, limit } => {
+            let run = given_or_bundled(run.as_deref(), &device)?;
+            let heat_maps = heat.map(HeatKind::from);
+            if *evaluate {
+                let seed = cli.seed.unwrap_or(0);
+                let methods = heat_maps.map_or(HeatKind::ALL.to_vec(), |kind| vec![kind]);
+                let options = ExplainEvaluationOptions { limit: limit.get(), methods, seed };
+                return crate::explain::evaluate(cli, &run, input, &options, &session);
+            }
+            let options = ExplainOptions { phrases: phrases.clone(), heat_maps };
+            let explanation = wbc_clip::explain_image(&run, Path::new(input), out.as_deref(), &options, &session)?;
             if cli.json {
                 print_json(&explanation)?;
             } else {
-                print_text(&explained(&explanation))?;
+                print_text(&crate::explain::explained(&explanation))?;
             }
             Ok(Done::All)
         }
@@ -160,6 +174,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let run = Run::open(run, &device)?;
             let format = match format {
                 Format::Safetensors => ExportFormat::Safetensors,
+                Format::SafetensorsF16 => ExportFormat::SafetensorsF16,
                 Format::Onnx => ExportFormat::Onnx,
                 Format::OpenClip => ExportFormat::OpenClip,
                 Format::Transformers => ExportFormat::Transformers,
@@ -169,6 +184,11 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             finish(cli, "wbc-clip.export", &json!({ "files": files }), &[], &files.join("\n"))
         }
     }
+}
+
+/// The run of a folder, or the model that comes with the program.
+fn given_or_bundled(folder: Option<&std::path::Path>, device: &str) -> Result<Run, Error> {
+    folder.map_or_else(|| Run::bundled(device), |folder| Run::open(folder, device))
 }
 
 impl From<Method> for SegmentMethod {
@@ -321,49 +341,6 @@ fn classified(run: &Run, done: &wbc_clip::ClassifySummary) -> String {
         rows.push(row);
     }
     columns(&rows)
-}
-
-/// Decisions beside what the measurements say, what moved the type, and the nearest descriptions.
-fn explained(e: &wbc_clip::explain::Explanation) -> String {
-    let decision = |d: &Decision| format!("{} {:.3}", d.value, d.probability);
-    let measured = |m: Option<&MeasuredEvidence>| m.map_or(String::new(), |m| decision(&m.decision));
-    let mut rows = vec![["", "by words", "by measurements", ""].map(String::from).to_vec()];
-    rows.push(vec!["type".into(), decision(&e.cell_type), measured(e.measured_type.as_ref())]);
-    for a in &e.attributes {
-        let doubt = if a.agrees == Some(false) { "they disagree" } else { "" };
-        rows.push(vec![a.name.clone(), decision(&a.text), measured(a.measured.as_ref()), doubt.into()]);
-    }
-    let mut parts = vec![columns(&rows)];
-    if let Some(moved) = &e.measurements {
-        let mut rows = vec![["measurement", "value", "training", "moved the type by"].map(String::from).to_vec()];
-        rows.extend(moved.iter().map(|m| {
-            let training = format!("{:.3} ± {:.3}", m.training.mean, m.training.std);
-            let value = format!("{:.3} {}", m.value, m.unit);
-            vec![m.name.clone(), value.trim_end().into(), training, format!("{:+.3}", m.effect)]
-        }));
-        parts.push(columns(&rows));
-    }
-    if let Some(maps) = &e.heat_maps {
-        let map = |m: &HeatMap| vec!["heat map".into(), m.text.clone(), m.file.clone()];
-        parts.push(columns(&maps.iter().map(map).collect::<Vec<_>>()));
-    }
-    let nearest = |n: &NearestCaption| vec![format!("{:.4}", n.cosine), n.text.clone()];
-    if let Some(captions) = &e.nearest_captions {
-        let mut rows = vec![["cosine", "nearest captions"].map(String::from).to_vec()];
-        rows.extend(captions.iter().map(nearest));
-        parts.push(columns(&rows));
-    }
-    if let Some(changed) = &e.counterfactuals {
-        let flip = |f: &Counterfactual| {
-            vec![f.attribute.clone(), format!("{} to {}", f.from, f.to), format!("{:+.4}", f.change)]
-        };
-        let mut rows = vec![["if the words said", "", "change of the cosine"].map(String::from).to_vec()];
-        rows.extend(changed.flips.iter().map(flip));
-        parts.push(columns(&rows));
-    }
-    parts.extend((!e.flags.is_empty()).then(|| format!("flags: {}", e.flags.join(";"))));
-    parts.extend(e.notes.iter().cloned());
-    parts.join("\n\n")
 }
 
 /// Agreement with masks that somebody drew, as a table.

@@ -6,6 +6,7 @@ mod caption;
 mod commands;
 mod data;
 mod describe;
+mod explain;
 mod output;
 mod progress;
 mod weights;

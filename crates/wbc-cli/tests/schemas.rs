@@ -90,10 +90,25 @@ fn every_document_validates() {
     check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val")]));
     let beside = ["eval", "run", "--dataset", "synthetic:val", "--descriptor", "cells.wbcdesc"];
     check("eval", &run(&beside));
+    check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--shifts"]));
+    let told = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--words", "--selective"]);
+    check("eval", &told);
+    for part in ["/words/minimal_pairs", "/words/negation", "/words/paraphrase", "/words/combinations", "/selective"] {
+        assert!(told.pointer(&format!("/datasets/0{part}")).is_some(), "{part}");
+    }
+    let typical = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/described-types.toml");
+    let described = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--described", typical]);
+    check("eval", &described);
+    assert!(described.pointer("/datasets/0/described/scores").is_some());
+    check("classify", &run(&["classify", &cells]));
     check("classify", &run(&["classify", &cells, "--run", "run", "--out", "types.csv"]));
     check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));
     check("search", &run(&["search", "run", "--index", "index.parquet", "--text", "a large monocyte", "-k", "3"]));
     check("explain", &run(&["explain", &image, "--run", "run", "--out", "why"]));
+    check("explain", &run(&["explain", &image, "--run", "run", "--heat", "gradient"]));
+    let scored = run(&["explain", "synthetic:val", "--run", "run", "--evaluate", "--limit", "3"]);
+    check("explain-evaluation", &scored);
+    assert_eq!((scored["n"].as_u64(), scored["n_masks"].as_u64()), (Some(3), Some(3)));
     check("devices", &run(&["devices", "--probe", "0.02"]));
     check("devices", &run(&["devices", "--probe", "0"]));
     lite_weights(&folder.path().join("lite.safetensors"));

@@ -1,5 +1,5 @@
 use crate::CoreError;
-use image::{GrayImage, Luma};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 
 /// A binary image, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +150,21 @@ impl CellMasks {
     pub fn cytoplasm(&self) -> Mask {
         let data = self.cell.data.iter().zip(&self.nucleus.data).map(|(c, n)| *c && !n).collect();
         Mask { data, ..self.cell.clone() }
+    }
+
+    /// As they look through something that resizes and crops pictures: the nucleus travels as red, the cell as green, and
+    /// what comes back more than half as bright counts.
+    pub fn through(&self, view: impl Fn(&RgbImage) -> RgbImage) -> Self {
+        let bright = |on: bool| if on { u8::MAX } else { 0 };
+        let seen = view(&RgbImage::from_fn(self.cell.width as u32, self.cell.height as u32, |x, y| {
+            let i = y as usize * self.cell.width + x as usize;
+            Rgb([bright(self.nucleus.data[i]), bright(self.cell.data[i]), 0])
+        }));
+        let (width, height) = (seen.width() as usize, seen.height() as usize);
+        let mask = |c: usize| seen.pixels().map(|p| p[c] > u8::MAX / 2).collect();
+        let (nucleus, mut cell) = (Mask { width, height, data: mask(0) }, Mask { width, height, data: mask(1) });
+        cell.data.iter_mut().zip(&nucleus.data).for_each(|(c, n)| *c |= n);
+        Self { nucleus, cell }
     }
 
     /// As a grey image: 0 background, 128 cytoplasm, 255 nucleus.

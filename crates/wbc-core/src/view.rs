@@ -54,4 +54,10 @@ pub trait CellViewer: Send + Sync {
 
     /// The view of one image.
     fn view(&self, image: &RgbImage) -> CellView;
+
+    /// Masks drawn on an image, in its size, as they lie in its view; `None` for a viewer that cannot tell and for masks
+    /// of another size.
+    fn masks_in_view(&self, _image: &RgbImage, _masks: &CellMasks) -> Option<CellMasks> {
+        None
+    }
 }

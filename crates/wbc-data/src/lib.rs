@@ -18,6 +18,7 @@
 //! - [`verify`], [`stats`], [`export`]: integrity, counts, and a copy that reopens to the same samples.
 //! - [`HospitalShift`]: another hospital, simulated before anything is measured; [`build_views`] makes a [`ViewSet`]
 //!   of all cells and their shifted copies, kept by a [`ViewCache`].
+//! - [`ShiftSuite`]: fixed shifts of single kinds and of all together at three strengths, to measure robustness by.
 //! - [`BatchPlan`] and [`BatchLoader`]: which rows a step sees, and their augmented pixels, resumable anywhere.
 //! - [`PlainViewer`] and [`PublishedViewer`]: the whole frame, or by a [`PixelTransform`] as a published encoder wants it.
 //! - [`synthetic_samples`]: cartoon cells with true masks and attributes.
@@ -41,6 +42,8 @@ mod published;
 mod registry;
 mod romanowsky;
 mod shift;
+mod shift_kind;
+mod shift_suite;
 mod stats;
 mod store;
 mod synthetic;
@@ -60,6 +63,8 @@ pub use plain::PlainViewer;
 pub use published::{Centring, Interpolation, PixelTransform, PublishedViewer, ResizeMode};
 pub use registry::{Adapter, DatasetEntry, FileEntry, Registry};
 pub use shift::HospitalShift;
+pub use shift_kind::ShiftKind;
+pub use shift_suite::{ShiftCase, ShiftStrength, ShiftSuite};
 pub use stats::{DatasetStats, SizeRange, stats};
 pub use store::{DataStore, Dataset};
 pub use synthetic::{SyntheticOptions, synthetic_samples};

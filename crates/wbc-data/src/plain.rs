@@ -1,6 +1,6 @@
 use crate::DataError;
 use crate::frame::resize_area;
-use wbc_core::{CellView, CellViewer, QualityFlags, RgbImage, ViewerSpec};
+use wbc_core::{CellMasks, CellView, CellViewer, QualityFlags, RgbImage, ViewerSpec};
 
 /// Shows the whole frame, resized by area to a square whatever its shape; makes no measurements and raises no flags.
 #[derive(Clone, Debug)]
@@ -46,11 +46,29 @@ impl CellViewer for PlainViewer {
             flags: QualityFlags::NONE,
         }
     }
+
+    fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
+        let same = (image.width() as usize, image.height() as usize) == (masks.cell().width(), masks.cell().height());
+        same.then(|| masks.through(|picture| resize_area(picture, self.spec.side, self.spec.side)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wbc_core::Mask;
+
+    #[test]
+    fn masks_are_resized_as_the_picture_is() {
+        let cell = Mask::from_fn(30, 10, |x, y| (15..24).contains(&x) && y < 5);
+        let masks = CellMasks::new(Mask::from_fn(30, 10, |x, y| (15..18).contains(&x) && y < 5), cell).unwrap();
+        let viewer = PlainViewer::new(20).unwrap();
+        let seen = viewer.masks_in_view(&RgbImage::new(30, 10), &masks).unwrap();
+        // 1.5 columns and half a row make a pixel
+        assert_eq!(seen.cell().bounds(), Some((10, 0, 16, 10)));
+        assert_eq!(seen.nucleus().bounds(), Some((10, 0, 12, 10)));
+        assert!(viewer.masks_in_view(&RgbImage::new(30, 11), &masks).is_none());
+    }
 
     #[test]
     fn views_are_square_and_sides_are_checked() {

@@ -2,6 +2,7 @@ use crate::DataError;
 use crate::frame::{Frame, exp};
 use crate::noise::{PixelNoise, normal};
 use crate::romanowsky::{balanced, product};
+use crate::shift_kind::ShiftKind;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -65,6 +66,11 @@ pub struct HospitalShift {
     pub jpeg_probability: f64,
     /// Lowest and highest JPEG quality, 1 to 100.
     pub jpeg_quality_range: [f64; 2],
+    /// Which kind of change is made. A single kind is made always, whatever its probability, and leaves everything else
+    /// as it is, the tint of the lamp included.
+    #[serde(skip_serializing_if = "ShiftKind::is_all")]
+    // so that names of cached views and written configurations stay
+    pub kind: ShiftKind,
 }
 
 impl Default for HospitalShift {
@@ -88,6 +94,7 @@ impl Default for HospitalShift {
             crop_offset_sd: 0.1,
             jpeg_probability: 0.6,
             jpeg_quality_range: [45.0, 95.0],
+            kind: ShiftKind::All,
         }
     }
 }
@@ -141,25 +148,40 @@ impl HospitalShift {
         if strength == 0.0 || image.width() == 0 || image.height() == 0 {
             return image.clone();
         }
-        let mut frame = Colours::draw(self, strength, rng).apply(image);
-        if rng.random::<f64>() < self.resize_probability * strength {
+        let makes = |kind| self.kind.includes(kind);
+        let mut frame = match makes(ShiftKind::Stain) || makes(ShiftKind::Illumination) {
+            true => Colours::draw(self, strength, rng).apply(image),
+            false => Frame::from_image(image),
+        };
+        if makes(ShiftKind::Scale) && self.happens(self.resize_probability * strength, rng) {
             let factor = between(rng, self.resize_range).clamp(0.01, 1.0).powf(strength);
             let smaller = |side: usize| ((side as f64 * factor).round() as usize).max(1);
             frame = frame.resized(smaller(frame.width), smaller(frame.height));
         }
-        if rng.random::<f64>() < self.blur_probability * strength {
+        if makes(ShiftKind::Blur) && self.happens(self.blur_probability * strength, rng) {
             let sigma = between(rng, self.blur_sigma_range).clamp(0.0, 20.0) * strength * frame.height as f64 / 360.0;
             frame.blur(sigma as f32);
         }
-        let noise_sd = (255.0 * strength * self.noise_sd_max * rng.random::<f64>()) as f32;
-        let mut noise = PixelNoise::new(rng);
-        frame.data.iter_mut().for_each(|v| *v += noise_sd * noise.draw());
-        let cropped = self.crop(&frame.to_image(), strength, rng);
-        if rng.random::<f64>() < self.jpeg_probability * strength {
-            let quality = 100.0 - (100.0 - between(rng, self.jpeg_quality_range)) * strength;
-            return jpeg_round_trip(cropped, quality.clamp(1.0, 100.0) as u8);
+        if makes(ShiftKind::Blur) {
+            let noise_sd = (255.0 * strength * self.noise_sd_max * rng.random::<f64>()) as f32;
+            let mut noise = PixelNoise::new(rng);
+            frame.data.iter_mut().for_each(|v| *v += noise_sd * noise.draw());
         }
-        cropped
+        let mut taken = frame.to_image();
+        if makes(ShiftKind::Crop) {
+            taken = self.crop(&taken, strength, rng);
+        }
+        if makes(ShiftKind::Jpeg) && self.happens(self.jpeg_probability * strength, rng) {
+            let quality = 100.0 - (100.0 - between(rng, self.jpeg_quality_range)) * strength;
+            return jpeg_round_trip(taken, quality.clamp(1.0, 100.0) as u8);
+        }
+        taken
+    }
+
+    /// Whether a change of this probability is made; a single kind always is.
+    fn happens(&self, probability: f64, rng: &mut ChaCha8Rng) -> bool {
+        let draw = rng.random::<f64>();
+        !self.kind.is_all() || draw < probability
     }
 
     fn crop(&self, image: &RgbImage, strength: f64, rng: &mut ChaCha8Rng) -> RgbImage {
@@ -188,7 +210,27 @@ struct Colours {
 }
 
 impl Colours {
+    /// Draws all, so that a single kind is what it is among all; then keeps what the shift's kind includes.
     fn draw(shift: &HospitalShift, strength: f64, rng: &mut ChaCha8Rng) -> Self {
+        let drawn = Self::draw_all(shift, strength, rng);
+        match shift.kind {
+            ShiftKind::Stain => Self { mixing: drawn.mixing, ..Self::UNCHANGED },
+            ShiftKind::Illumination => Self { mixing: Self::UNCHANGED.mixing, ..drawn },
+            _ => drawn,
+        }
+    }
+
+    /// Nothing changes.
+    const UNCHANGED: Self = Self {
+        mixing: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        log_lamp: [0.0; 3],
+        gradient: [0.0; 2],
+        gamma: 1.0,
+        glare: 0.0,
+        kept_tint: 1.0,
+    };
+
+    fn draw_all(shift: &HospitalShift, strength: f64, rng: &mut ChaCha8Rng) -> Self {
         let identity = |i: usize, j: usize| f64::from(u8::from(i == j));
         let mut mixing =
             [0, 1, 2].map(|i| [0, 1, 2].map(|j| identity(i, j) + strength * shift.dye_mixing_sd * normal(rng)));
@@ -392,5 +434,15 @@ mod tests {
         let read = serde_json::from_str::<HospitalShift>;
         assert_eq!(read("{\"strength\": 0.5}").unwrap(), HospitalShift::with_strength(0.5));
         assert!(read("{\"strenght\": 0.5}").is_err());
+    }
+
+    #[test]
+    fn all_kinds_together_are_written_as_before_there_were_kinds() {
+        // caches of views and written configurations depend on it
+        let written = serde_json::to_value(HospitalShift::default()).unwrap();
+        assert_eq!((written.get("kind"), written["jpeg_quality_range"][1].as_f64()), (None, Some(95.0)));
+        let stain = HospitalShift { kind: ShiftKind::Stain, ..HospitalShift::default() };
+        let text = serde_json::to_string(&stain).unwrap();
+        assert_eq!(serde_json::from_str::<HospitalShift>(&text).unwrap(), stain);
     }
 }

@@ -10,7 +10,9 @@ use wbc_core::{
 /// How views are made.
 #[derive(Clone, Debug)]
 pub struct ViewOptions {
-    /// Simulated other hospitals per cell, beside the cell itself.
+    /// Whether each cell itself is among the rows, before its shifted copies.
+    pub unshifted: bool,
+    /// Simulated other hospitals per cell.
     pub shifted_copies: u32,
     /// How other hospitals are simulated.
     pub shift: HospitalShift,
@@ -25,9 +27,10 @@ pub struct ViewOptions {
 }
 
 impl Default for ViewOptions {
-    /// No shifted copies, pixels kept, all cores.
+    /// The cells themselves without shifted copies, pixels kept, all cores.
     fn default() -> Self {
         Self {
+            unshifted: true,
             shifted_copies: 0,
             shift: HospitalShift::default(),
             seed: 0,
@@ -35,6 +38,13 @@ impl Default for ViewOptions {
             threads: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl ViewOptions {
+    /// Numbers of the copies that are made of each cell; 0 is the cell itself.
+    fn copies(&self) -> std::ops::RangeInclusive<u32> {
+        u32::from(!self.unshifted)..=self.shifted_copies
     }
 }
 
@@ -114,7 +124,7 @@ pub fn build_views(
 ) -> Result<ViewSet, DataError> {
     options.shift.check()?;
     let spec = viewer.spec();
-    let (n, n_copies) = (samples.len(), options.shifted_copies as usize + 1);
+    let (n, n_copies) = (samples.len(), options.copies().count());
     let (side, n_measurements) = (spec.side as usize, spec.measurements.as_ref().map(|m| m.len()));
     let size = side * side * 3;
     if size == 0 {
@@ -160,7 +170,7 @@ pub fn build_views(
         pixels: options.keep_pixels.then_some(pixels),
         measurements: measurements.transpose().map_err(|e| viewer_error(viewer, e.to_string()))?,
         samples: rows.iter().map(|(_, i)| *i).collect(),
-        copies: rows.iter().map(|(c, _)| *c as u32).collect(),
+        copies: rows.iter().map(|(c, _)| *c as u32 + options.copies().start()).collect(),
     })
 }
 
@@ -179,7 +189,7 @@ impl Work<'_> {
         let mut image = LazyImage::new(&sample.image, &self.options.limits);
         let id_hash = seed_from_id(&sample.id.0);
         let mut views = Vec::new();
-        for copy in 0..=self.options.shifted_copies {
+        for (i, copy) in self.options.copies().enumerate() {
             if self.cancel.is_cancelled() {
                 return Err(DataError::Cancelled);
             }
@@ -193,7 +203,7 @@ impl Work<'_> {
                 }
                 Err(other) => return Err(other),
             };
-            if let (Some(slot), Some(pixels)) = (slots.get_mut(copy as usize), view.pixels.take()) {
+            if let (Some(slot), Some(pixels)) = (slots.get_mut(i), view.pixels.take()) {
                 slot.copy_from_slice(&pixels);
             }
             view.pixels = None;

@@ -28,7 +28,7 @@
 //! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in;
 //!   [`PublishableClip`]: the files of such a folder, for OpenCLIP and Transformers.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness;
-//!   [`average_weights`] mixes several.
+//!   [`average_weights`] mixes several, [`halve_weights`] stores them in 16 bits.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
 //!   own.
 //!
@@ -76,6 +76,6 @@ pub use text::{
     PublishedTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTower, TextTowerConfig, TextTransformer,
 };
 pub use tokenizer::{TextCleaning, Tokenizer, TokenizerConfig, WordPieceOptions};
-pub use weights::{check_finite, load_weights, save_weights};
+pub use weights::{check_finite, halve_weights, load_weights, load_weights_from, save_weights};
 
 pub use burn;

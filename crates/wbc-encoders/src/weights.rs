@@ -1,8 +1,11 @@
 use crate::EncoderError;
-use crate::published::Path as ParameterPath;
+use crate::published::{MAX_FILE_BYTES, Path as ParameterPath};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData, f16};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Writes all parameters as safetensors, atomically, replacing an existing file.
@@ -23,13 +26,30 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
     wbc_core::write_atomic(path, bytes).map_err(|e| refused(e, path))
 }
 
-/// Reads all parameters from safetensors into a model of the same architecture.
+/// Reads all parameters from safetensors into a model of the same architecture; 16-bit floats are widened.
 ///
 /// # Errors
-/// [`EncoderError::Weights`] when the file cannot be read, a tensor is missing, left over, of another shape, or not finite.
-pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, EncoderError> {
-    std::fs::metadata(path).map_err(|source| EncoderError::Io { path: path.to_owned(), source })?;
-    let mut store = SafetensorsStore::from_file(path).validate(false).allow_partial(true).skip_enum_variants(true);
+/// [`EncoderError::Weights`] when the file cannot be read or is too large, a tensor is missing, left over, of another
+/// shape, or not finite.
+pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError> {
+    let io = |source| EncoderError::Io { path: path.to_owned(), source };
+    let len = std::fs::metadata(path).map_err(io)?.len();
+    if len > MAX_FILE_BYTES {
+        return Err(refused(format!("{len} bytes are more than {MAX_FILE_BYTES}"), path));
+    }
+    load_weights_from(model, &std::fs::read(path).map_err(io)?, path)
+}
+
+/// As [`load_weights`], from the bytes of a file; `path` is what messages call it.
+///
+/// # Errors
+/// As [`load_weights`].
+pub fn load_weights_from<M: Module>(mut model: M, bytes: &[u8], path: &Path) -> Result<M, EncoderError> {
+    let bytes = converted(bytes, Dtype::F16, Dtype::F32).map_err(|e| refused(e, path))?;
+    let mut store = SafetensorsStore::from_bytes(Some(bytes.into_owned()))
+        .validate(false)
+        .allow_partial(true)
+        .skip_enum_variants(true);
     let result = model.load_from(&mut store).map_err(|e| refused(e, path))?;
     let cause = if let Some(error) = result.errors.first() {
         format!("tensor does not fit: {error}")
@@ -42,6 +62,51 @@ pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, EncoderEr
         return Ok(model);
     };
     Err(EncoderError::Weights { cause, path: path.to_owned() })
+}
+
+/// The bytes of a weight file with 32-bit floats rounded to 16 bits (IEEE 754 binary16): half as large, good to about
+/// three decimal digits. The same bytes give the same bytes. `path` is what messages call it.
+///
+/// # Errors
+/// [`EncoderError::Weights`] for bytes that are no safetensors, or a value beyond ±65504.
+pub fn halve_weights(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
+    Ok(converted(bytes, Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
+}
+
+/// A safetensors file with the floats of one width brought to another.
+fn converted(bytes: &[u8], from: Dtype, to: Dtype) -> Result<Cow<'_, [u8]>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    if file.iter().all(|(_, tensor)| tensor.dtype() != from) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut tensors = file.tensors();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut parts = Vec::with_capacity(tensors.len());
+    for (name, tensor) in &tensors {
+        let (shape, data) = (tensor.shape().to_vec(), tensor.data().to_vec());
+        if tensor.dtype() != from {
+            parts.push((name, tensor.dtype(), shape, data));
+            continue;
+        }
+        let converted = match to {
+            Dtype::F16 => {
+                let narrow = TensorData::from_bytes_vec(data, shape.clone(), DType::F32).convert::<f16>();
+                if narrow.as_slice::<f16>().is_ok_and(|v| v.iter().any(|v| !v.is_finite())) {
+                    return Err(format!("tensor `{name}` holds what 16 bits cannot"));
+                }
+                narrow
+            }
+            _ => TensorData::from_bytes_vec(data, shape.clone(), DType::F16).convert::<f32>(),
+        };
+        parts.push((name, to, shape, converted.into_bytes().to_vec()));
+    }
+    let views = parts.iter().map(|(name, dtype, shape, data)| {
+        TensorView::new(*dtype, shape.clone(), data).map(|view| (name.as_str(), view)).map_err(|e| e.to_string())
+    });
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    // a single entry: several would be written in random order
+    let producer = ("producer".to_owned(), concat!("wbc-clip ", env!("CARGO_PKG_VERSION")).to_owned());
+    serialize(views, Some([producer].into())).map(Cow::Owned).map_err(|e| e.to_string())
 }
 
 /// Checks that every parameter is finite.
@@ -114,6 +179,26 @@ mod tests {
         };
         let first = bytes("a");
         assert!((0..5).all(|_| bytes("b") == first));
+    }
+
+    #[test]
+    fn halved_weights_are_widened_when_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let trained = tower(5, 1);
+        save_weights(&trained, &path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let half = halve_weights(&whole, &path).unwrap();
+        assert!(half.len() * 10 < whole.len() * 6);
+        assert_eq!(halve_weights(&half, &path).unwrap(), half, "nothing is left to be rounded");
+        let loaded = load_weights_from(tower(5, 2), &half, &path).unwrap();
+        for (a, b) in answer(&loaded).iter().zip(answer(&trained)) {
+            assert!((a - b).abs() < 2e-3 && *a != 0.0, "{a} {b}");
+        }
+        let value = 7e4_f32.to_le_bytes();
+        let view = TensorView::new(Dtype::F32, vec![1], &value).unwrap();
+        let huge = serialize([("w", view)], None).unwrap();
+        assert!(halve_weights(&huge, &path).unwrap_err().to_string().contains("16 bits"));
     }
 
     #[test]

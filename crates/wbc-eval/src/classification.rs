@@ -24,6 +24,12 @@ pub enum MetricsError {
         /// Where it stands.
         row: usize,
     },
+    /// A score that cannot be compared.
+    #[error("score is not a number: row {row}")]
+    Score {
+        /// Where it stands.
+        row: usize,
+    },
     /// A confidence that is no probability.
     #[error("confidence {value} is outside 0 to 1: row {row}")]
     Confidence {
@@ -71,7 +77,8 @@ impl Confusion {
         Self::count(rows.iter().map(|row| (truth[*row], predicted[*row])), n_classes)
     }
 
-    fn count(pairs: impl Iterator<Item = (usize, usize)>, n_classes: usize) -> Result<Self, MetricsError> {
+    /// Counts pairs of true and predicted class.
+    pub(crate) fn count(pairs: impl Iterator<Item = (usize, usize)>, n_classes: usize) -> Result<Self, MetricsError> {
         let mut counts = vec![0; n_classes * n_classes];
         for (row, (truth, predicted)) in pairs.enumerate() {
             let class = truth.max(predicted);

@@ -1,3 +1,7 @@
+use crate::described::DescribedScores;
+use crate::selective::Selective;
+use crate::shifts::ShiftReport;
+use crate::words::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wbc_core::Warning;
@@ -103,6 +107,18 @@ pub struct DatasetReport {
     /// Figures of a descriptor, trees on measurements without any words, that was evaluated beside the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Scores>,
+    /// Types by descriptions instead of names; absent without descriptions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<DescribedScores>,
+    /// Figures under simulated shifts; absent unless asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifts: Option<ShiftReport>,
+    /// Whether every word of a caption is understood; absent unless asked for and where nothing is annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
+    /// Which decisions about types to trust; absent unless asked for and where no cell has a type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selective: Option<Selective>,
 }
 
 impl DatasetReport {
@@ -130,12 +146,18 @@ struct FlatReport {
     retrieval: Vec<Retrieval>,
     branches: Option<BTreeMap<String, Scores>>,
     descriptor: Option<Scores>,
+    described: Option<DescribedScores>,
+    shifts: Option<ShiftReport>,
+    words: Option<Words>,
+    selective: Option<Selective>,
 }
 
 impl From<FlatReport> for DatasetReport {
     fn from(flat: FlatReport) -> Self {
-        let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches, descriptor } = flat;
-        Self { id, n, classes, scores: Scores { zero_shot, attributes, retrieval }, branches, descriptor }
+        let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches, descriptor, .. } = flat;
+        let FlatReport { described, shifts, words, selective, .. } = flat;
+        let scores = Scores { zero_shot, attributes, retrieval };
+        Self { id, n, classes, scores, branches, descriptor, described, shifts, words, selective }
     }
 }
 
@@ -192,6 +214,9 @@ pub struct Attributes {
     pub mean_accuracy: Figure,
     /// Mean over attributes of the macro-F1.
     pub mean_macro_f1: Figure,
+    /// Mean over attributes of the expected calibration error; absent where no probabilities are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_ece: Option<Figure>,
     /// By attribute.
     pub per_attribute: BTreeMap<String, AttributeScores>,
 }
@@ -204,6 +229,9 @@ pub struct AttributeScores {
     pub accuracy: Figure,
     /// Mean F1 of all values of the schema, 0 for a value that neither occurs nor is predicted.
     pub macro_f1: Figure,
+    /// Expected calibration error of the predicted value's probability, 15 bins; absent where no probabilities are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<Figure>,
     /// By value.
     pub per_value: BTreeMap<String, ValueScores>,
 }
@@ -218,6 +246,10 @@ pub struct ValueScores {
     pub precision: Figure,
     /// `2 tp / (predicted + true)`.
     pub f1: Figure,
+    /// Expected calibration error over the cells of which this value was predicted, 15 bins: few cells make it large.
+    /// Undefined where there are none; absent where no probabilities are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<Figure>,
     /// Cells with this value.
     pub n: u64,
 }
@@ -293,7 +325,9 @@ pub struct Retrieval {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::shifts::{ShiftCaseReport, ShiftFigures, ShiftMean};
     use serde_json::{Value, json};
+    use wbc_data::{ShiftKind, ShiftStrength};
 
     pub(crate) fn example() -> EvalDocument {
         let class = |recall: Option<f64>, n| ClassScores { recall: recall.into(), precision: Figure::UNDEFINED, n };
@@ -305,12 +339,17 @@ pub(crate) mod tests {
             per_class: [("monocyte".into(), class(Some(0.75), 4)), ("basophil".into(), class(None, 0))].into(),
             confusion: vec![vec![0, 0], vec![1, 3]],
         };
-        let value = ValueScores { recall: 1.0.into(), precision: 1.0.into(), f1: 1.0.into(), n: 4 };
-        let shape =
-            AttributeScores { accuracy: 1.0.into(), macro_f1: 0.5.into(), per_value: [("round".into(), value)].into() };
+        let value = ValueScores { recall: 1.0.into(), precision: 1.0.into(), f1: 1.0.into(), ece: None, n: 4 };
+        let shape = AttributeScores {
+            accuracy: 1.0.into(),
+            macro_f1: 0.5.into(),
+            ece: Some(0.25.into()),
+            per_value: [("round".into(), value)].into(),
+        };
         let attributes = Attributes {
             mean_accuracy: 1.0.into(),
             mean_macro_f1: 0.5.into(),
+            mean_ece: Some(0.25.into()),
             per_attribute: [("cell_shape".into(), shape)].into(),
         };
         let retrieval = Retrieval {
@@ -331,6 +370,10 @@ pub(crate) mod tests {
             scores: Scores { zero_shot: Some(zero_shot), attributes: Some(attributes), retrieval: vec![retrieval] },
             branches: Some([("pixels".into(), branch)].into()),
             descriptor: None,
+            described: None,
+            shifts: None,
+            words: None,
+            selective: None,
         };
         let bare = DatasetReport {
             id: "b|are".into(),
@@ -339,6 +382,10 @@ pub(crate) mod tests {
             scores: Scores::default(),
             branches: None,
             descriptor: None,
+            described: None,
+            shifts: None,
+            words: None,
+            selective: None,
         };
         let error = Warning { item: "bccd".into(), cause: "absent".into() };
         EvalDocument::new(vec![annotated, bare], vec![error])
@@ -354,6 +401,8 @@ pub(crate) mod tests {
         assert_eq!(first["zero_shot"]["per_class"]["monocyte"]["n"], json!(4));
         assert_eq!(first["zero_shot"]["confusion"], json!([[0, 0], [1, 3]]));
         assert_eq!(first["attributes"]["per_attribute"]["cell_shape"]["per_value"]["round"]["f1"]["value"], json!(1.0));
+        assert_eq!(first["attributes"]["mean_ece"], json!({"value": 0.25, "ci95": null}));
+        assert_eq!(first["attributes"]["per_attribute"]["cell_shape"]["per_value"]["round"].get("ece"), None);
         assert_eq!(
             first["retrieval"][0],
             json!({
@@ -387,6 +436,36 @@ pub(crate) mod tests {
         assert!(unknown.is_err());
         let empty: Value = serde_json::to_value(EvalDocument::new(vec![], vec![])).unwrap();
         assert_eq!(empty, json!({"schema": "wbc-clip.eval", "version": 1, "datasets": [], "errors": []}));
+    }
+
+    #[test]
+    fn shifts_are_there_only_where_asked_for() {
+        let figures = ShiftFigures { accuracy: Figure::new(0.5, Some([0.25, 0.75])), ..ShiftFigures::default() };
+        let case = ShiftCaseReport { kind: ShiftKind::Jpeg, strength: ShiftStrength::Weak, figures };
+        let mean = ShiftMean { strength: ShiftStrength::Weak, figures };
+        let mut document = example();
+        document.datasets[0].shifts = Some(ShiftReport { unshifted: figures, cases: vec![case], mean: vec![mean] });
+        let written = serde_json::to_value(&document).unwrap();
+        let undefined = json!({"value": null, "ci95": null});
+        let expected = json!({
+            "accuracy": {"value": 0.5, "ci95": [0.25, 0.75]}, "balanced_accuracy": undefined,
+            "attributes_mean_accuracy": undefined, "attributes_mean_macro_f1": undefined, "hit_rate_1": undefined,
+        });
+        let found = &written["datasets"][0]["shifts"];
+        assert_eq!(found["cases"], json!([{"kind": "jpeg", "strength": "weak", "figures": expected}]));
+        assert_eq!(found["mean"], json!([{"strength": "weak", "figures": expected}]));
+        assert_eq!(found["unshifted"], expected);
+        assert_eq!(written["datasets"][1].get("shifts"), None);
+        assert_eq!(serde_json::from_value::<EvalDocument>(written).unwrap(), document);
+        let expected = "\
+Simulated shifts, sizes masked
+  dataset    shift  strength  accuracy              balanced  attributes  attribute macro-F1  hit@1
+  cells.csv  none             0.500 [0.250, 0.750]  –         –           –                   –
+  cells.csv  jpeg   weak      0.500 [0.250, 0.750]  –         –           –                   –
+  cells.csv  mean   weak      0.500 [0.250, 0.750]  –         –           –                   –
+";
+        let text = crate::render(&document, crate::TableStyle::Text);
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::classification::MetricsError;
+use wbc_caption::CaptionError;
 use wbc_contrastive::TrainError;
 use wbc_core::CoreError;
 use wbc_retrieval::RetrievalError;
@@ -30,6 +31,9 @@ pub enum EvalError {
     /// Retrieval could not be measured.
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
+    /// Texts could not be written.
+    #[error(transparent)]
+    Caption(#[from] CaptionError),
     /// Shared vocabulary.
     #[error(transparent)]
     Core(#[from] CoreError),

@@ -3,7 +3,7 @@
 use crate::EvalError;
 use crate::bootstrap::{Bootstrap, Groups};
 use crate::calibration::expected_calibration_error;
-use crate::classification::{Confusion, mean};
+use crate::classification::{Confusion, MetricsError, mean};
 use crate::document::{AttributeScores, Attributes, ClassScores, Figure, ValueScores, ZeroShot};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,31 @@ pub(crate) struct AttributeGuesses<'a> {
     pub(crate) values: Vec<&'a str>,
     /// Truth and guess per cell; `None` where not annotated.
     pub(crate) pairs: Vec<Option<(usize, usize)>>,
+    /// Probability of the guess per cell; whatever where not annotated. `None` where no probabilities are known.
+    pub(crate) confidence: Option<Vec<f64>>,
+}
+
+impl AttributeGuesses<'_> {
+    fn confusion(&self, rows: &mut dyn Iterator<Item = usize>) -> Result<Confusion, MetricsError> {
+        let (truth, predicted): (Vec<_>, Vec<_>) = rows.filter_map(|r| self.pairs[r]).unzip();
+        Confusion::new(&truth, &predicted, self.values.len())
+    }
+
+    /// Expected calibration error over some cells, of one guessed value or of all; `None` without probabilities, an
+    /// undefined error without cells.
+    fn ece(
+        &self,
+        value: Option<usize>,
+        rows: &mut dyn Iterator<Item = usize>,
+    ) -> Result<Option<Option<f64>>, MetricsError> {
+        let Some(confidence) = &self.confidence else { return Ok(None) };
+        let guess = |r: usize| {
+            let (truth, predicted) = self.pairs[r]?;
+            value.is_none_or(|v| v == predicted).then(|| (confidence[r], truth == predicted))
+        };
+        let (confidence, correct): (Vec<_>, Vec<_>) = rows.filter_map(guess).unzip();
+        Ok(Some(expected_calibration_error(&confidence, &correct)?))
+    }
 }
 
 pub(crate) fn type_figures(
@@ -71,50 +96,51 @@ pub(crate) fn attribute_figures(
     bootstrap: &Bootstrap,
 ) -> Result<Option<Attributes>, EvalError> {
     let Some(n) = judged.first().map(|j| j.pairs.len()) else { return Ok(None) };
-    let confusion = |j: &AttributeGuesses<'_>, rows: &mut dyn Iterator<Item = usize>| {
-        let (truth, predicted): (Vec<_>, Vec<_>) = rows.filter_map(|r| j.pairs[r]).unzip();
-        Confusion::new(&truth, &predicted, j.values.len())
-    };
-    // per attribute accuracy and macro-F1, then their means
+    // per attribute accuracy and macro-F1, then their means, then the same of calibration errors
     let intervals = bootstrap.intervals(groups, |rows| {
-        let each: Vec<(Option<f64>, Option<f64>)> = judged
-            .iter()
-            .map(|j| match confusion(j, &mut rows.iter().copied()) {
-                Ok(c) => (c.accuracy(), c.macro_f1_of_all()),
-                Err(_) => (None, None),
-            })
-            .collect();
-        let mut figures: Vec<Option<f64>> = each.iter().flat_map(|(a, f)| [*a, *f]).collect();
-        figures.push(mean(each.iter().filter_map(|e| e.0)));
-        figures.push(mean(each.iter().filter_map(|e| e.1)));
+        let rows = || rows.iter().copied();
+        let confusions: Vec<Option<Confusion>> = judged.iter().map(|j| j.confusion(&mut rows()).ok()).collect();
+        let accuracies: Vec<Option<f64>> = confusions.iter().map(|c| c.as_ref()?.accuracy()).collect();
+        let f1s: Vec<Option<f64>> = confusions.iter().map(|c| c.as_ref()?.macro_f1_of_all()).collect();
+        let eces: Vec<Option<f64>> = judged.iter().map(|j| j.ece(None, &mut rows()).ok()??).collect();
+        let mut figures: Vec<Option<f64>> = accuracies.iter().zip(&f1s).flat_map(|(a, f)| [*a, *f]).collect();
+        figures.push(mean(accuracies.into_iter().flatten()));
+        figures.push(mean(f1s.into_iter().flatten()));
+        figures.extend(&eces);
+        figures.push(mean(eces.into_iter().flatten()));
         figures
     });
     let interval = |i: usize| intervals.get(i).copied().flatten();
     let mut per_attribute = BTreeMap::new();
-    let (mut accuracies, mut f1s) = (Vec::new(), Vec::new());
+    let (mut accuracies, mut f1s, mut eces) = (Vec::new(), Vec::new(), Vec::new());
     for (i, j) in judged.iter().enumerate() {
-        let c = confusion(j, &mut (0..n))?;
+        let c = j.confusion(&mut (0..n))?;
+        let ece = j.ece(None, &mut (0..n))?;
         accuracies.extend(c.accuracy());
         f1s.extend(c.macro_f1_of_all());
+        eces.extend(ece.flatten());
         let per_value = j.values.iter().enumerate().map(|(v, name)| {
             let scores = ValueScores {
                 recall: c.recall(v).into(),
                 precision: c.precision(v).into(),
                 f1: c.f1(v).into(),
+                ece: j.ece(Some(v), &mut (0..n))?.map(Figure::from),
                 n: c.n_true(v),
             };
-            ((*name).to_owned(), scores)
+            Ok::<_, MetricsError>(((*name).to_owned(), scores))
         });
         let scores = AttributeScores {
             accuracy: Figure::new(c.accuracy(), interval(2 * i)),
             macro_f1: Figure::new(c.macro_f1_of_all(), interval(2 * i + 1)),
-            per_value: per_value.collect(),
+            ece: ece.map(|value| Figure::new(value, interval(2 * judged.len() + 2 + i))),
+            per_value: per_value.collect::<Result<_, _>>()?,
         };
         per_attribute.insert(j.name.to_owned(), scores);
     }
     Ok(Some(Attributes {
         mean_accuracy: Figure::new(mean(accuracies), interval(2 * judged.len())),
         mean_macro_f1: Figure::new(mean(f1s), interval(2 * judged.len() + 1)),
+        mean_ece: mean(eces).map(|value| Figure::new(value, interval(3 * judged.len() + 2))),
         per_attribute,
     }))
 }

@@ -14,6 +14,8 @@ pub struct CellGuess {
     pub decided: Option<usize>,
     /// Decided value per attribute of the schema; `None` where the classifier reads it not at all.
     pub values: Vec<Option<u8>>,
+    /// Probability of each decided value; `None`, or too short a list, where the classifier says none.
+    pub confidence: Vec<Option<f64>>,
 }
 
 impl CellGuess {
@@ -71,8 +73,19 @@ pub fn evaluate_guesses(
         let value = |values: &[Option<u8>]| values.get(a).copied().flatten().map(usize::from);
         let pair = |(s, g): &(&Sample, &CellGuess)| Some((value(&s.annotation.values)?, value(&g.values)?));
         let pairs: Vec<_> = cells.iter().map(pair).collect();
+        // calibration needs the probability of every judged guess
+        let confidence = cells.iter().zip(&pairs).map(|((_, g), pair)| match pair {
+            Some(_) => g.confidence.get(a).copied().flatten(),
+            None => Some(0.0),
+        });
+        let confidence = confidence.collect();
         let values = attribute.values.iter().map(|v| v.name.as_str()).collect();
-        pairs.iter().any(Option::is_some).then_some(AttributeGuesses { name: &attribute.name, values, pairs })
+        pairs.iter().any(Option::is_some).then_some(AttributeGuesses {
+            name: &attribute.name,
+            values,
+            pairs,
+            confidence,
+        })
     });
     let zero_shot = match type_guesses.is_empty() {
         true => None,
@@ -89,6 +102,10 @@ pub fn evaluate_guesses(
         },
         branches: None,
         descriptor: None,
+        described: None,
+        shifts: None,
+        words: None,
+        selective: None,
     })
 }
 
@@ -117,7 +134,7 @@ mod tests {
     fn guess(schema: &AttributeSchema, types: [f64; 3], decided: usize, size: u8) -> Option<CellGuess> {
         let mut values = vec![None; schema.attributes.len()];
         values[0] = Some(size);
-        Some(CellGuess { types: types.into(), decided: Some(decided), values })
+        Some(CellGuess { types: types.into(), decided: Some(decided), values, confidence: Vec::new() })
     }
 
     #[test]
@@ -144,6 +161,24 @@ mod tests {
         let attributes = all.scores.attributes.unwrap();
         assert_eq!(attributes.mean_accuracy.value(), Some(2.0 / 3.0));
         assert_eq!(attributes.per_attribute.len(), 1);
+        let first = |a: &crate::Attributes| a.per_attribute.values().next().unwrap().clone();
+        assert_eq!((first(&attributes).ece, attributes.mean_ece), (None, None), "no probabilities were given");
+
+        // sizes 0, 0, 1 against 0, 1, 1: sure 0.9 and right, 0.6 and wrong, 0.8 and right
+        let sure = guesses.clone().into_iter().zip([0.9, 0.6, 0.8, 0.5]);
+        let sure: Vec<_> = sure.map(|(g, p)| Some(CellGuess { confidence: vec![Some(p)], ..g? })).collect();
+        let sized =
+            evaluate_guesses("x", &samples, &sure, &types, &schema, &options).unwrap().scores.attributes.unwrap();
+        let close = |f: Option<crate::Figure>, expected: f64| (f.unwrap().value().unwrap() - expected).abs() < 1e-12;
+        assert!(close(first(&sized).ece, (0.1 + 0.6 + 0.2) / 3.0) && close(sized.mean_ece, 0.3), "{sized:?}");
+        let values = schema.attributes[0].values.iter().map(|v| first(&sized).per_value[&v.name].clone());
+        let eces: Vec<_> = values.map(|v| v.ece).collect();
+        assert!(close(eces[0], (0.1 + 0.6) / 2.0) && close(eces[1], 0.2), "{eces:?}");
+        // one missing probability, and nothing is said
+        let gap = [sure[0].clone(), guesses[1].clone(), sure[2].clone(), None];
+        let sized =
+            evaluate_guesses("x", &samples, &gap, &types, &schema, &options).unwrap().scores.attributes.unwrap();
+        assert_eq!((first(&sized).ece, sized.mean_ece), (None, None));
 
         // without lymphocytes the second cell is what is most probable of the rest, with its share of their probability
         let classes = Some(vec![types[0].clone(), types[1].clone()]);

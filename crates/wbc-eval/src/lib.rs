@@ -19,9 +19,12 @@
 //! # Concepts
 //! - [`evaluate_dataset`]: everything about one model and one dataset, as a [`DatasetReport`].
 //! - [`evaluate_guesses`]: the same figures of any other classifier, on the same cells.
+//! - [`ShiftJudge`]: one model on the same cells under many simulated shifts, as a [`ShiftReport`].
 //! - [`EvalDocument`]: what `eval --json` prints; [`render`] makes tables, [`Report`] an HTML page of it.
+//! - [`ClassDescriptions`]: classes by typical facts instead of names.
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
+//! - [`Words`]: whether every word of a caption is understood; [`Selective`], [`RiskCoverage`]: which decisions to trust.
 //! - [`ZeroShotValidator`]: the same figures during training.
 //!
 //! # What it does not do
@@ -31,19 +34,24 @@
 mod bootstrap;
 mod calibration;
 mod classification;
+mod described;
 mod document;
 mod error;
 mod figures;
 mod guesses;
 mod protocol;
 mod report;
+mod selective;
+mod shifts;
 mod table;
 mod validator;
+mod words;
 mod zero_shot;
 
 pub use bootstrap::{Bootstrap, Groups};
 pub use calibration::{N_BINS, ReliabilityBin, expected_calibration_error, reliability_bins};
 pub use classification::{Confusion, MetricsError, mean};
+pub use described::{ClassDescriptions, DescribedScores};
 pub use document::{
     AttributeScores, Attributes, ClassScores, DatasetReport, Direction, EvalDocument, Figure, RelevanceRule, Retrieval,
     Scores, ValueScores, ZeroShot,
@@ -52,6 +60,12 @@ pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
 pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
 pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
+pub use selective::{CoveragePoint, RiskAt, RiskCoverage, ScoreFigures, Selective};
+pub use shifts::{ShiftAnswers, ShiftCaseReport, ShiftFigures, ShiftJudge, ShiftMean, ShiftReport};
 pub use table::{TableStyle, render};
 pub use validator::ZeroShotValidator;
+pub use words::{
+    ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores, TextChoices,
+    WordingScores, Words, WordsOptions,
+};
 pub use zero_shot::{Answers, ask};

@@ -1,7 +1,10 @@
 use crate::EvalError;
 use crate::bootstrap::{Bootstrap, Groups};
+use crate::described::{ClassDescriptions, DescribedScores, described_scores};
 use crate::document::{Attributes, DatasetReport, Direction, Figure, RelevanceRule, Retrieval, Scores, ZeroShot};
 use crate::figures::{AttributeGuesses, TypeGuess, attribute_figures, type_figures};
+use crate::selective::selective_types;
+use crate::words::{WordsOptions, words};
 use crate::zero_shot::{Answers, ask};
 use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
@@ -27,6 +30,9 @@ pub struct EvalInput<'a> {
     pub views: &'a ViewSet,
     /// Per row of the views, the factor that brings its lengths to the training optics.
     pub length_scale: &'a [Option<f64>],
+    /// Further scores of how far to trust the decision about each row's type, higher being more, by name: what
+    /// [`EvalOptions::selective`] compares beside its own.
+    pub trust: Option<&'a BTreeMap<String, Vec<f64>>>,
 }
 
 /// How it is evaluated.
@@ -36,8 +42,14 @@ pub struct EvalOptions {
     pub classes: Option<Vec<CellType>>,
     /// Intervals.
     pub bootstrap: Bootstrap,
-    /// Seed of the captions that are retrieved.
+    /// Seed of the captions that are retrieved and of those in other tones.
     pub seed: u64,
+    /// Classes by descriptions instead of names, scored beside the run's types.
+    pub described: Option<ClassDescriptions>,
+    /// Also whether every word of a caption is understood, of the whole image tower.
+    pub words: Option<WordsOptions>,
+    /// Also which decisions about types to trust, of the whole image tower.
+    pub selective: bool,
 }
 
 /// Evaluates a model on one dataset: zero-shot types and attributes, retrieval both ways, calibration, each branch alone
@@ -59,6 +71,7 @@ pub fn evaluate_dataset<T: TextEncoder>(
     let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
     let rows: Vec<usize> =
         (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
+    let described = described(trained, input, options)?;
     if rows.is_empty() {
         return Err(nothing_comparable(input.id));
     }
@@ -74,27 +87,53 @@ pub fn evaluate_dataset<T: TextEncoder>(
         captioner,
         options,
     };
-    let scores = |branches| {
+    let embed = |branches| {
         let all = trained.embed_views(input.views, input.length_scale, branches)?;
-        judge.scores(&all.select(&rows))
+        Ok::<_, EvalError>(all.select(&rows))
     };
     let tower = &trained.model.image;
-    let branches = (tower.has_pixels() && tower.has_measurements())
-        .then(|| {
-            Ok::<_, EvalError>(BTreeMap::from([
-                ("pixels".to_owned(), scores(Branches::Pixels)?),
-                ("measurements".to_owned(), scores(Branches::Measurements)?),
-            ]))
-        })
-        .transpose()?;
+    let both = tower.has_pixels() && tower.has_measurements();
+    let each = both.then(|| Ok::<_, EvalError>([embed(Branches::Pixels)?, embed(Branches::Measurements)?]));
+    let each = each.transpose()?;
+    let branches = each.as_ref().map(|[pixels, measurements]| {
+        Ok::<_, EvalError>(BTreeMap::from([
+            ("pixels".to_owned(), judge.scores(pixels)?),
+            ("measurements".to_owned(), judge.scores(measurements)?),
+        ]))
+    });
+    let whole = embed(Branches::All)?;
+    let selective = options.selective.then(|| selective_types(&judge, input, &rows, &whole, each.as_ref()));
     Ok(DatasetReport {
         id: input.id.to_owned(),
         n: rows.len(),
         classes: candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect(),
-        scores: scores(Branches::All)?,
-        branches,
+        scores: judge.scores(&whole)?,
+        branches: branches.transpose()?,
         descriptor: None,
+        described,
+        shifts: None,
+        words: match &options.words {
+            Some(asked) => words(&judge, asked, &whole)?,
+            None => None,
+        },
+        selective: selective.transpose()?.flatten(),
     })
+}
+
+/// Scores of the descriptions of the options, over every cell of a described type, whatever the run knows.
+fn described<T: TextEncoder>(
+    trained: &TrainedModel<ImageTower, T>,
+    input: EvalInput<'_>,
+    options: &EvalOptions,
+) -> Result<Option<DescribedScores>, EvalError> {
+    let Some(classes) = &options.described else { return Ok(None) };
+    let cells = trained.embed_views(input.views, input.length_scale, Branches::All)?;
+    let sets = trained.prompts.sets.iter().skip(1);
+    let answers = sets.map(|set| ask(trained, &cells, set)).collect::<Result<Vec<Answers>, _>>()?;
+    let samples = || input.views.samples.iter().map(|s| &input.samples[*s]);
+    let types: Vec<Option<&CellType>> = samples().map(|s| s.annotation.cell_type.as_ref()).collect();
+    let groups: Vec<Option<&str>> = samples().map(|s| s.group.as_deref()).collect();
+    described_scores(classes, &answers, &types, trained.space.types(), &groups, &options.bootstrap)
 }
 
 /// Position of a cell's type among the candidates.
@@ -131,6 +170,8 @@ pub(crate) struct AttributeGallery {
     pub(crate) rows: Vec<usize>,
     /// Per such row, the position of its combination.
     pub(crate) labels: Vec<u32>,
+    /// Values per combination.
+    pub(crate) combinations: Vec<Vec<Option<u8>>>,
     /// Canonical caption per combination.
     pub(crate) texts: Vec<String>,
 }
@@ -143,24 +184,23 @@ pub(crate) fn attribute_gallery(schema: &AttributeSchema, annotations: &[&Annota
         rows.iter().map(|r| (annotations[*r].values.as_slice(), 0)).collect();
     combinations.values_mut().zip(0..).for_each(|(position, i)| *position = i);
     let labels = rows.iter().map(|r| combinations[annotations[*r].values.as_slice()]).collect();
-    let texts = combinations
-        .keys()
-        .map(|values| grammar.canonical(&Annotation { cell_type: None, values: values.to_vec() }))
-        .collect();
-    (!rows.is_empty()).then_some(AttributeGallery { rows, labels, texts })
+    let combinations: Vec<Vec<Option<u8>>> = combinations.keys().map(|values| values.to_vec()).collect();
+    let text = |values: &Vec<_>| grammar.canonical(&Annotation { cell_type: None, values: values.clone() });
+    let texts = combinations.iter().map(text).collect();
+    (!rows.is_empty()).then_some(AttributeGallery { rows, labels, combinations, texts })
 }
 
 /// What stays the same for all branches.
-struct Judge<'a, T: TextEncoder> {
-    trained: &'a TrainedModel<ImageTower, T>,
+pub(crate) struct Judge<'a, T: TextEncoder> {
+    pub(crate) trained: &'a TrainedModel<ImageTower, T>,
     candidates: &'a [usize],
     /// Position of the true type among the candidates, per evaluated cell.
-    labels: Vec<Option<usize>>,
-    annotations: Vec<&'a Annotation>,
+    pub(crate) labels: Vec<Option<usize>>,
+    pub(crate) annotations: Vec<&'a Annotation>,
     ids: Vec<&'a str>,
     groups: Vec<Option<&'a str>>,
     captioner: &'a dyn Captioner,
-    options: &'a EvalOptions,
+    pub(crate) options: &'a EvalOptions,
 }
 
 impl<T: TextEncoder> Judge<'_, T> {
@@ -172,18 +212,27 @@ impl<T: TextEncoder> Judge<'_, T> {
         })
     }
 
-    fn groups_of(&self, cells: &[usize]) -> Groups {
+    /// Cells of a candidate type.
+    pub(crate) fn typed(&self) -> Vec<usize> {
+        (0..self.labels.len()).filter(|i| self.labels[*i].is_some()).collect()
+    }
+
+    /// Probabilities of the candidate types for some of the cells.
+    pub(crate) fn type_answers(&self, cells: &Embeddings, of: &[usize]) -> Result<Answers, EvalError> {
+        let ensembles = self.trained.prompt_ensembles(&self.trained.prompts.sets[0])?;
+        Answers::new(&cells.select(of), &ensembles, self.candidates, self.trained.prompt_scale())
+    }
+
+    pub(crate) fn groups_of(&self, cells: &[usize]) -> Groups {
         Groups::new(&cells.iter().map(|c| self.groups[*c]).collect::<Vec<_>>())
     }
 
     fn zero_shot(&self, cells: &Embeddings) -> Result<Option<ZeroShot>, EvalError> {
-        let known: Vec<usize> = (0..self.labels.len()).filter(|i| self.labels[*i].is_some()).collect();
+        let known = self.typed();
         if known.is_empty() {
             return Ok(None);
         }
-        let set = &self.trained.prompts.sets[0];
-        let ensembles = self.trained.prompt_ensembles(set)?;
-        let answers = Answers::new(&cells.select(&known), &ensembles, self.candidates, self.trained.prompt_scale())?;
+        let answers = self.type_answers(cells, &known)?;
         let guesses = known.iter().enumerate().filter_map(|(i, cell)| {
             let (predicted, confidence) = answers.top(i);
             Some(TypeGuess { truth: self.labels[*cell]?, predicted, confidence: f64::from(confidence) })
@@ -200,12 +249,15 @@ impl<T: TextEncoder> Judge<'_, T> {
             if truth.iter().all(Option::is_none) {
                 continue;
             }
-            let guessed = ask(self.trained, cells, set)?.predicted();
+            let answers = ask(self.trained, cells, set)?;
+            let (guessed, confidence): (Vec<usize>, Vec<f64>) =
+                (0..truth.len()).map(|i| answers.top(i)).map(|(value, p)| (value, f64::from(p))).unzip();
             let pairs = truth.iter().zip(guessed).map(|(t, p)| t.map(|t| (usize::from(t), p))).collect();
             judged.push(AttributeGuesses {
                 name: &set.name,
                 values: set.values.iter().map(String::as_str).collect(),
                 pairs,
+                confidence: Some(confidence),
             });
         }
         let all: Vec<usize> = (0..self.annotations.len()).collect();
@@ -228,7 +280,7 @@ impl<T: TextEncoder> Judge<'_, T> {
                 &mut found,
             )?;
         }
-        let typed: Vec<usize> = (0..self.labels.len()).filter(|i| self.labels[*i].is_some()).collect();
+        let typed = self.typed();
         if !typed.is_empty() {
             // the text side is one prompt per candidate type
             let set = &self.trained.prompts.sets[0];

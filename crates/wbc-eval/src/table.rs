@@ -1,4 +1,8 @@
+mod selective;
+mod words;
+
 use crate::document::{DatasetReport, EvalDocument, Figure, Retrieval};
+use crate::shifts;
 
 /// How tables are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +16,16 @@ pub enum TableStyle {
 /// What an undefined figure looks like.
 const UNDEFINED: &str = "–";
 
-/// A document as tables: types, attributes, retrieval, and for each dataset its types and confusion matrix.
+/// A document as tables: types, attributes, retrieval; where asked for types by description, simulated shifts, understanding
+/// of words and selective prediction; and for each dataset its types and confusion matrix.
 ///
 /// Intervals stand in brackets behind their value. Tables without rows are left out; errors come last.
 pub fn render(document: &EvalDocument, style: TableStyle) -> String {
     let mut tables = vec![types(&document.datasets), attributes(&document.datasets), retrieval(&document.datasets)];
+    tables.push(described(&document.datasets));
+    tables.push(shifts::table(&document.datasets));
+    tables.extend(words::tables(&document.datasets));
+    tables.push(selective::table(&document.datasets));
     for dataset in &document.datasets {
         tables.push(classes(dataset));
         tables.push(confusion(dataset));
@@ -44,16 +53,17 @@ fn attributes(datasets: &[DatasetReport]) -> Table {
     for d in datasets {
         for (branch, scores) in d.columns() {
             let Some(a) = &scores.attributes else { continue };
-            let mut row = |name: &str, accuracy, macro_f1| {
-                rows.push(vec![d.id.clone(), branch.to_owned(), name.to_owned(), share(accuracy), share(macro_f1)]);
+            let mut row = |name: &str, accuracy, macro_f1, ece: Option<Figure>| {
+                let figures = [accuracy, macro_f1, ece.unwrap_or_default()].map(share);
+                rows.push([d.id.clone(), branch.to_owned(), name.to_owned()].into_iter().chain(figures).collect());
             };
-            row("mean", a.mean_accuracy, a.mean_macro_f1);
+            row("mean", a.mean_accuracy, a.mean_macro_f1, a.mean_ece);
             if branch == DatasetReport::WHOLE {
-                a.per_attribute.iter().for_each(|(name, a)| row(name, a.accuracy, a.macro_f1));
+                a.per_attribute.iter().for_each(|(name, a)| row(name, a.accuracy, a.macro_f1, a.ece));
             }
         }
     }
-    Table::new("Attributes", &["dataset", "branch", "attribute", "accuracy", "macro-F1"], rows)
+    Table::new("Attributes", &["dataset", "branch", "attribute", "accuracy", "macro-F1", "ECE"], rows)
 }
 
 fn retrieval(datasets: &[DatasetReport]) -> Table {
@@ -85,6 +95,21 @@ fn retrieval(datasets: &[DatasetReport]) -> Table {
     Table { title: "Retrieval".into(), header: header.collect(), rows: all.into_iter().map(row).collect() }
 }
 
+fn described(datasets: &[DatasetReport]) -> Table {
+    let rows = datasets.iter().filter_map(|d| Some((d, d.described.as_ref()?))).flat_map(|(d, found)| {
+        let z = &found.scores;
+        let first = ["all", &found.n.to_string(), &share(z.balanced_accuracy), &share(z.accuracy)].map(String::from);
+        let unnamed = ["all without a name", UNDEFINED, &share(found.unnamed_recall), UNDEFINED].map(String::from);
+        let each = z
+            .per_class
+            .iter()
+            .map(|(name, c)| [name.as_str(), &c.n.to_string(), &share(c.recall), UNDEFINED].map(String::from));
+        let rows = [first, unnamed].into_iter().chain(each.collect::<Vec<_>>());
+        rows.map(|row| [d.id.clone()].into_iter().chain(row).collect()).collect::<Vec<Vec<String>>>()
+    });
+    Table::new("Types by description", &["dataset", "type", "cells", "recall", "accuracy"], rows.collect())
+}
+
 fn classes(dataset: &DatasetReport) -> Table {
     let scores = dataset.scores.zero_shot.iter().flat_map(|z| &z.per_class);
     let rows = scores.map(|(name, c)| vec![name.clone(), c.n.to_string(), share(c.recall), share(c.precision)]);
@@ -100,7 +125,7 @@ fn confusion(dataset: &DatasetReport) -> Table {
     Table::new(&format!("Confusion of {}", dataset.id), &header, rows.collect())
 }
 
-fn share(f: Figure) -> String {
+pub(crate) fn share(f: Figure) -> String {
     figure(f, 3)
 }
 
@@ -112,14 +137,14 @@ fn figure(f: Figure, decimals: usize) -> String {
     }
 }
 
-struct Table {
+pub(crate) struct Table {
     title: String,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    fn new(title: &str, header: &[&str], rows: Vec<Vec<String>>) -> Self {
+    pub(crate) fn new(title: &str, header: &[&str], rows: Vec<Vec<String>>) -> Self {
         Self { title: title.into(), header: header.iter().map(|h| (*h).to_owned()).collect(), rows }
     }
 
@@ -179,9 +204,9 @@ Zero-shot types
   cells.csv  pixels  4      0.750 [0.500, 1.000]  0.750     –         –
 
 Attributes
-  dataset    branch  attribute   accuracy  macro-F1
-  cells.csv  whole   mean        1.000     0.500
-  cells.csv  whole   cell_shape  1.000     0.500
+  dataset    branch  attribute   accuracy  macro-F1  ECE
+  cells.csv  whole   mean        1.000     0.500     0.250
+  cells.csv  whole   cell_shape  1.000     0.500     0.250
 ";
         assert!(text.starts_with(expected), "{text}");
         assert!(text.contains("image_to_text  same_attributes  4        2        0.500"), "{text}");

@@ -1,4 +1,4 @@
-use crate::{ExplainError, html};
+use crate::{ExplainError, HeatKind, html};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -106,8 +106,9 @@ pub struct MovedBy {
 
 /// A text-conditioned heat map over the cell view.
 ///
-/// Its values are what each place contributes to the cosine between the pixel branch's embedding and `text`, minus that
-/// of `against`: their mean is the pixel branch's own preference for the text.
+/// Its values say how much each place speaks for the cosine between the pixel branch's embedding and `text`, minus that
+/// of `against`. By [`HeatKind::Patches`] they are what each place contributes, and their mean is the pixel branch's own
+/// preference for the text; by [`HeatKind::Occlusion`] they are by how much it falls when the place is covered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeatMap {
@@ -117,6 +118,9 @@ pub struct HeatMap {
     pub against: String,
     /// Attribute name, `type`, or `phrase` for a text of the user's.
     pub about: String,
+    /// How it was made.
+    #[serde(default = "patches")]
+    pub method: HeatKind,
     /// Picture with the map over the view.
     pub file: String,
     /// Smallest value, drawn dark purple.
@@ -125,6 +129,11 @@ pub struct HeatMap {
     pub max: f32,
     /// Mean value.
     pub mean: f32,
+}
+
+/// Maps of explanations that do not say how they were made.
+fn patches() -> HeatKind {
+    HeatKind::Patches
 }
 
 /// A caption near the cell.
@@ -168,6 +177,76 @@ pub struct Counterfactuals {
     pub cosine: f32,
     /// One entry per attribute and other value, in the schema's order.
     pub flips: Vec<Counterfactual>,
+    /// The smallest change of the description that makes it that of another type; absent where no change of two facts
+    /// does, or where the description is nearer to another type already.
+    #[serde(default)]
+    pub other_type: Option<OtherType>,
+}
+
+/// A fact of a description put otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedFact {
+    /// Attribute name.
+    pub attribute: String,
+    /// Predicted value.
+    pub from: String,
+    /// Value put in its place.
+    pub to: String,
+}
+
+/// The fewest facts put otherwise, at most two, so that the model's own words take the description for another type: the
+/// prompts of the predicted type are no longer the nearest. Of as few, those with the clearest answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherType {
+    /// The type that the description becomes.
+    pub to: String,
+    /// What is changed.
+    pub changes: Vec<ChangedFact>,
+    /// The changed description.
+    pub text: String,
+    /// Cosine of the changed description with the prompts of the other type, minus that with those of the predicted one.
+    pub margin: f32,
+}
+
+/// A measurement moved just so far that the decision flips.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredChange {
+    /// Measurement name.
+    pub name: String,
+    /// Symbol of the unit; empty for pure numbers.
+    pub unit: String,
+    /// What is measured.
+    pub definition: String,
+    /// The cell's value; lengths in pixels are converted to the training optics.
+    pub value: f32,
+    /// The value that it would need.
+    pub needed: f32,
+}
+
+/// Changes that flip the decision together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredFlip {
+    /// One measurement, or two.
+    pub changes: Vec<MeasuredChange>,
+    /// Length of the change in training standard deviations.
+    pub size: f32,
+}
+
+/// The smallest changes of one or two measurements that make the cell the runner-up, each towards the mean of the
+/// runner-up's training cells while all others stay: what the model would have needed, not a cell that could exist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredCounterfactual {
+    /// The predicted type.
+    pub from: String,
+    /// The runner-up.
+    pub to: String,
+    /// At most three, the smallest first; empty where no two measurements flip the decision.
+    pub flips: Vec<MeasuredFlip>,
 }
 
 /// Why a model decided as it did about one cell. Stored as `explanation.json`.
@@ -190,8 +269,11 @@ pub struct Explanation {
     pub attributes: Vec<AttributeEvidence>,
     /// Measurements that moved the decision on the type most, the strongest first; absent where none is known.
     pub measurements: Option<Vec<MovedBy>>,
-    /// Heat maps, the type's first; absent without a pixel branch whose embedding is the sum of what places contribute: a
-    /// published encoder that answers by a class token, or a perceptron behind one, mixes them. `notes` says why.
+    /// What would make it the runner-up by measurements; absent without reference, measurements or training cells of it.
+    #[serde(default)]
+    pub counterfactual_measurements: Option<MeasuredCounterfactual>,
+    /// Heat maps, the type's first; absent without a pixel branch, and where the asked method cannot be used with it.
+    /// `notes` says why.
     pub heat_maps: Option<Vec<HeatMap>>,
     /// Captions of the gallery, the nearest first; absent without a gallery.
     pub nearest_captions: Option<Vec<NearestCaption>>,

@@ -41,7 +41,7 @@ impl Look {
     }
 
     /// Adds a map over the view so looked at to one over the view itself.
-    fn add_back(self, map: &[f32], side: usize, sum: &mut [f64]) {
+    pub(crate) fn add_back(self, map: &[f32], side: usize, sum: &mut [f64]) {
         let mut unturned = vec![0.0; side * side];
         for y in 0..side {
             for x in 0..side {
@@ -109,16 +109,31 @@ fn upsampled(coarse: &[f32], grid: usize, side: usize) -> Vec<f32> {
     fine
 }
 
-/// A value per pixel of the view.
+/// A value per pixel of a square view: high where it speaks for a text.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HeatField {
+pub struct HeatField {
     pub(crate) side: usize,
     pub(crate) values: Vec<f32>,
 }
 
 impl HeatField {
+    /// A map of `side` × `side` values, row by row; `None` unless there are as many.
+    pub fn new(side: usize, values: Vec<f32>) -> Option<Self> {
+        (side > 0 && values.len() == side * side).then_some(Self { side, values })
+    }
+
+    /// Side of the view in pixels.
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
+    /// The values, row by row.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Smallest, largest and mean value.
-    pub(crate) fn range(&self) -> (f32, f32, f32) {
+    pub fn range(&self) -> (f32, f32, f32) {
         let (min, max) =
             self.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), v| (lo.min(*v), hi.max(*v)));
         let mean = self.values.iter().map(|v| f64::from(*v)).sum::<f64>() / self.values.len() as f64;
@@ -126,7 +141,7 @@ impl HeatField {
     }
 
     /// The map in viridis over the grey view; a flat map leaves the view grey.
-    pub(crate) fn over(&self, view: &RgbImage) -> RgbImage {
+    pub fn over(&self, view: &RgbImage) -> RgbImage {
         let (min, max, _) = self.range();
         let span = max - min;
         RgbImage::from_fn(self.side as u32, self.side as u32, |x, y| {

@@ -1,5 +1,8 @@
 use crate::svg::{diverging, strip};
-use crate::{AttributeEvidence, Counterfactuals, Decision, Explanation, HeatMap, MovedBy, NearestCaption};
+use crate::{
+    AttributeEvidence, Counterfactuals, Decision, Explanation, HeatKind, HeatMap, MeasuredChange,
+    MeasuredCounterfactual, MovedBy, NearestCaption,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -49,6 +52,7 @@ pub fn html_fragment(explanation: &Explanation) -> String {
             @for note in &e.notes { p class="note" { (note) } }
             (attributes(&e.attributes))
             @if let Some(list) = e.measurements.as_deref().filter(|l| !l.is_empty()) { (measurements(list, &e.cell_type)) }
+            @if let Some(other) = &e.counterfactual_measurements { (other_type(other)) }
             @if let Some(maps) = &e.heat_maps { (heat_maps(e, maps)) }
             @if let Some(captions) = e.nearest_captions.as_deref().filter(|c| !c.is_empty()) { (nearest(captions)) }
             @if let Some(c) = &e.counterfactuals { (counterfactuals(c)) }
@@ -200,12 +204,51 @@ fn measurements(list: &[MovedBy], cell_type: &Decision) -> Markup {
     }
 }
 
+fn other_type(other: &MeasuredCounterfactual) -> Markup {
+    let from_to = |c: &MeasuredChange| {
+        html! {
+            code { (c.name) } " of " b { (figure(c.needed)) } @if !c.unit.is_empty() { " " (c.unit) } " instead of "
+            (figure(c.value))
+        }
+    };
+    html! {
+        h3 { "What would make it a " (spoken(&other.to)) " instead of a " (spoken(&other.from)) }
+        @if other.flips.is_empty() {
+            p { "No change of two measurements towards the " (spoken(&other.to)) "’s flips the decision." }
+        } @else {
+            p class="quiet" {
+                "The smallest changes towards the mean of the " (spoken(&other.to)) "s in training that flip the decision while all other "
+                "measurements stay: what the model would have needed, not a cell that could exist."
+            }
+            table { @for flip in &other.flips {
+                tr {
+                    td { @for (i, c) in flip.changes.iter().enumerate() { @if i > 0 { ", and " } (from_to(c)) } }
+                    td class="number quiet" { (signed(flip.size, 1).trim_start_matches('+')) " sd away" }
+                }
+            } }
+        }
+    }
+}
+
 fn heat_maps(e: &Explanation, maps: &[HeatMap]) -> Markup {
     html! {
         h3 { "Where the pixels look like the words" }
         p class="quiet" {
-            "Contribution of each place to the similarity with a text, compared with its alternatives, mean of turned and shifted views. "
-            "Every map has its own range: lowest " span class="scale" {} " highest; a positive mean says that the pixels alone prefer the text."
+            @match maps.first().map(|m| m.method) {
+                Some(HeatKind::Occlusion) => {
+                    "How much the similarity with a text, compared with its alternatives, falls when a square around the place is "
+                    "covered with the colour of the surroundings. "
+                }
+                Some(HeatKind::Gradient) => {
+                    "Integrated gradient of the similarity with a text, compared with its alternatives, by the pixels, from an empty "
+                    "view on; mean of turned views, smoothed. "
+                }
+                _ => {
+                    "Contribution of each place to the similarity with a text, compared with its alternatives, mean of turned and "
+                    "shifted views; a positive mean says that the pixels alone prefer the text. "
+                }
+            }
+            "Every map has its own range: lowest " span class="scale" {} " highest."
         }
         div class="pictures small" {
             @for map in maps {
@@ -229,6 +272,16 @@ fn counterfactuals(c: &Counterfactuals) -> Markup {
     html! {
         h3 { "If the description were different" }
         p { "“" (c.description) "” " span class="quiet" { "cos " (signed(c.cosine, 3)) } }
+        @if let Some(other) = &c.other_type {
+            p {
+                "The model’s words would be nearer to a " b { (spoken(&other.to)) } " with "
+                @for (i, change) in other.changes.iter().enumerate() {
+                    @if i > 0 { " and " }
+                    (spoken(&change.attribute)) " “" (spoken(&change.to)) "” instead of “" (spoken(&change.from)) "”"
+                }
+                "."
+            }
+        }
         p class="quiet" {
             "One value replaced at a time. The bar shows the support for the value as predicted: "
             "to the right the cell fits the changed text worse, to the left it fits it better, which contradicts the prediction."

@@ -27,10 +27,14 @@
 //! - Every attribute has two witnesses: the model through its prompts, and the measurements alone through a
 //!   [`TrainingReference`], which knows how they are distributed among training cells ([`MeasuredEvidence`]).
 //! - [`MovedBy`]: occlusion, the decision without one measurement (Zeiler and Fergus 2014, applied to measurements).
-//! - [`HeatMap`]: what each place of the view contributes to the similarity with a text, exactly, since the pixel
-//!   branch's embedding is the mean of its patches; averaged over turned and shifted views. Behind a class
-//!   token or a perceptron nothing adds up like this, and there is none; the explanation's notes say so.
-//! - [`Counterfactuals`]: the description with one attribute changed.
+//! - [`HeatMap`]: which places of the view speak for a text. [`HeatMethod`] is a way to find out, [`HeatKind`] names those
+//!   that are built in: what each patch contributes, exactly, where the pixel branch's embedding is the mean of its
+//!   patches; by covering squares of the view, where a class token or a perceptron mixes them; by gradients.
+//! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change of
+//!   measurements that would make it another type.
+//! - [`ModelExplainer::score`]: explanations can be wrong, and are scored. [`Pointing`]: does the map of a phrase point to
+//!   the [`Part`] of the cell that it is about? [`Curves`]: is the decision lost when what is called important is taken
+//!   away, and found again when it is given back, in a better [`Order`] than by chance?
 //!
 //! # What it does not do
 //! It makes no views, trains nothing, and shows why a model decided, not whether it is right.
@@ -40,15 +44,25 @@ mod captions;
 mod colour;
 mod error;
 mod explanation;
+mod faithfulness;
+mod filters;
 mod heat;
+mod heat_methods;
 mod html;
+#[cfg(test)]
+mod method_tests;
 mod model;
 mod occlusion;
+mod other_type;
 mod pictures;
+mod pixel_branch;
+mod pointing;
 mod probability;
 #[cfg(test)]
 mod real_tests;
 mod reference;
+mod row;
+mod score;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -56,9 +70,15 @@ mod tests;
 pub use colour::viridis;
 pub use error::ExplainError;
 pub use explanation::{
-    AttributeEvidence, Candidate, Counterfactual, Counterfactuals, Decision, Explanation, HeatMap, MeasuredEvidence,
-    Moment, MovedBy, NearestCaption, Voter,
+    AttributeEvidence, Candidate, ChangedFact, Counterfactual, Counterfactuals, Decision, Explanation, HeatMap,
+    MeasuredChange, MeasuredCounterfactual, MeasuredEvidence, MeasuredFlip, Moment, MovedBy, NearestCaption, OtherType,
+    Voter,
 };
+pub use faithfulness::Curves;
+pub use heat::HeatField;
+pub use heat_methods::{HeatKind, HeatMethod};
 pub use html::{html_fragment, html_page, html_style};
 pub use model::{ExplainInput, ExplainOptions, Explainer, ModelExplainer};
+pub use pointing::{Part, Pointing};
 pub use reference::{FactReference, GroupMoments, Separating, TrainingReference};
+pub use score::{CellScores, Order, PointingScore, ScoreInput};

@@ -1,23 +1,25 @@
 use crate::captions::{counterfactuals, gallery, nearest};
-use crate::heat::{Look, PatchLooks};
-use crate::occlusion::moved_by;
+use crate::filters::planes;
+use crate::heat_methods::heat_method;
+use crate::occlusion::{effects, moved_by};
+use crate::other_type::other_type;
 use crate::pictures::{downsized, put};
-use crate::{AttributeEvidence, Decision, ExplainError, Explanation, HeatMap, TrainingReference};
-use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array1, Array2, Axis};
+use crate::pixel_branch::PixelBranch;
+use crate::row::{OtherMeasurements, Row, embeddings};
+use crate::{
+    AttributeEvidence, Decision, ExplainError, Explanation, HeatField, HeatKind, HeatMap, HeatMethod,
+    MeasuredCounterfactual, TrainingReference,
+};
+use burn::tensor::Tensor;
+use ndarray::{Array1, Axis};
 use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
 use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::{CellMasks, CellView, Embeddings, PromptSet, RgbImage, TYPE_FACT};
-use wbc_encoders::{
-    ImageEncoder, ImageInput, ImageOutput, ImageTower, MeasurementInput, MeasurementStatistics, Mode, TextEncoder,
-    TextTower,
-};
+use wbc_encoders::{ImageEncoder, ImageInput, ImageTower, TextEncoder, TextTower};
 use wbc_morphology::overlay;
 use wbc_retrieval::ExactIndex;
 
-/// Views per forward pass.
-const BATCH: usize = 32;
 /// About whom a heat map of a user's text is.
 const PHRASE: &str = "phrase";
 
@@ -55,12 +57,14 @@ pub struct ExplainOptions {
     pub captions: usize,
     /// Whether every predicted attribute gets a heat map beside the type's.
     pub attribute_heat_maps: bool,
+    /// How heat maps are made; `None` by patches, where they are exact, and by occlusion everywhere else.
+    pub heat_maps: Option<HeatKind>,
 }
 
 impl Default for ExplainOptions {
     /// Twelve measurements, eight captions, all heat maps.
     fn default() -> Self {
-        Self { measurements: 12, captions: 8, attribute_heat_maps: true }
+        Self { measurements: 12, captions: 8, attribute_heat_maps: true, heat_maps: None }
     }
 }
 
@@ -74,19 +78,19 @@ pub trait Explainer {
 }
 
 /// Values of a fact with their prompt ensembles, one row each.
-struct Fact<'m> {
-    set: &'m PromptSet,
-    ensembles: Embeddings,
+pub(crate) struct Fact<'m> {
+    pub(crate) set: &'m PromptSet,
+    pub(crate) ensembles: Embeddings,
 }
 
 /// The explainer of a trained model. Texts are embedded once, when it is made.
 pub struct ModelExplainer<'m, I: ImageEncoder = ImageTower, T: TextEncoder = TextTower> {
-    model: &'m TrainedModel<I, T>,
+    pub(crate) model: &'m TrainedModel<I, T>,
     options: ExplainOptions,
     grammar: Grammar,
     /// The type first, then the attributes.
-    facts: Vec<Fact<'m>>,
-    scale: f64,
+    pub(crate) facts: Vec<Fact<'m>>,
+    pub(crate) scale: f64,
     reference: Option<&'m TrainingReference>,
     gallery: Option<ExactIndex>,
 }
@@ -137,77 +141,66 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
     }
 
     /// Softmax over scaled cosines, the decision of classification.
-    fn decide(&self, fact: &Fact<'_>, cell: &Embeddings) -> Result<Decision, ExplainError> {
+    pub(crate) fn decide(&self, fact: &Fact<'_>, cell: &Embeddings) -> Result<Decision, ExplainError> {
         let cosines: Vec<f64> = cell.cosine(&fact.ensembles)?.row(0).iter().map(|c| f64::from(*c)).collect();
         let logits: Vec<f64> = cosines.iter().map(|c| c * self.scale).collect();
         Ok(Decision::between(&fact.set.values, &logits, Some(&cosines)))
     }
 
     /// The view as it is, `[1, 3, side, side]`; `None` for a viewer without pixels, which answers with a single one.
-    fn view_pixels(&self, view: &CellView) -> Result<Option<Tensor<4>>, ExplainError> {
+    pub(crate) fn view_pixels(&self, view: &CellView) -> Result<Option<Tensor<4>>, ExplainError> {
         let side = self.model.preprocess.viewer.side;
         match view.pixels.dimensions() {
             found if found == (side, side) => {
-                Ok(Some(self.pixels(Look::all(0)[0].pixels(&view.pixels), 1, side as usize)))
+                let branch = PixelBranch { model: self.model };
+                Ok(Some(branch.tensor(planes(&view.pixels), 1, side as usize)))
             }
             (1, 1) => Ok(None),
             (w, h) => Err(ExplainError::View { cause: format!("{w} x {h} px where {side} x {side} are expected") }),
         }
     }
 
-    /// Planes of `n` views as a tensor, `[n, 3, side, side]`.
-    fn pixels(&self, planes: Vec<f32>, n: usize, side: usize) -> Tensor<4> {
-        Tensor::from_data(TensorData::new(planes, [n, 3, side, side]), &self.model.device)
+    /// A value's ensemble minus the mean of the others: the direction of its heat maps.
+    pub(crate) fn contrast(&self, fact: &Fact<'_>, own: usize) -> Vec<f32> {
+        (fact.ensembles.view().row(own).to_owned() - mean_without(&fact.ensembles, Some(own))).to_vec()
     }
 
-    fn forward(&self, input: ImageInput) -> ImageOutput {
-        self.model.model.image.forward(input, &mut Mode::Eval)
+    /// A way to draw heat maps with this model.
+    pub fn heat_method(&self, kind: HeatKind) -> Box<dyn HeatMethod + 'm> {
+        heat_method(kind, PixelBranch { model: self.model })
     }
 
-    /// What the pixel branch sees at each place, from all sides; `None` without a pixel branch.
-    fn looks(&self, view: &RgbImage, n_patches: usize) -> Result<Option<PatchLooks>, ExplainError> {
-        let side = view.width() as usize;
-        let grid = n_patches.isqrt();
-        if grid * grid != n_patches || grid == 0 || side < grid {
-            return Ok(None);
+    /// Maps in the asked way, or else in the first of those that are exact or always possible.
+    fn fields(
+        &self,
+        view: &RgbImage,
+        directions: &[Vec<f32>],
+    ) -> Result<Option<(HeatKind, Vec<HeatField>)>, ExplainError> {
+        let kinds = match self.options.heat_maps {
+            Some(kind) => vec![kind],
+            None => vec![HeatKind::Patches, HeatKind::Occlusion],
+        };
+        for kind in kinds {
+            if let Some(maps) = self.heat_method(kind).maps(view, directions)? {
+                return Ok(Some((kind, maps)));
+            }
         }
-        let looks = Look::all((side / grid / 4) as i32);
-        let dim = self.model.model.image.embed_dim();
-        let mut patches = Vec::with_capacity(looks.len() * n_patches * dim);
-        for chunk in looks.chunks(BATCH) {
-            let planes = chunk.iter().flat_map(|l| l.pixels(view)).collect();
-            let input = ImageInput { pixels: Some(self.pixels(planes, chunk.len(), side)), ..ImageInput::default() };
-            let Some(seen) = self.forward(input).patches else { return Ok(None) };
-            patches.extend(floats(seen.into_data())?);
-        }
-        if patches.iter().any(|v| !v.is_finite()) {
-            return Err(TrainError::Data { cause: "the pixel branch answers with something not finite".into() }.into());
-        }
-        Ok(Some(PatchLooks { looks, side, grid, dim, patches }))
+        Ok(None)
     }
 
     /// One heat map per text: type, attributes, phrases.
     fn heat_maps(
         &self,
-        looks: &PatchLooks,
         input: &ExplainInput<'_>,
         decisions: &[Decision],
         pictures: &mut BTreeMap<String, Vec<u8>>,
-    ) -> Result<Vec<HeatMap>, ExplainError> {
-        let mut maps = Vec::new();
-        let mut draw = |about: &str, text: String, against: String, direction: &[f32]| {
-            let field = looks.map(direction);
-            let (min, max, mean) = field.range();
-            let file = format!("heat-{:02}-{}.png", maps.len() + 1, file_part(about));
-            put(pictures, &file, &field.over(&input.view.pixels))?;
-            maps.push(HeatMap { text, against, about: about.into(), file, min, max, mean });
-            Ok::<_, ExplainError>(())
-        };
+    ) -> Result<Option<Vec<HeatMap>>, ExplainError> {
+        let (mut asked, mut directions) = (Vec::new(), Vec::new());
         let shown = if self.options.attribute_heat_maps { self.facts.len() } else { 1 };
         for (fact, decision) in self.facts.iter().zip(decisions).take(shown) {
             let Some(own) = fact.set.values.iter().position(|v| *v == decision.value) else { continue };
-            let text = fact.set.prompts[own][0].clone();
-            draw(&fact.set.name, text, others(fact), contrast(fact, own).as_slice().unwrap_or(&[]))?;
+            asked.push((fact.set.name.as_str(), fact.set.prompts[own][0].clone(), others(fact)));
+            directions.push(self.contrast(fact, own));
         }
         for phrase in input.phrases {
             // a phrase that is somebody's prompt is contrasted with its alternatives, any other with all values
@@ -220,10 +213,18 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
                 Some((fact, v)) => (others(fact), mean_without(&fact.ensembles, Some(v))),
                 None => ("the mean of all attribute values".into(), self.all_values()),
             };
-            let direction = own.view().row(0).to_owned() - rest;
-            draw(PHRASE, phrase.clone(), against, direction.as_slice().unwrap_or(&[]))?;
+            asked.push((PHRASE, phrase.clone(), against));
+            directions.push((own.view().row(0).to_owned() - rest).to_vec());
         }
-        Ok(maps)
+        let Some((method, fields)) = self.fields(&input.view.pixels, &directions)? else { return Ok(None) };
+        let mut maps = Vec::with_capacity(fields.len());
+        for ((about, text, against), field) in asked.into_iter().zip(&fields) {
+            let (min, max, mean) = field.range();
+            let file = format!("heat-{:02}-{}.png", maps.len() + 1, file_part(about));
+            put(pictures, &file, &field.over(&input.view.pixels))?;
+            maps.push(HeatMap { text, against, about: about.into(), method, file, min, max, mean });
+        }
+        Ok(Some(maps))
     }
 
     fn all_values(&self) -> Array1<f32> {
@@ -249,14 +250,18 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         let decisions = self.facts.iter().map(|f| self.decide(f, &cell)).collect::<Result<Vec<_>, _>>()?;
         let known = row.as_ref().filter(|r| r.known().next().is_some());
         let attributes = self.attributes(&decisions[1..], known);
-        let measurements = match known {
-            Some(row) => Some(self.measurements(pixels.as_ref(), row, &decisions[0])?),
+        let predicted = decisions[0].candidates.iter().position(|c| c.value == decisions[0].value).unwrap_or(0);
+        let (measurements, counterfactual_measurements) = match known {
+            Some(row) => {
+                let (moved, other) = self.measured(pixels.as_ref(), row, &decisions[0])?;
+                (Some(moved), other)
+            }
             None => {
                 notes.push(match row {
                     Some(_) => "No measurement of this cell is known, so none could move the decision.".to_owned(),
                     None => "The model sees no measurements.".to_owned(),
                 });
-                None
+                (None, None)
             }
         };
         if known.is_some() && self.reference.is_none() {
@@ -274,13 +279,10 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         if let Some(masks) = input.masks {
             put(&mut pictures, Explanation::SEGMENTATION, &downsized(&overlay(input.image, masks)))?;
         }
-        let looks = match &seen.patches {
-            Some(patches) => self.looks(&input.view.pixels, patches.dims()[1])?,
-            None => None,
-        };
-        let heat_maps = looks.map(|looks| self.heat_maps(&looks, input, &decisions, &mut pictures)).transpose()?;
+        let (sees, has) = (self.model.model.image.sees_pixels(), pixels.is_some());
+        let heat_maps = if sees && has { self.heat_maps(input, &decisions, &mut pictures)? } else { None };
         if heat_maps.is_none() {
-            notes.push(why_no_heat_map(self.model.model.image.sees_pixels(), pixels.is_some()).into());
+            notes.push(why_no_heat_map(self.options.heat_maps, sees, has));
         }
         let nearest_captions =
             self.gallery.as_ref().map(|gallery| nearest(gallery, &cell, self.options.captions)).transpose()?;
@@ -294,9 +296,16 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             measured_type: known.zip(self.reference).and_then(|(row, r)| r.vote(TYPE_FACT, &row.values, &row.mask)),
             attributes,
             measurements,
+            counterfactual_measurements,
             heat_maps,
             nearest_captions,
-            counterfactuals: counterfactuals(self.model, &self.grammar, &decisions[1..], &cell)?,
+            counterfactuals: counterfactuals(
+                self.model,
+                &self.grammar,
+                &decisions[1..],
+                &cell,
+                (&self.facts[0].ensembles, predicted),
+            )?,
             notes,
             files: pictures.keys().cloned().collect(),
             pictures,
@@ -317,114 +326,35 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
             .collect()
     }
 
-    fn measurements(
+    /// What moved the decision, and what would make it another.
+    fn measured(
         &self,
         pixels: Option<&Tensor<4>>,
         row: &Row<'_>,
         cell_type: &Decision,
-    ) -> Result<Vec<crate::MovedBy>, ExplainError> {
-        let of_type = self.reference.and_then(|r| {
-            let fact = r.fact(TYPE_FACT)?;
-            fact.groups.get(fact.values.iter().position(|v| *v == cell_type.value)?)
-        });
-        // the pixels stay the same: a frozen encoder looks at them once
-        let features = pixels.and_then(|p| self.model.model.image.features(p.clone()));
-        let pixels = pixels.filter(|_| features.is_none());
-        let probabilities = |occluded: &[Vec<f32>]| {
-            let mut decisions = Vec::with_capacity(occluded.len());
-            for chunk in occluded.chunks(BATCH) {
-                let values: Vec<f32> = chunk.concat();
-                let mask = row.mask.repeat(chunk.len());
-                let input = ImageInput {
-                    pixels: pixels.map(|p| p.clone().repeat_dim(0, chunk.len())),
-                    features: features.as_ref().map(|f| f.clone().repeat_dim(0, chunk.len())),
-                    measurements: Some(self.measurement_tensors(values, mask, chunk.len())),
-                };
-                let cells = embeddings(self.forward(input).pooled)?;
-                for cosines in cells.cosine(&self.facts[0].ensembles)?.rows() {
-                    let logits: Vec<f64> = cosines.iter().map(|c| f64::from(*c) * self.scale).collect();
-                    decisions.push(crate::probability::log_softmax(&logits));
-                }
-            }
-            Ok(decisions)
-        };
-        moved_by(row, of_type, self.options.measurements, probabilities)
-    }
-
-    fn measurement_tensors(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
-        let width = values.len() / n.max(1);
-        let tensor = |v| Tensor::from_data(TensorData::new(v, [n, width]), &self.model.device);
-        MeasurementInput { values: tensor(values), mask: tensor(mask) }
+    ) -> Result<(Vec<crate::MovedBy>, Option<MeasuredCounterfactual>), ExplainError> {
+        let types = self.reference.and_then(|r| r.fact(TYPE_FACT));
+        let of_type = types.and_then(|f| f.groups.get(f.values.iter().position(|v| *v == cell_type.value)?));
+        let others = OtherMeasurements::new(self, pixels, row);
+        let (_, effects) = effects(row, |rows| others.log_probabilities(rows))?;
+        let moved = moved_by(row, effects, of_type, self.options.measurements);
+        let other = types.map(|f| other_type(row, &f.values, &f.groups, |rows| others.log_probabilities(rows)));
+        Ok((moved, other.transpose()?.flatten()))
     }
 }
 
-/// The measurements of one cell, as they are and normalised.
-pub(crate) struct Row<'m> {
-    pub(crate) statistics: &'m MeasurementStatistics,
-    /// Original units, lengths in pixels of the training optics; NaN where undefined.
-    pub(crate) raw: Vec<f32>,
-    pub(crate) values: Vec<f32>,
-    pub(crate) mask: Vec<f32>,
-}
-
-impl<'m> Row<'m> {
-    fn new(statistics: &'m MeasurementStatistics, input: &ExplainInput<'_>) -> Result<Self, ExplainError> {
-        let m = statistics.mean.len();
-        let mut raw = match &input.view.measurements {
-            Some(row) if row.len() != m => {
-                return Err(ExplainError::View { cause: format!("{} measurements where {m} are expected", row.len()) });
-            }
-            Some(row) => row.iter().map(|v| v.map_or(f32::NAN, |v| v as f32)).collect(),
-            None => vec![f32::NAN; m],
-        };
-        let (values, mask) = statistics.rows(&raw, &[input.length_scale]);
-        for (value, def) in raw.iter_mut().zip(&statistics.schema.measurements) {
-            if let Some(scale) = input.length_scale {
-                *value *= scale.powi(def.unit.pixel_power()) as f32;
-            }
-        }
-        Ok(Self { statistics, raw, values, mask })
-    }
-
-    /// Columns with a value.
-    pub(crate) fn known(&self) -> impl Iterator<Item = usize> {
-        self.mask.iter().enumerate().filter(|(_, k)| **k > 0.0).map(|(j, _)| j)
-    }
-
-    /// Whether measured sizes had to be left out.
-    fn lacks_sizes(&self) -> bool {
-        let defs = self.statistics.schema.measurements.iter().zip(&self.raw).zip(&self.mask);
-        defs.into_iter().any(|((d, raw), known)| d.unit.pixel_power() != 0 && raw.is_finite() && *known == 0.0)
-    }
-}
-
-/// Why places have no share of their own.
-fn why_no_heat_map(sees_pixels: bool, has_pixels: bool) -> &'static str {
-    match (sees_pixels, has_pixels) {
-        (true, true) => {
+/// Why there is no map.
+fn why_no_heat_map(asked: Option<HeatKind>, sees_pixels: bool, has_pixels: bool) -> String {
+    match (asked, sees_pixels, has_pixels) {
+        (Some(HeatKind::Patches), true, true) => {
             "The pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
-             behind it: no place has a share of its own, so there is no heat map."
+             behind it: no place has a share of its own, so there is no heat map by patches."
+                .into()
         }
-        (true, false) => "The view has no pixels, so there is no heat map.",
-        (false, _) => "The model sees no pixels, so there is no heat map.",
+        (_, true, true) => "The pixel branch cannot be asked for a heat map in this way.".into(),
+        (_, true, false) => "The view has no pixels, so there is no heat map.".into(),
+        (_, false, _) => "The model sees no pixels, so there is no heat map.".into(),
     }
-}
-
-fn floats(data: TensorData) -> Result<Vec<f32>, ExplainError> {
-    let values = data.convert::<f32>().try_to_vec();
-    values.map_err(|e| TrainError::Data { cause: format!("{e:?}") }.into())
-}
-
-fn embeddings(pooled: Tensor<2>) -> Result<Embeddings, ExplainError> {
-    let [n, dim] = pooled.dims();
-    let rows = Array2::from_shape_vec((n, dim), floats(pooled.into_data())?);
-    let rows = rows.map_err(|e| TrainError::Data { cause: e.to_string() })?;
-    Ok(Embeddings::new(rows)?.normalised())
-}
-
-/// A value's ensemble minus the mean of the others.
-fn contrast(fact: &Fact<'_>, own: usize) -> Array1<f32> {
-    fact.ensembles.view().row(own).to_owned() - mean_without(&fact.ensembles, Some(own))
 }
 
 /// Mean of all rows, or of all but one; zeros where there are none.

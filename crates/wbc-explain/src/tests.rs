@@ -15,7 +15,7 @@ use wbc_encoders::{
     TextConfig, TextTower, Tokenizer, TokenizerConfig,
 };
 
-const SIDE: u32 = 16;
+pub(crate) const SIDE: u32 = 16;
 /// Diameter in pixels, two ratios that separate cell sizes, one that is always the same.
 const NAMES: [(&str, Unit); 4] = [
     ("cell.diameter", Unit::Px),
@@ -24,9 +24,9 @@ const NAMES: [(&str, Unit); 4] = [
     ("cell.constant", Unit::Ratio),
 ];
 
-type Model = TrainedModel<ImageTower, TextTower>;
+pub(crate) type Model = TrainedModel<ImageTower, TextTower>;
 
-fn measurements() -> MeasurementSchema {
+pub(crate) fn measurements() -> MeasurementSchema {
     let def = |(name, unit): (&str, Unit)| MeasurementDef {
         name: name.into(),
         unit,
@@ -37,7 +37,7 @@ fn measurements() -> MeasurementSchema {
 }
 
 /// Training cells: big ones are 60 px wide, small ones 30 px.
-fn training() -> (Array2<f32>, Vec<Annotation>) {
+pub(crate) fn training() -> (Array2<f32>, Vec<Annotation>) {
     let schema = AttributeSchema::wbcatt();
     let (mut rows, mut annotations) = (Vec::new(), Vec::new());
     for i in 0..40u8 {
@@ -56,7 +56,7 @@ fn training() -> (Array2<f32>, Vec<Annotation>) {
     (Array2::from_shape_vec((40, 4), rows).unwrap(), annotations)
 }
 
-fn model(pixels: bool, measured: bool) -> Model {
+pub(crate) fn model(pixels: bool, measured: bool) -> Model {
     let device = Device::flex();
     let schema = AttributeSchema::wbcatt();
     let types: Vec<CellType> = ["lymphocyte", "monocyte", "neutrophil"].map(CellType::new).to_vec();
@@ -105,18 +105,18 @@ fn reference(model: &Model) -> TrainingReference {
 }
 
 /// A disc in the middle, the same from all eight sides.
-fn disc() -> RgbImage {
+pub(crate) fn disc() -> RgbImage {
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let r = (x as f32 - 7.5).hypot(y as f32 - 7.5);
         Rgb(if r < 4.0 { [95, 40, 140] } else { [236, 232, 226] })
     })
 }
 
-fn view(measurements: Option<[Option<f64>; 4]>) -> CellView {
+pub(crate) fn view(measurements: Option<[Option<f64>; 4]>) -> CellView {
     CellView { pixels: disc(), measurements: measurements.map(|m| m.to_vec()), flags: QualityFlags::NONE }
 }
 
-const BIG: [Option<f64>; 4] = [Some(61.0), Some(0.91), Some(3.0), Some(1.0)];
+pub(crate) const BIG: [Option<f64>; 4] = [Some(61.0), Some(0.91), Some(3.0), Some(1.0)];
 
 #[test]
 fn all_probabilities_sum_to_one_and_the_best_is_the_decision() {
@@ -314,26 +314,41 @@ fn a_model_without_pixel_branch_or_measurements_is_explained_as_far_as_it_goes()
     assert!(html_page(&e).contains("not measured"));
 }
 
-#[test]
-fn behind_a_perceptron_no_place_has_a_share_and_the_notes_say_so() {
-    let device = Device::flex();
+/// A model whose pixel branch is a small residual network with a perceptron or a linear layer behind it.
+pub(crate) fn perceptron_model(perceptron: bool) -> Model {
     let network = NetworkConfig::ResNet(ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 });
     let backbone = BackboneConfig { network, side: SIDE as usize, mean: [0.5; 3], std: [0.25; 3] };
-    let with_head = |head: PublishedHead| {
-        let branch = PublishedBranchConfig { backbone: backbone.clone(), head, frozen: false };
-        let pixels = Some(PixelEncoderConfig::Published(branch));
-        let config = ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 };
-        let mut model = model(true, false);
-        model.model.image = config.init(8, 3, &device).unwrap();
-        let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+    let head = if perceptron {
+        PublishedHead::Perceptron { hidden: 8, dropout: 0.0, noise: 0.0 }
+    } else {
+        PublishedHead::Linear
+    };
+    let branch = PublishedBranchConfig { backbone, head, frozen: perceptron };
+    let pixels = Some(PixelEncoderConfig::Published(branch));
+    let config = ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 };
+    let mut model = model(true, false);
+    model.model.image = config.init(8, 3, &Device::flex()).unwrap();
+    model
+}
+
+#[test]
+fn behind_a_perceptron_no_place_has_a_share_and_squares_are_covered_instead() {
+    let explained = |model: &Model, heat_maps| {
+        let options = ExplainOptions { heat_maps, ..ExplainOptions::default() };
+        let explainer = ModelExplainer::new(model, options).unwrap();
         explainer.explain(&ExplainInput::new("c", &disc(), &view(None))).unwrap()
     };
-    let mixed = with_head(PublishedHead::Perceptron { hidden: 8, dropout: 0.0, noise: 0.0 });
-    assert!(mixed.heat_maps.is_none());
-    assert!(mixed.notes.iter().any(|n| n.contains("perceptron") && n.contains("no heat map")), "{:?}", mixed.notes);
-    assert!(html_page(&mixed).contains("no heat map"));
-    let linear = with_head(PublishedHead::Linear);
-    assert!(linear.heat_maps.is_some() && !linear.notes.iter().any(|n| n.contains("heat map")));
+    let (mixing, adding) = (perceptron_model(true), perceptron_model(false));
+    let method = |e: &Explanation| e.heat_maps.as_ref().map(|maps| maps[0].method);
+    let covered = explained(&mixing, None);
+    assert_eq!(method(&covered), Some(HeatKind::Occlusion));
+    assert!(covered.notes.iter().all(|n| !n.contains("heat map")), "{:?}", covered.notes);
+    assert!(html_page(&covered).contains("covered with the colour"));
+    let refused = explained(&mixing, Some(HeatKind::Patches));
+    assert!(refused.heat_maps.is_none());
+    assert!(refused.notes.iter().any(|n| n.contains("perceptron") && n.contains("no heat map")), "{:?}", refused.notes);
+    assert_eq!(method(&explained(&mixing, Some(HeatKind::Gradient))), Some(HeatKind::Gradient));
+    assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
 }
 
 #[test]

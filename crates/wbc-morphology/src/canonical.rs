@@ -18,11 +18,8 @@ pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage
     let Some((x0, y0, x1, y1)) = cell.bounds() else {
         return RgbImage::from_pixel(side, side, image::Rgb([WHITE as u8; 3]));
     };
-    let centre = ((x0 + x1 - 1) as f64 / 2.0, (y0 + y1 - 1) as f64 / 2.0);
-    let diameter = 2.0 * (cell.area_px() as f64 / PI).sqrt();
-    let longer = (x1 - x0).max(y1 - y0) as f64 - 1.0;
-    let window = (WINDOW.0 * diameter).max(WINDOW.1 * longer);
-    let reduction = window / f64::from(side);
+    let window = Window::around(cell, (x0, y0, x1, y1), side);
+    let Window { diameter, reduction, .. } = window;
 
     let fade_sigma = (diameter / 40.0).max(1.0);
     let rim = ((diameter / 20.0) as usize).max(3) / 2;
@@ -45,15 +42,57 @@ pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage
         plane.data.iter_mut().for_each(|v| *v = (*v * WHITE).clamp(0.0, 255.0).floor());
         plane
     });
-    let half = f64::from(side) / 2.0;
-    let position = |x: u32, y: u32| {
-        let at = |v: u32, middle: f64, start: usize| (f64::from(v) - half) * reduction + middle - start as f64;
-        (at(x, centre.0, crop.x0), at(y, centre.1, crop.y0))
-    };
     RgbImage::from_fn(side, side, |x, y| {
-        let (x, y) = position(x, y);
+        let (x, y) = window.source(x, y);
+        let (x, y) = (x - crop.x0 as f64, y - crop.y0 as f64);
         image::Rgb(channels.each_ref().map(|c| interpolated(c, x, y)))
     })
+}
+
+/// Masks on the image, in its size, as they lie in the view of `side` px that [`pixels`] makes around `cell`; `None` where
+/// there is no cell.
+pub(crate) fn masks_in_view(cell: &Mask, drawn: &CellMasks, side: u32) -> Option<CellMasks> {
+    let window = Window::around(cell, cell.bounds()?, side);
+    let seen = |mask: &Mask| {
+        Mask::from_fn(side as usize, side as usize, |x, y| {
+            let (x, y) = window.source(x as u32, y as u32);
+            mask.get(x.round() as isize, y.round() as isize)
+        })
+    };
+    CellMasks::new(seen(drawn.nucleus()), seen(drawn.cell())).ok()
+}
+
+/// The square part of the image that a view shows.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Centre of the cell's box.
+    centre: (f64, f64),
+    /// Equivalent diameter of the cell in pixels of the image.
+    diameter: f64,
+    /// Pixels of the image per pixel of the view.
+    reduction: f64,
+    /// Half the side of the view.
+    half: f64,
+}
+
+impl Window {
+    fn around(cell: &Mask, (x0, y0, x1, y1): (usize, usize, usize, usize), side: u32) -> Self {
+        let diameter = 2.0 * (cell.area_px() as f64 / PI).sqrt();
+        let longer = (x1 - x0).max(y1 - y0) as f64 - 1.0;
+        let window = (WINDOW.0 * diameter).max(WINDOW.1 * longer);
+        Self {
+            centre: ((x0 + x1 - 1) as f64 / 2.0, (y0 + y1 - 1) as f64 / 2.0),
+            diameter,
+            reduction: window / f64::from(side),
+            half: f64::from(side) / 2.0,
+        }
+    }
+
+    /// Where a pixel of the view lies in the image.
+    fn source(&self, x: u32, y: u32) -> (f64, f64) {
+        let at = |v: u32, middle: f64| (f64::from(v) - self.half) * self.reduction + middle;
+        (at(x, self.centre.0), at(y, self.centre.1))
+    }
 }
 
 /// Part of the image, ends exclusive.
@@ -144,6 +183,38 @@ mod tests {
         assert_eq!(view.get_pixel(1, 56).0, [240; 3]);
         assert_eq!(view.get_pixel(110, 110).0, [240; 3]);
         assert!(view.get_pixel(56, 56).0[1] < 120);
+    }
+
+    /// The picture shows where the cell is: faded surroundings are white, the nucleus is dark.
+    #[test]
+    fn masks_lie_in_the_view_where_the_picture_shows_them() {
+        for (side, centre, radius) in
+            [(200, (60.0, 100.0), 40.0), (300, (190.0, 170.0), 33.0), (100, (20.0, 60.0), 45.0)]
+        {
+            let (image, masks) = scene(side, centre, radius);
+            let view = pixels(&image, &masks, 112);
+            let seen = masks_in_view(masks.cell(), &masks, 112).unwrap();
+            let dark = |below: u8| Mask::from_fn(112, 112, |x, y| view.get_pixel(x as u32, y as u32)[1] < below);
+            assert!(seen.nucleus().dice(&dark(110)).unwrap() > 0.98, "nucleus at {centre:?}");
+            // the view fades over the border: half way between the cytoplasm's green and white
+            let cytoplasm = view.get_pixel(56, 56 - 30)[1];
+            let faded = dark((u16::from(cytoplasm) + 240).div_ceil(2) as u8);
+            assert!(seen.cell().dice(&faded).unwrap() > 0.96, "cell at {centre:?}");
+        }
+        let none = CellMasks::empty(9, 9);
+        assert!(masks_in_view(none.cell(), &none, 16).is_none());
+    }
+
+    #[test]
+    fn a_mask_moves_by_the_windows_own_numbers() {
+        // a square cell of 40 px: diameter 2 sqrt(1600 / pi) = 45.135, window 1.35 * 45.135 = 60.932, centre 39.5
+        let cell = Mask::from_fn(100, 100, |x, y| (20..60).contains(&x) && (20..60).contains(&y));
+        let nucleus = Mask::from_fn(100, 100, |x, y| (40..60).contains(&x) && (20..40).contains(&y));
+        let drawn = CellMasks::new(nucleus, cell.clone()).unwrap();
+        let seen = masks_in_view(&cell, &drawn, 64).unwrap();
+        // pixel v shows (v - 32) * 0.95206 + 39.5: 19.5 is passed at v = 11, 59.5 at v = 53.01, 39.5 at v = 32
+        assert_eq!(seen.cell().bounds(), Some((11, 11, 54, 54)));
+        assert_eq!(seen.nucleus().bounds().map(|(x0, y0, x1, _)| (x0, y0, x1)), Some((32, 11, 54)));
     }
 
     #[test]

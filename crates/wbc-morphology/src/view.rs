@@ -120,9 +120,8 @@ impl CanonicalViewer {
     pub fn view_segmented(&self, image: &RgbImage, known: &Segmentation) -> CellView {
         let (image, factor) = within_max_side(image);
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let resized = |mask| resize_mask(mask, width, height);
-        let masks = CellMasks::new(resized(known.masks.nucleus()), resized(known.masks.cell()));
-        let masks = masks.unwrap_or_else(|_| CellMasks::empty(width, height));
+        let masks = resized_masks(&known.masks, width, height);
+        let masks = masks.unwrap_or_else(|| CellMasks::empty(width, height));
         self.view_of(&image, &Segmentation { masks, flags: known.flags }, factor)
     }
 
@@ -166,6 +165,26 @@ impl CellViewer for CanonicalViewer {
         let (image, factor) = within_max_side(image);
         self.view_of(&image, &self.segmenter.segment(&image), factor)
     }
+
+    /// Segments the image again. Where no cell is found the masks are those of the plain frame.
+    fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
+        if (image.width() as usize, image.height() as usize) != (masks.cell().width(), masks.cell().height()) {
+            return None;
+        }
+        let (image, _) = within_max_side(image);
+        let found = self.segmenter.segment(&image);
+        let side = self.options.side;
+        if found.flags.contains(QualityFlag::NoCell) || found.masks.cell().area_px() < MIN_CELL_PX {
+            return resized_masks(masks, side as usize, side as usize);
+        }
+        let masks = resized_masks(masks, image.width() as usize, image.height() as usize)?;
+        canonical::masks_in_view(found.masks.cell(), &masks, side)
+    }
+}
+
+fn resized_masks(masks: &CellMasks, width: usize, height: usize) -> Option<CellMasks> {
+    let resized = |mask| resize_mask(mask, width, height);
+    CellMasks::new(resized(masks.nucleus()), resized(masks.cell())).ok()
 }
 
 impl std::fmt::Debug for CanonicalViewer {
@@ -212,7 +231,7 @@ mod tests {
     use super::*;
     use crate::GivenMasks;
     use image::Rgb;
-    use wbc_core::Unit;
+    use wbc_core::{Mask, Unit};
 
     fn cell(side: u32) -> RgbImage {
         let zoom = side as f32 / 100.0;
@@ -312,6 +331,21 @@ mod tests {
             .filter_map(|(name, value)| value.filter(|_| name.starts_with("quality.")))
             .collect();
         assert_eq!(told, [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_segmenters_own_masks_coincide_with_the_picture() {
+        for side in [150, 800] {
+            let image = cell(side);
+            let found = VoteSegmenter::default().segment(&image);
+            let viewer = viewer(CanonicalOptions { measurements: None, ..CanonicalOptions::default() });
+            let seen = viewer.masks_in_view(&image, &found.masks).unwrap();
+            let picture = viewer.view(&image).pixels;
+            let dark = Mask::from_fn(112, 112, |x, y| picture.get_pixel(x as u32, y as u32)[1] < 110);
+            let dice = seen.nucleus().dice(&dark).unwrap();
+            assert!(dice > 0.95, "{side} px: {dice}");
+            assert!(viewer.masks_in_view(&cell(90), &found.masks).is_none(), "of another size");
+        }
     }
 
     #[test]

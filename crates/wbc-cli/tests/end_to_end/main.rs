@@ -8,3 +8,4 @@ mod interruption;
 mod runs;
 mod support;
 mod tables;
+mod telling;

@@ -218,3 +218,25 @@ fn captions_are_retrieved_in_the_tone_that_is_asked_for() {
     assert_eq!(lists["datasets"][0]["zero_shot"], questions["datasets"][0]["zero_shot"]);
     assert_ne!(lists["datasets"][0]["retrieval"], questions["datasets"][0]["retrieval"]);
 }
+
+#[test]
+fn simulated_shifts_are_evaluated_where_asked_for() {
+    let eval = |more: &[&str]| {
+        let args: Vec<&str> = ["eval", "run", "--dataset", "cells.csv:val"].iter().chain(more).copied().collect();
+        run(trained(), &args).json()
+    };
+    let (plain, shifted) = (eval(&[]), eval(&["--shifts"]));
+    let mut without = shifted.clone();
+    let shifts = without["datasets"][0].as_object_mut().unwrap().remove("shifts").unwrap();
+    assert_eq!(without, plain, "nothing else changes");
+    let cases = shifts["cases"].as_array().unwrap();
+    assert_eq!((cases.len(), shifts["mean"].as_array().unwrap().len()), (21, 3));
+    // the mean is one of what is listed
+    let value = |v: &serde_json::Value| v["figures"]["attributes_mean_accuracy"]["value"].as_f64().unwrap();
+    let middle: Vec<f64> = cases.iter().filter(|c| c["strength"] == "middle").map(value).collect();
+    let mean = value(&shifts["mean"][1]);
+    assert_eq!(middle.len(), 7);
+    assert!((middle.iter().sum::<f64>() / 7.0 - mean).abs() < 1e-9, "{middle:?} {mean}");
+    assert_eq!(eval(&["--shifts"]), shifted, "the same seed");
+    assert_ne!(eval(&["--shifts", "--seed", "1"])["datasets"][0]["shifts"], shifts);
+}

@@ -1,6 +1,6 @@
 use super::PixelTransform;
 use crate::DataError;
-use wbc_core::{CellView, CellViewer, QualityFlags, RgbImage, ViewerSpec};
+use wbc_core::{CellMasks, CellView, CellViewer, QualityFlags, RgbImage, ViewerSpec};
 
 /// Shows an image as a published encoder wants it; makes no measurements and raises no flags.
 #[derive(Clone, Debug)]
@@ -63,6 +63,11 @@ impl CellViewer for PublishedViewer {
 
     fn view(&self, image: &RgbImage) -> CellView {
         CellView { pixels: self.transform.apply(image), measurements: None, flags: QualityFlags::NONE }
+    }
+
+    fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
+        let same = (image.width() as usize, image.height() as usize) == (masks.cell().width(), masks.cell().height());
+        same.then(|| masks.through(|picture| self.transform.apply(picture)))
     }
 }
 

@@ -188,3 +188,21 @@ fn cancelled_work_ends_with_an_error() {
     assert!(matches!(work(&[grey("a", 1)]), Err(DataError::Cancelled)));
     assert!(work(&[]).unwrap().is_empty());
 }
+
+#[test]
+fn shifted_copies_without_the_cells_themselves_are_the_same_copies() {
+    let samples = [grey("a", 10), missing("b"), grey("c", 30)];
+    let viewer = FirstPixel::new(1);
+    let (all, _) = build(&samples, &viewer, &shifted(2), None);
+    viewer.asked();
+    let (copies, _) = build(&samples, &viewer, &ViewOptions { unshifted: false, ..shifted(2) }, None);
+    assert_eq!((viewer.asked(), copies.n_unshifted()), (4, 0));
+    assert_eq!((&copies.samples[..], &copies.copies[..]), (&all.samples[2..], &all.copies[2..]));
+    assert_eq!(
+        (0..4).map(|r| copies.pixels_of(r)).collect::<Vec<_>>(),
+        (2..6).map(|r| all.pixels_of(r)).collect::<Vec<_>>()
+    );
+    assert_eq!(bits(&copies), bits(&all)[4..]);
+    let (none, _) = build(&samples, &viewer, &ViewOptions { unshifted: false, ..shifted(0) }, None);
+    assert!(none.is_empty());
+}

@@ -188,7 +188,9 @@ impl PublishedBranch {
             Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
             None => seen.pooled,
         };
-        if self.config.frozen { features.detach() } else { features }
+        // in training nothing below is to be learned; whoever asks for gradients by the pixels asks in evaluation
+        let training = matches!(mode, Mode::Train(_));
+        if self.config.frozen && training { features.detach() } else { features }
     }
 
     /// `[batch, feature_width]` to `[batch, embed_dim]`.

@@ -111,6 +111,9 @@ fn attribute_list(attributes: &Attributes) -> Markup {
         dl.facts {
             div { dt { "mean accuracy" } dd { (figures::share(attributes.mean_accuracy)) } }
             div { dt { "mean macro-F1" } dd { (figures::share(attributes.mean_macro_f1)) } }
+            @if let Some(ece) = attributes.mean_ece {
+                div { dt { "mean calibration error (ECE)" } dd { (figures::plain(ece, 3)) } }
+            }
         }
         div.attributes {
             div.head { span { "attribute" } span { "accuracy" } span { "macro-F1" } }
