@@ -88,7 +88,7 @@ impl Run {
         let architecture = config.model_config(n_measurements, &encoders).map_err(|e| spoilt(CONFIG, &e))?;
         let empty = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &device)
             .map_err(|e| spoilt(CONFIG, &e))?;
-        let model = load_weights_from(empty, &files.need(WEIGHTS)?, &place.join(WEIGHTS))?;
+        let model = load_weights_from(empty, files.need(WEIGHTS)?, &place.join(WEIGHTS))?;
         let reference = files.text(REFERENCE)?.map(|text| TrainingReference::from_json(&text));
         let reference = reference.transpose().map_err(|e| spoilt(REFERENCE, &e))?;
         let space = FactSpace::new(types, schema);

@@ -3,6 +3,9 @@ use crate::run::{CONFIG, PREPROCESS, PROMPTS, SCHEMA, TOKENIZER, WEIGHTS};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+/// Larger files are not read.
+const MAX_FILE_BYTES: u64 = 8 << 30;
+
 /// Where the files of a run lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunFiles {
@@ -54,13 +57,18 @@ impl RunFiles {
     /// A file's content; `None` where there is no such file.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Run`] for one that is too large.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, Error> {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(name);
                 if !path.is_file() {
                     return Ok(None);
+                }
+                let len = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
+                if len > MAX_FILE_BYTES {
+                    let cause = format!("{name}: {len} bytes are more than {MAX_FILE_BYTES}");
+                    return Err(Error::Run { path: folder.clone(), cause });
                 }
                 std::fs::read(&path).map(|bytes| Some(bytes.into())).map_err(Error::io(path))
             }

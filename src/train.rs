@@ -69,6 +69,10 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     let mut training = session.open(&config.train)?;
     let mut validation = session.open(&config.validation)?;
+    if let Some(other) = config.unnamed_types.iter().find(|t| !training.classes.contains(t)) {
+        let cause = format!("{} has no cell of type `{other}`", training.id);
+        return Err(Error::Config { place: "unnamed_types".into(), cause });
+    }
     for dataset in [&mut training, &mut validation] {
         forget_names(dataset, &config.unnamed_types);
     }

@@ -22,6 +22,15 @@ fn run(folder: &Path) -> Run {
 }
 
 #[test]
+fn a_name_that_nobody_has_cannot_be_hidden() {
+    let text =
+        "out = 'not-made'\ntrain = 'synthetic:train'\nvalidation = 'synthetic:val'\nunnamed_types = ['monocytes']";
+    let refused = train(&RunConfig::parse(text, &[], "test").unwrap(), false, &Session::default()).unwrap_err();
+    assert!(refused.to_string().contains("monocytes"), "{refused}");
+    assert!(!Path::new("not-made").exists());
+}
+
+#[test]
 fn a_type_without_a_name_is_found_by_its_description() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path());
@@ -41,4 +50,20 @@ fn a_type_without_a_name_is_found_by_its_description() {
     assert_eq!(found.scores.per_class["monocyte"].recall.value(), found.unnamed_recall.value());
     assert!(found.scores.per_class["monocyte"].n > 0);
     assert!(found.scores.balanced_accuracy.value().unwrap() > 0.4, "{:?}", found.scores.balanced_accuracy);
+
+    // a folder of nothing but cells that the run has no name for
+    let mut table = String::from("path,label\n");
+    let cells = Session::default().open("synthetic:val").unwrap();
+    let foreign = cells.samples.iter().filter(|s| s.annotation.cell_type.as_ref() == Some(&monocyte));
+    for (i, sample) in foreign.enumerate() {
+        sample.image.load(&Default::default()).unwrap().save(folder.path().join(format!("{i}.png"))).unwrap();
+        table += &format!("{i}.png,monocyte\n");
+    }
+    let manifest = folder.path().join("cells.csv");
+    std::fs::write(&manifest, &table).unwrap();
+    let document = evaluate(&run, &[manifest.display().to_string()], &options, &Session::default()).unwrap();
+    assert_eq!((document.errors.len(), document.datasets[0].n), (0, 0));
+    let found = document.datasets[0].described.as_ref().unwrap();
+    assert_eq!(found.n, table.lines().count() - 1);
+    assert!(document.datasets[0].scores.zero_shot.is_none());
 }

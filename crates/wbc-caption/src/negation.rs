@@ -11,8 +11,16 @@ pub struct Negation {
     pub present: u8,
     /// The value of cells that do not.
     pub absent: u8,
-    /// Texts that assert this fact and no other: with the thing and without it.
+    /// Texts that assert this fact and no other: with the thing and without it. The last two are no prompts, so that a
+    /// model can be asked what it never read.
     pub wordings: Vec<[String; 2]>,
+}
+
+impl Negation {
+    /// The wordings that are prompts of their values ([`crate::prompt_sets`]), and so trained on.
+    pub fn prompts(&self) -> &[[String; 2]] {
+        &self.wordings[..self.wordings.len() - HELD_OUT.len()]
+    }
 }
 
 /// Attribute, values of presence and absence, the thing, adjectives of the cytoplasm with and without it.
@@ -27,9 +35,13 @@ const FORMS: &[[&str; 2]] = &[
     ["cytoplasm with {thing}", "cytoplasm without {thing}"],
     ["cytoplasm containing {thing}", "cytoplasm free of {thing}"],
     ["the cytoplasm contains {thing}", "the cytoplasm contains no {thing}"],
-    ["the cytoplasm has {thing}", "the cytoplasm lacks {thing}"],
     ["{thing} present", "{thing} absent"],
     ["a cell with {thing}", "a cell without {thing}"],
+];
+
+/// Forms that are asked and never trained.
+const HELD_OUT: [[&str; 2]; 2] = [
+    ["the cytoplasm has {thing}", "the cytoplasm lacks {thing}"],
     ["a cell that has {thing}", "a cell that does not have {thing}"],
 ];
 
@@ -40,13 +52,13 @@ pub fn negations(schema: &AttributeSchema) -> Vec<Negation> {
     let known = |(attribute, [present, absent], thing, adjectives): &(&str, [&str; 2], &str, [&str; 2])| {
         let (a, present) = schema.locate(attribute, present).ok()?;
         let (_, absent) = schema.locate(attribute, absent).ok()?;
-        let forms = FORMS.iter().map(|form| form.map(|text| text.replace("{thing}", thing)));
+        let said = |form: &[&str; 2]| form.map(|text| text.replace("{thing}", thing));
         let by_adjective = adjectives.map(|adjective| format!("{adjective} cytoplasm"));
         Some(Negation {
             attribute: a,
             present: u8::try_from(present).ok()?,
             absent: u8::try_from(absent).ok()?,
-            wordings: forms.chain([by_adjective]).collect(),
+            wordings: FORMS.iter().map(said).chain([by_adjective]).chain(HELD_OUT.iter().map(said)).collect(),
         })
     };
     THINGS.iter().filter_map(known).collect()

@@ -1,5 +1,6 @@
 use crate::error::CaptionError;
 use crate::grammar::{Grammar, GrammarOptions, Register, caption_seed, spoken};
+use crate::negation::{Negation, negations};
 use crate::wording::with_article;
 use std::collections::BTreeSet;
 use wbc_core::{
@@ -9,7 +10,8 @@ use wbc_core::{
 /// Prompt sets of a run: the type with `types` as values, then one set per attribute of the schema.
 ///
 /// Types are called by full words only, never by an analyser's code; an attribute's prompts are its phrases, with an
-/// article or as `cell with …` where the schema has fewer than three.
+/// article or as `cell with …` where the schema has fewer than three, and where absence has words of its own the same
+/// fact affirmed or denied ([`Negation::prompts`]): a denial that was never read is not understood.
 ///
 /// # Errors
 /// [`CoreError::Unknown`] for a type that `names` does not know, [`CoreError::Invalid`] as [`PromptSets::new`].
@@ -33,6 +35,15 @@ pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTyp
         values: a.values.iter().map(|v| v.name.clone()).collect(),
         prompts: a.values.iter().map(|v| phrase_prompts(&v.phrases)).collect(),
     }));
+    for negation in negations(schema) {
+        let prompts = &mut sets[1 + negation.attribute].prompts;
+        for (side, value) in [negation.present, negation.absent].into_iter().enumerate() {
+            let own = &mut prompts[usize::from(value)];
+            let more = negation.prompts().iter().map(|wording| &wording[side]);
+            let new: Vec<String> = more.filter(|text| !own.contains(text)).cloned().collect();
+            own.extend(new);
+        }
+    }
     PromptSets::new(sets)
 }
 
@@ -120,6 +131,25 @@ mod tests {
                 assert_eq!(names.canonical(bare), Some(CellType::new(value)), "{prompt}");
                 assert!(bare.len() > 6, "{prompt}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_a_prompt_but_for_the_forms_that_are_held_out() {
+        let types = ["monocyte", "neutrophil"].map(CellType::new);
+        let schema = AttributeSchema::wbcatt();
+        let sets = prompt_sets(&schema, &types, &CellTypes::builtin()).unwrap();
+        for negation in negations(&schema) {
+            let set = &sets.sets[1 + negation.attribute];
+            let of = |value: u8| &set.prompts[usize::from(value)];
+            let trained = |[with, without]: &[String; 2]| {
+                (of(negation.present).contains(with), of(negation.absent).contains(without))
+            };
+            assert!(negation.prompts().iter().all(|wording| trained(wording) == (true, true)));
+            let held_out = &negation.wordings[negation.prompts().len()..];
+            assert_eq!(held_out.len(), 2);
+            assert!(held_out.iter().all(|wording| trained(wording) == (false, false)));
+            assert!(set.prompts.iter().all(|p| p.iter().collect::<BTreeSet<_>>().len() == p.len()), "none twice");
         }
     }
 

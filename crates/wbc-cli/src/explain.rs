@@ -3,7 +3,6 @@ use crate::args::{Cli, Heat};
 use crate::commands::finish;
 use crate::output::columns;
 use anyhow::Result;
-use wbc_clip::eval::Figure;
 use wbc_clip::explain::{
     ChangedFact, Counterfactual, Decision, Explanation, HeatKind, HeatMap, MeasuredChange, MeasuredCounterfactual,
     MeasuredEvidence, NearestCaption,
@@ -104,14 +103,6 @@ fn other_type(other: &MeasuredCounterfactual) -> String {
     columns(&std::iter::once(header).chain(flips).collect::<Vec<_>>())
 }
 
-fn figure(f: Figure) -> String {
-    match (f.value(), f.ci95()) {
-        (None, _) => "–".into(),
-        (Some(value), None) => format!("{value:.3}"),
-        (Some(value), Some([low, high])) => format!("{value:.3} [{low:.3}, {high:.3}]"),
-    }
-}
-
 /// All scores as tables.
 fn scores(done: &ExplainEvaluation) -> String {
     let with_masks = if done.pointing.is_some() { format!(", {} with masks", done.n_masks) } else { String::new() };
@@ -120,7 +111,7 @@ fn scores(done: &ExplainEvaluation) -> String {
         let header = ["heat map", "phrases of", "points to", "maps", "hits", "energy", "centre", "random"];
         let row = |p: &PointingFigures| {
             let names = [p.method.as_str(), p.phrases.as_str(), p.part.as_str()].map(String::from);
-            let figures = [p.hit_rate, p.energy, p.centre, p.random].map(figure);
+            let figures = [p.hit_rate, p.energy, p.centre, p.random].map(|f| f.to_string());
             names.into_iter().chain([p.n_maps.to_string()]).chain(figures).collect()
         };
         let rows = std::iter::once(header.map(String::from).to_vec()).chain(pointing.iter().map(row));
@@ -153,13 +144,13 @@ fn order_table(what: &str, orders: &[OrderFigures]) -> String {
         .map(String::from)
         .to_vec(),
     ];
-    let difference = |d: &Difference| [figure(d.mean), format!("{:.2}", d.better), format!("{:.1e}", d.p_value)];
+    let difference = |d: &Difference| [d.mean.to_string(), format!("{:.2}", d.better), format!("{:.1e}", d.p_value)];
     let compared = |c: &Comparison| -> Vec<String> {
         let names = std::iter::once(c.order.as_str().to_owned());
         names.chain(difference(&c.deletion)).chain(difference(&c.insertion)).collect()
     };
     for o in orders {
-        let own = [o.order.as_str().into(), o.n.to_string(), figure(o.deletion), figure(o.insertion)];
+        let own = [o.order.as_str().into(), o.n.to_string(), o.deletion.to_string(), o.insertion.to_string()];
         let mut first = own.to_vec();
         let mut rest = o.against.iter();
         if let Some(c) = rest.next() {

@@ -161,10 +161,13 @@ impl CellMasks {
             Rgb([bright(self.nucleus.data[i]), bright(self.cell.data[i]), 0])
         }));
         let (width, height) = (seen.width() as usize, seen.height() as usize);
-        let mask = |c: usize| seen.pixels().map(|p| p[c] > u8::MAX / 2).collect();
-        let (nucleus, mut cell) = (Mask { width, height, data: mask(0) }, Mask { width, height, data: mask(1) });
-        cell.data.iter_mut().zip(&nucleus.data).for_each(|(c, n)| *c |= n);
-        Self { nucleus, cell }
+        let mask = |c: usize| Mask { width, height, data: seen.pixels().map(|p| p[c] > u8::MAX / 2).collect() };
+        Self::new(mask(0), mask(1)).unwrap_or_else(|_| Self::empty(width, height))
+    }
+
+    /// Whether they are in the size of an image.
+    pub fn fit(&self, image: &RgbImage) -> bool {
+        (image.width() as usize, image.height() as usize) == (self.cell.width, self.cell.height)
     }
 
     /// As a grey image: 0 background, 128 cytoplasm, 255 nucleus.

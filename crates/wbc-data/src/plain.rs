@@ -48,8 +48,7 @@ impl CellViewer for PlainViewer {
     }
 
     fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
-        let same = (image.width() as usize, image.height() as usize) == (masks.cell().width(), masks.cell().height());
-        same.then(|| masks.through(|picture| resize_area(picture, self.spec.side, self.spec.side)))
+        masks.fit(image).then(|| masks.through(|picture| resize_area(picture, self.spec.side, self.spec.side)))
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_kind_changes_every_cell_and_nothing_else() {
+    fn a_single_kind_changes_every_cell_and_sizes_only_where_it_is_about_them() {
         let image = frame();
         for case in ShiftSuite::default().cases.iter().filter(|c| c.kind != ShiftKind::All) {
             for i in 0..6 {

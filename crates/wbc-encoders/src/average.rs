@@ -1,8 +1,8 @@
 use crate::EncoderError;
-use crate::published::MAX_FILE_BYTES;
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
-use std::collections::{BTreeMap, HashMap};
+use crate::published::{MAX_FILE_BYTES, safetensors_bytes};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A tensor's shape and the weighted sum of its values so far.
@@ -36,15 +36,8 @@ pub fn average_weights(files: &[(PathBuf, f64)], out: &Path) -> Result<(), Encod
         }
         means.insert(name, (shape, bytes));
     }
-    let views = means
-        .iter()
-        .map(|(name, (shape, bytes))| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| refused(e, out))?;
-    // one entry only: several would be written in random order
-    let producer = concat!("wbc-clip ", env!("CARGO_PKG_VERSION"));
-    let metadata = HashMap::from([("producer".to_owned(), producer.to_owned())]);
-    let bytes = serialize(views, Some(metadata)).map_err(|e| refused(e, out))?;
+    let parts = means.iter().map(|(name, (shape, bytes))| (*name, Dtype::F32, *shape, bytes.as_slice()));
+    let bytes = safetensors_bytes(parts).map_err(|e| refused(e, out))?;
     wbc_core::write_atomic(out, bytes).map_err(|source| EncoderError::Io { path: out.to_owned(), source })
 }
 
@@ -101,6 +94,8 @@ mod tests {
     use super::*;
     use crate::{ImageTower, ImageTowerConfig, load_weights, save_weights};
     use burn::tensor::Device;
+    use safetensors::serialize;
+    use safetensors::tensor::TensorView;
 
     fn tower(n: usize, seed: u64) -> ImageTower {
         ImageTowerConfig::measurements_only(n).init(8, seed, &Device::flex()).unwrap()

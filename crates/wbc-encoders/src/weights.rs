@@ -1,10 +1,10 @@
 use crate::EncoderError;
-use crate::published::{MAX_FILE_BYTES, Path as ParameterPath};
+use crate::published::{MAX_FILE_BYTES, Path as ParameterPath, safetensors_bytes};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Tensor, TensorData, f16};
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -37,14 +37,14 @@ pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError>
     if len > MAX_FILE_BYTES {
         return Err(refused(format!("{len} bytes are more than {MAX_FILE_BYTES}"), path));
     }
-    load_weights_from(model, &std::fs::read(path).map_err(io)?, path)
+    load_weights_from(model, std::fs::read(path).map_err(io)?.into(), path)
 }
 
 /// As [`load_weights`], from the bytes of a file; `path` is what messages call it.
 ///
 /// # Errors
 /// As [`load_weights`].
-pub fn load_weights_from<M: Module>(mut model: M, bytes: &[u8], path: &Path) -> Result<M, EncoderError> {
+pub fn load_weights_from<M: Module>(mut model: M, bytes: Cow<'_, [u8]>, path: &Path) -> Result<M, EncoderError> {
     let bytes = converted(bytes, Dtype::F16, Dtype::F32).map_err(|e| refused(e, path))?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes.into_owned()))
         .validate(false)
@@ -70,43 +70,41 @@ pub fn load_weights_from<M: Module>(mut model: M, bytes: &[u8], path: &Path) -> 
 /// # Errors
 /// [`EncoderError::Weights`] for bytes that are no safetensors, or a value beyond ±65504.
 pub fn halve_weights(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
-    Ok(converted(bytes, Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
+    Ok(converted(bytes.into(), Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
 }
 
 /// A safetensors file with the floats of one width brought to another.
-fn converted(bytes: &[u8], from: Dtype, to: Dtype) -> Result<Cow<'_, [u8]>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+fn converted(bytes: Cow<'_, [u8]>, from: Dtype, to: Dtype) -> Result<Cow<'_, [u8]>, String> {
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| e.to_string())?;
     if file.iter().all(|(_, tensor)| tensor.dtype() != from) {
-        return Ok(Cow::Borrowed(bytes));
+        return Ok(bytes);
     }
     let mut tensors = file.tensors();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut parts = Vec::with_capacity(tensors.len());
     for (name, tensor) in &tensors {
-        let (shape, data) = (tensor.shape().to_vec(), tensor.data().to_vec());
-        if tensor.dtype() != from {
-            parts.push((name, tensor.dtype(), shape, data));
-            continue;
-        }
-        let converted = match to {
-            Dtype::F16 => {
-                let narrow = TensorData::from_bytes_vec(data, shape.clone(), DType::F32).convert::<f16>();
-                if narrow.as_slice::<f16>().is_ok_and(|v| v.iter().any(|v| !v.is_finite())) {
-                    return Err(format!("tensor `{name}` holds what 16 bits cannot"));
-                }
-                narrow
+        let (shape, data) = (tensor.shape(), tensor.data().to_vec());
+        let (dtype, data) = match (tensor.dtype() == from, to) {
+            (false, _) => (tensor.dtype(), data),
+            (true, Dtype::F16) => {
+                (to, narrowed(data, shape).ok_or(format!("tensor `{name}` holds what 16 bits cannot"))?)
             }
-            _ => TensorData::from_bytes_vec(data, shape.clone(), DType::F16).convert::<f32>(),
+            (true, _) => {
+                let wide = TensorData::from_bytes_vec(data, shape.to_vec(), DType::F16).convert::<f32>();
+                (to, wide.into_bytes().to_vec())
+            }
         };
-        parts.push((name, to, shape, converted.into_bytes().to_vec()));
+        parts.push((name, dtype, shape, data));
     }
-    let views = parts.iter().map(|(name, dtype, shape, data)| {
-        TensorView::new(*dtype, shape.clone(), data).map(|view| (name.as_str(), view)).map_err(|e| e.to_string())
-    });
-    let views = views.collect::<Result<Vec<_>, _>>()?;
-    // a single entry: several would be written in random order
-    let producer = ("producer".to_owned(), concat!("wbc-clip ", env!("CARGO_PKG_VERSION")).to_owned());
-    serialize(views, Some([producer].into())).map(Cow::Owned).map_err(|e| e.to_string())
+    let parts = parts.iter().map(|(name, dtype, shape, data)| (name.as_str(), *dtype, *shape, data.as_slice()));
+    safetensors_bytes(parts).map(Cow::Owned)
+}
+
+/// 32-bit floats in 16 bits; `None` where one is beyond them.
+fn narrowed(data: Vec<u8>, shape: &[usize]) -> Option<Vec<u8>> {
+    let narrow = TensorData::from_bytes_vec(data, shape.to_vec(), DType::F32).convert::<f16>();
+    let finite = narrow.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite()));
+    finite.then(|| narrow.into_bytes().to_vec())
 }
 
 /// Checks that every parameter is finite.
@@ -191,13 +189,12 @@ mod tests {
         let half = halve_weights(&whole, &path).unwrap();
         assert!(half.len() * 10 < whole.len() * 6);
         assert_eq!(halve_weights(&half, &path).unwrap(), half, "nothing is left to be rounded");
-        let loaded = load_weights_from(tower(5, 2), &half, &path).unwrap();
+        let loaded = load_weights_from(tower(5, 2), half.into(), &path).unwrap();
         for (a, b) in answer(&loaded).iter().zip(answer(&trained)) {
             assert!((a - b).abs() < 2e-3 && *a != 0.0, "{a} {b}");
         }
-        let value = 7e4_f32.to_le_bytes();
-        let view = TensorView::new(Dtype::F32, vec![1], &value).unwrap();
-        let huge = serialize([("w", view)], None).unwrap();
+        let huge = 7e4_f32.to_le_bytes();
+        let huge = safetensors_bytes([("w", Dtype::F32, [1].as_slice(), huge.as_slice())].into_iter()).unwrap();
         assert!(halve_weights(&huge, &path).unwrap_err().to_string().contains("16 bits"));
     }
 

@@ -4,6 +4,7 @@ use crate::shifts::ShiftReport;
 use crate::words::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use wbc_core::Warning;
 
 /// All that an evaluation found, as `eval --json` prints it.
@@ -76,6 +77,19 @@ impl Figure {
     }
 }
 
+impl fmt::Display for Figure {
+    /// The value with its interval in brackets behind it, to the precision asked for, else three decimals; `–` where
+    /// undefined.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = f.precision().unwrap_or(3);
+        match (self.value, self.ci95) {
+            (None, _) => f.write_str("–"),
+            (Some(value), None) => write!(f, "{value:.decimals$}"),
+            (Some(value), Some([low, high])) => write!(f, "{value:.decimals$} [{low:.decimals$}, {high:.decimals$}]"),
+        }
+    }
+}
+
 impl From<f64> for Figure {
     fn from(value: f64) -> Self {
         Self::new(value, None)
@@ -122,6 +136,22 @@ pub struct DatasetReport {
 }
 
 impl DatasetReport {
+    /// A report without figures.
+    pub(crate) fn of(id: &str, n: usize, classes: Vec<String>) -> Self {
+        Self {
+            id: id.to_owned(),
+            n,
+            classes,
+            scores: Scores::default(),
+            branches: None,
+            descriptor: None,
+            described: None,
+            shifts: None,
+            words: None,
+            selective: None,
+        }
+    }
+
     /// Heading of the whole image tower's figures.
     pub(crate) const WHOLE: &str = "whole";
 
@@ -364,29 +394,11 @@ pub(crate) mod tests {
         };
         let branch = Scores { zero_shot: Some(zero_shot.clone()), ..Scores::default() };
         let annotated = DatasetReport {
-            id: "cells.csv".into(),
-            n: 4,
-            classes: vec!["basophil".into(), "monocyte".into()],
             scores: Scores { zero_shot: Some(zero_shot), attributes: Some(attributes), retrieval: vec![retrieval] },
             branches: Some([("pixels".into(), branch)].into()),
-            descriptor: None,
-            described: None,
-            shifts: None,
-            words: None,
-            selective: None,
+            ..DatasetReport::of("cells.csv", 4, vec!["basophil".into(), "monocyte".into()])
         };
-        let bare = DatasetReport {
-            id: "b|are".into(),
-            n: 0,
-            classes: vec![],
-            scores: Scores::default(),
-            branches: None,
-            descriptor: None,
-            described: None,
-            shifts: None,
-            words: None,
-            selective: None,
-        };
+        let bare = DatasetReport::of("b|are", 0, vec![]);
         let error = Warning { item: "bccd".into(), cause: "absent".into() };
         EvalDocument::new(vec![annotated, bare], vec![error])
     }

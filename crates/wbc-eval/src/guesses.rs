@@ -91,21 +91,14 @@ pub fn evaluate_guesses(
         true => None,
         false => Some(type_figures(&names, &type_guesses, &groups(&typed), &options.bootstrap)?),
     };
+    let classes = names.iter().map(|n| (*n).to_owned()).collect();
     Ok(DatasetReport {
-        id: id.to_owned(),
-        n: cells.len(),
-        classes: names.iter().map(|n| (*n).to_owned()).collect(),
         scores: Scores {
             zero_shot,
             attributes: attribute_figures(&read.collect::<Vec<_>>(), &groups(&cells), &options.bootstrap)?,
             retrieval: Vec::new(),
         },
-        branches: None,
-        descriptor: None,
-        described: None,
-        shifts: None,
-        words: None,
-        selective: None,
+        ..DatasetReport::of(id, cells.len(), classes)
     })
 }
 

@@ -71,9 +71,13 @@ pub fn evaluate_dataset<T: TextEncoder>(
     let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
     let rows: Vec<usize> =
         (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
-    let described = described(trained, input, options)?;
+    let all = trained.embed_views(input.views, input.length_scale, Branches::All)?;
+    let described = described(trained, input, options, &all)?;
+    let classes = candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect();
     if rows.is_empty() {
-        return Err(nothing_comparable(input.id));
+        // cells of which the run knows nothing may still be told apart by descriptions
+        let Some(described) = described else { return Err(nothing_comparable(input.id)) };
+        return Ok(DatasetReport { described: Some(described), ..DatasetReport::of(input.id, 0, classes) });
     }
     let names: Vec<Option<&str>> =
         rows.iter().map(|r| input.samples[input.views.samples[*r]].group.as_deref()).collect();
@@ -101,22 +105,18 @@ pub fn evaluate_dataset<T: TextEncoder>(
             ("measurements".to_owned(), judge.scores(measurements)?),
         ]))
     });
-    let whole = embed(Branches::All)?;
+    let whole = all.select(&rows);
     let selective = options.selective.then(|| selective_types(&judge, input, &rows, &whole, each.as_ref()));
     Ok(DatasetReport {
-        id: input.id.to_owned(),
-        n: rows.len(),
-        classes: candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect(),
         scores: judge.scores(&whole)?,
         branches: branches.transpose()?,
-        descriptor: None,
         described,
-        shifts: None,
         words: match &options.words {
             Some(asked) => words(&judge, asked, &whole)?,
             None => None,
         },
         selective: selective.transpose()?.flatten(),
+        ..DatasetReport::of(input.id, rows.len(), classes)
     })
 }
 
@@ -125,11 +125,11 @@ fn described<T: TextEncoder>(
     trained: &TrainedModel<ImageTower, T>,
     input: EvalInput<'_>,
     options: &EvalOptions,
+    cells: &Embeddings,
 ) -> Result<Option<DescribedScores>, EvalError> {
     let Some(classes) = &options.described else { return Ok(None) };
-    let cells = trained.embed_views(input.views, input.length_scale, Branches::All)?;
     let sets = trained.prompts.sets.iter().skip(1);
-    let answers = sets.map(|set| ask(trained, &cells, set)).collect::<Result<Vec<Answers>, _>>()?;
+    let answers = sets.map(|set| ask(trained, cells, set)).collect::<Result<Vec<Answers>, _>>()?;
     let samples = || input.views.samples.iter().map(|s| &input.samples[*s]);
     let types: Vec<Option<&CellType>> = samples().map(|s| s.annotation.cell_type.as_ref()).collect();
     let groups: Vec<Option<&str>> = samples().map(|s| s.group.as_deref()).collect();

@@ -130,11 +130,7 @@ pub(crate) fn share(f: Figure) -> String {
 }
 
 fn figure(f: Figure, decimals: usize) -> String {
-    match (f.value(), f.ci95()) {
-        (None, _) => UNDEFINED.into(),
-        (Some(value), None) => format!("{value:.decimals$}"),
-        (Some(value), Some([low, high])) => format!("{value:.decimals$} [{low:.decimals$}, {high:.decimals$}]"),
-    }
+    format!("{f:.decimals$}")
 }
 
 pub(crate) struct Table {

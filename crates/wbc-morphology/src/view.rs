@@ -127,11 +127,10 @@ impl CanonicalViewer {
 
     /// `image` is reduced already, `factor` is how much.
     fn view_of(&self, image: &RgbImage, found: &Segmentation, factor: f64) -> CellView {
-        let mut flags = found.flags;
-        if found.masks.cell().area_px() < MIN_CELL_PX {
+        let (mut flags, missing) = (found.flags, is_missing(found));
+        if missing {
             flags.insert(QualityFlag::NoCell);
         }
-        let missing = flags.contains(QualityFlag::NoCell);
         let side = self.options.side;
         let pixels = if !self.options.with_pixels {
             RgbImage::new(1, 1)
@@ -147,6 +146,11 @@ impl CanonicalViewer {
             .map(|set| if missing { vec![None; set.schema().len()] } else { measured(set, image, found, factor) });
         CellView { pixels, measurements, flags }
     }
+}
+
+/// Whether there is no cell that could be measured.
+fn is_missing(found: &Segmentation) -> bool {
+    found.flags.contains(QualityFlag::NoCell) || found.masks.cell().area_px() < MIN_CELL_PX
 }
 
 /// The values of an image that was reduced by a factor, in pixels of the image that was given.
@@ -168,13 +172,13 @@ impl CellViewer for CanonicalViewer {
 
     /// Segments the image again. Where no cell is found the masks are those of the plain frame.
     fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
-        if (image.width() as usize, image.height() as usize) != (masks.cell().width(), masks.cell().height()) {
+        if !masks.fit(image) {
             return None;
         }
         let (image, _) = within_max_side(image);
         let found = self.segmenter.segment(&image);
         let side = self.options.side;
-        if found.flags.contains(QualityFlag::NoCell) || found.masks.cell().area_px() < MIN_CELL_PX {
+        if is_missing(&found) {
             return resized_masks(masks, side as usize, side as usize);
         }
         let masks = resized_masks(masks, image.width() as usize, image.height() as usize)?;

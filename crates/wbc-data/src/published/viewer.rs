@@ -66,14 +66,32 @@ impl CellViewer for PublishedViewer {
     }
 
     fn masks_in_view(&self, image: &RgbImage, masks: &CellMasks) -> Option<CellMasks> {
-        let same = (image.width() as usize, image.height() as usize) == (masks.cell().width(), masks.cell().height());
-        same.then(|| masks.through(|picture| self.transform.apply(picture)))
+        // what is padded belongs to no cell, whatever its colour
+        let transform = PixelTransform { fill: [0; 3], ..self.transform.clone() };
+        masks.fit(image).then(|| masks.through(|picture| transform.apply(picture)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ResizeMode;
+    use wbc_core::Mask;
+
+    #[test]
+    fn what_is_padded_is_no_cell() {
+        let transform = PixelTransform { resize: ResizeMode::Longest, fill: [255; 3], ..PixelTransform::clip() };
+        let viewer = PublishedViewer::new(transform).unwrap();
+        let image = RgbImage::new(60, 20);
+        let masks = CellMasks::new(Mask::new(60, 20), Mask::from_fn(60, 20, |x, _| (20..40).contains(&x))).unwrap();
+        let side = viewer.spec().side as usize;
+        let seen = viewer.masks_in_view(&image, &masks).unwrap();
+        let (x0, y0, x1, y1) = seen.cell().bounds().unwrap();
+        // a third of the width, and of the height what the image fills
+        assert!((x1 - x0).abs_diff(side / 3) <= 1 && (y1 - y0).abs_diff(side / 3) <= 1, "{:?}", (x0, y0, x1, y1));
+        assert_eq!(seen.nucleus().bounds(), None);
+        assert!(viewer.view(&image).pixels.pixels().any(|p| p.0 == [255; 3]), "there is padding");
+    }
 
     #[test]
     fn a_stored_viewer_is_built_again_and_others_are_refused() {

@@ -14,13 +14,24 @@ pub fn write_tensors(tensors: &BTreeMap<String, FloatTensor>, path: &Path) -> Re
     let refused = |cause: String| EncoderError::Weights { cause, path: path.to_owned() };
     let bytes: Vec<Vec<u8>> =
         tensors.values().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
-        view.map(|v| (name.as_str(), v)).map_err(|e| refused(format!("tensor `{name}`: {e}")))
+    let parts = tensors.iter().zip(&bytes);
+    let parts =
+        parts.map(|((name, tensor), bytes)| (name.as_str(), Dtype::F32, tensor.shape.as_slice(), bytes.as_slice()));
+    let file = safetensors_bytes(parts).map_err(refused)?;
+    wbc_core::write_atomic(path, file).map_err(|source| EncoderError::Io { path: path.to_owned(), source })
+}
+
+/// The bytes of a safetensors file of these tensors: name, type, shape, little-endian numbers. The same tensors are the
+/// same bytes.
+pub(crate) fn safetensors_bytes<'t>(
+    tensors: impl Iterator<Item = (&'t str, Dtype, &'t [usize], &'t [u8])>,
+) -> Result<Vec<u8>, String> {
+    let views = tensors.map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(dtype, shape.to_vec(), bytes);
+        view.map(|v| (name, v)).map_err(|e| format!("tensor `{name}`: {e}"))
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
     // a single entry: several would be written in random order
     let producer = ("producer".to_owned(), concat!("wbc-clip ", env!("CARGO_PKG_VERSION")).to_owned());
-    let file = serialize(views, Some([producer].into())).map_err(|e| refused(e.to_string()))?;
-    wbc_core::write_atomic(path, file).map_err(|source| EncoderError::Io { path: path.to_owned(), source })
+    serialize(views, Some([producer].into())).map_err(|e| e.to_string())
 }

@@ -120,14 +120,19 @@ impl<'a> CellContext<'a> {
         })
     }
 
-    /// With the doubts of whoever made the masks, in the place of those that the masks alone give rise to.
-    pub fn with_flags(self, flags: QualityFlags) -> Self {
-        Self { flags: Some(flags), ..self }
+    /// With the doubts of whoever made the masks.
+    pub fn with_flags(self, flags: Option<QualityFlags>) -> Self {
+        Self { flags, ..self }
     }
 
-    /// What makes the masks doubtful.
-    pub fn flags(&self) -> QualityFlags {
-        self.flags.unwrap_or_else(|| mask_flags(self.given))
+    /// The doubts of whoever made the masks; `None` where nobody told.
+    pub fn flags(&self) -> Option<QualityFlags> {
+        self.flags
+    }
+
+    /// Doubts that the masks alone give rise to.
+    pub fn mask_flags(&self) -> QualityFlags {
+        mask_flags(self.given)
     }
 
     /// Width of the crop, in pixels.

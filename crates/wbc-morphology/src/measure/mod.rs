@@ -102,8 +102,8 @@ pub fn schema_of(name: &str, version: u32, groups: &[Box<dyn FeatureGroup>]) -> 
 
 /// Measures one cell with some groups, in the order of [`schema_of`].
 ///
-/// Values are finite. All are `None` where the cell mask is empty or has another size than the
-/// image; single ones are `None` where they are undefined (no nucleus, an outline too small for an ellipse…).
+/// Values are finite. All are `None` where the cell mask is empty or has another size than the image; single ones are
+/// `None` where they are undefined (no nucleus, an outline too small for an ellipse…).
 pub fn measure_groups(image: &RgbImage, masks: &CellMasks, groups: &[Box<dyn FeatureGroup>]) -> MeasurementRow {
     measure_flagged(image, masks, None, groups)
 }
@@ -115,12 +115,10 @@ fn measure_flagged(
     flags: Option<QualityFlags>,
     groups: &[Box<dyn FeatureGroup>],
 ) -> MeasurementRow {
-    let Some(mut cell) = CellContext::new(image, masks) else {
+    let Some(cell) = CellContext::new(image, masks) else {
         return vec![None; groups.iter().map(|g| g.definitions().len()).sum()];
     };
-    if let Some(flags) = flags {
-        cell = cell.with_flags(flags);
-    }
+    let cell = cell.with_flags(flags);
     let mut row = MeasurementRow::new();
     for group in groups {
         group.measure(&cell, &mut row);

@@ -5,7 +5,9 @@ use super::context::CellContext;
 use super::define::{OWN, named};
 use wbc_core::{MeasurementDef, MeasurementRow, QualityFlag, Unit};
 
-/// One 0 or 1 per [`QualityFlag`], so that who reads measurements knows how far to trust them.
+/// One 0 or 1 per [`QualityFlag`], so that who reads measurements knows how far to trust them. What only a segmenter can
+/// see, several candidates and contrast, is undefined where masks came without flags
+/// ([`super::MeasurementSet::measure`]).
 ///
 /// [`QualityFlag::NoCell`] is left out: without a cell nothing is measured, and nothing to be trusted.
 pub struct Quality;
@@ -33,7 +35,11 @@ impl FeatureGroup for Quality {
     }
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
-        let flags = cell.flags();
-        out.extend(FLAGS.map(|(flag, _)| Some(f64::from(u8::from(flags.contains(flag))))));
+        let told = |flag| match (cell.flags(), flag) {
+            (Some(flags), _) => Some(flags.contains(flag)),
+            (None, QualityFlag::SeveralCandidates | QualityFlag::LowContrast) => None,
+            (None, _) => Some(cell.mask_flags().contains(flag)),
+        };
+        out.extend(FLAGS.map(|(flag, _)| told(flag).map(|set| f64::from(u8::from(set)))));
     }
 }

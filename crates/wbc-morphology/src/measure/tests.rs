@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use wbc_core::image::{Rgb, imageops};
-use wbc_core::{Mask, Unit};
+use wbc_core::{Mask, QualityFlag, QualityFlags, Segmentation, Unit};
 
 mod rand_free {
     /// A number in 0..1 that looks random and depends on position and seed only.
@@ -216,10 +216,22 @@ fn schema_and_rows_agree() {
     let (image, masks) = Drawn::plain(160, 48.0).draw();
     for group in builtin_groups() {
         let mut row = MeasurementRow::new();
-        group.measure(&CellContext::new(&image, &masks).unwrap(), &mut row);
+        let cell = CellContext::new(&image, &masks).unwrap().with_flags(Some(QualityFlags::NONE));
+        group.measure(&cell, &mut row);
         assert_eq!(row.len(), group.definitions().len(), "{}", group.name());
         assert!(row.iter().all(Option::is_some), "{}", group.name());
     }
+}
+
+#[test]
+fn doubts_that_nobody_looked_for_are_undefined() {
+    let (image, masks) = Drawn::plain(160, 48.0).draw();
+    let quality = MeasurementSet::of(&["quality"]).unwrap();
+    let known = |row: MeasurementRow| row.iter().map(|v| v.map(|v| v > 0.0)).collect::<Vec<_>>();
+    assert_eq!(known(quality.measure(&image, &masks)), [Some(false), None, None, Some(false)]);
+    let flags = [QualityFlag::LowContrast].into_iter().collect();
+    let found = Segmentation { masks, flags };
+    assert_eq!(known(quality.measure_segmented(&image, &found)), [false, false, true, false].map(Some));
 }
 
 #[test]
