@@ -31,6 +31,7 @@
 //! It trains nothing and reads no files; views and annotations are handed in.
 #![recursion_limit = "256"]
 
+mod answered;
 mod bootstrap;
 mod calibration;
 mod classification;
@@ -38,9 +39,12 @@ mod described;
 mod document;
 mod error;
 mod figures;
+mod gallery;
 mod guesses;
+mod judge;
 mod protocol;
 mod report;
+mod retrieval;
 mod selective;
 mod shifts;
 mod table;
@@ -58,14 +62,14 @@ pub use document::{
 };
 pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
-pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
+pub use protocol::{EvalInput, EvalOptions, Trust, evaluate_dataset};
 pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
 pub use selective::{CoveragePoint, RiskAt, RiskCoverage, ScoreFigures, Selective};
 pub use shifts::{ShiftAnswers, ShiftCaseReport, ShiftFigures, ShiftJudge, ShiftMean, ShiftReport};
 pub use table::{TableStyle, render};
 pub use validator::ZeroShotValidator;
 pub use words::{
-    ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores, TextChoices,
-    WordingScores, Words, WordsOptions,
+    ChoiceMeans, ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores,
+    TextChoices, WordingScores, Words, WordsOptions,
 };
 pub use zero_shot::{Answers, ask};
