@@ -2,7 +2,7 @@
 
 use super::Entry;
 use super::grid::{Column, Fact, Row, by_fact, by_run};
-use crate::document::{AttributeScores, DatasetReport, Direction, Figure, RelevanceRule, Scores};
+use crate::document::{AttributeScores, Direction, Figure, RelevanceRule, Scores};
 use crate::report::risk::{COVERAGE, hint, risk_at, risk_chart};
 use crate::report::{figures, overview};
 use crate::shifts::{ShiftFigures, ShiftReport};
