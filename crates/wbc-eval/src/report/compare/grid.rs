@@ -42,12 +42,12 @@ impl Column {
         let is_best = best.is_some() && figure.value() == best;
         html! {
             td.n.best[is_best] {
+                @if is_best { span.star title="best" role="img" aria-label="best" { "★" } }
                 @if let Some(decimals) = self.decimals {
                     (figures::plain(figure, decimals))
                 } @else {
                     (figures::share(figure))
                 }
-                @if is_best { span.star title="best" role="img" aria-label="best" { "★" } }
             }
         }
     }
