@@ -1,3 +1,4 @@
+use crate::report::ReportArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -166,6 +167,13 @@ pub(crate) enum Command {
         #[arg(long)]
         selective: bool,
     },
+    /// One page (HTML) that compares runs: figures beside each other, best marked, mistakes, searches, explanations
+    ///
+    /// RUN is a run folder, which is evaluated, or a file (.json) with what `wbc-clip --json eval` printed, of which nothing
+    /// is computed anew. NAME=RUN says what the page calls it. Run folders bring pictures of cells and training curves,
+    /// files only figures. A dataset that fails is listed, the rest is on the page.
+    #[command(after_long_help = crate::report::EXAMPLES)]
+    Report(ReportArgs),
     /// Type and attributes of cells, with probabilities
     Classify {
         /// Image, folder, manifest CSV or DATASET[:split]

@@ -102,6 +102,7 @@ fn every_document_validates() {
     let described = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--described", typical]);
     check("eval", &described);
     assert!(described.pointer("/datasets/0/described/scores").is_some());
+    check("report", &run(&["report", "run", "--dataset", &format!("{cells}:val"), "--out", "compared.html"]));
     check("classify", &run(&["classify", &cells]));
     check("classify", &run(&["classify", &cells, "--run", "run", "--out", "types.csv"]));
     check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));
