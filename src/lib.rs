@@ -66,6 +66,7 @@ mod faithfulness;
 mod features;
 mod files;
 mod model_card;
+mod no_cell;
 mod published;
 mod report;
 mod run;

@@ -1,4 +1,5 @@
 use crate::described::DescribedScores;
+use crate::no_cell::NoCell;
 use crate::selective::Selective;
 use crate::shifts::ShiftReport;
 use crate::words::Words;
@@ -133,6 +134,9 @@ pub struct DatasetReport {
     /// Which decisions about types to trust; absent unless asked for and where no cell has a type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selective: Option<Selective>,
+    /// Whether cells are told from images that show none; absent unless asked for and without such images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_cell: Option<NoCell>,
 }
 
 impl DatasetReport {
@@ -149,6 +153,7 @@ impl DatasetReport {
             shifts: None,
             words: None,
             selective: None,
+            no_cell: None,
         }
     }
 
@@ -180,14 +185,15 @@ struct FlatReport {
     shifts: Option<ShiftReport>,
     words: Option<Words>,
     selective: Option<Selective>,
+    no_cell: Option<NoCell>,
 }
 
 impl From<FlatReport> for DatasetReport {
     fn from(flat: FlatReport) -> Self {
         let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches, descriptor, .. } = flat;
-        let FlatReport { described, shifts, words, selective, .. } = flat;
+        let FlatReport { described, shifts, words, selective, no_cell, .. } = flat;
         let scores = Scores { zero_shot, attributes, retrieval };
-        Self { id, n, classes, scores, branches, descriptor, described, shifts, words, selective }
+        Self { id, n, classes, scores, branches, descriptor, described, shifts, words, selective, no_cell }
     }
 }
 

@@ -25,6 +25,7 @@
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
 //! - [`Words`]: whether every word of a caption is understood; [`Selective`], [`RiskCoverage`]: which decisions to trust.
+//! - [`evaluate_no_cell`]: whether cells are told from images that show none.
 //! - [`ZeroShotValidator`]: the same figures during training.
 //!
 //! # What it does not do
@@ -39,6 +40,7 @@ mod document;
 mod error;
 mod figures;
 mod guesses;
+mod no_cell;
 mod protocol;
 mod report;
 mod selective;
@@ -58,6 +60,7 @@ pub use document::{
 };
 pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
+pub use no_cell::{NoCell, NoCellInput, NoCellScores, evaluate_no_cell};
 pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
 pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
 pub use selective::{CoveragePoint, RiskAt, RiskCoverage, ScoreFigures, Selective};

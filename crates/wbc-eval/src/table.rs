@@ -1,3 +1,4 @@
+mod no_cell;
 mod selective;
 mod words;
 
@@ -17,7 +18,7 @@ pub enum TableStyle {
 const UNDEFINED: &str = "–";
 
 /// A document as tables: types, attributes, retrieval; where asked for types by description, simulated shifts, understanding
-/// of words and selective prediction; and for each dataset its types and confusion matrix.
+/// of words, selective prediction and images without cells; and for each dataset its types and confusion matrix.
 ///
 /// Intervals stand in brackets behind their value. Tables without rows are left out; errors come last.
 pub fn render(document: &EvalDocument, style: TableStyle) -> String {
@@ -26,6 +27,7 @@ pub fn render(document: &EvalDocument, style: TableStyle) -> String {
     tables.push(shifts::table(&document.datasets));
     tables.extend(words::tables(&document.datasets));
     tables.push(selective::table(&document.datasets));
+    tables.push(no_cell::table(&document.datasets));
     for dataset in &document.datasets {
         tables.push(classes(dataset));
         tables.push(confusion(dataset));
