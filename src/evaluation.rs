@@ -3,6 +3,7 @@ use crate::description::{descriptor_report, known_types};
 use crate::evidence::{training_words, trust};
 use crate::files::read_text;
 use crate::no_cell::no_cell_report;
+use crate::second_reader::second_reader_report;
 use crate::shifts::shift_report;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
@@ -142,6 +143,7 @@ fn evaluate_one(
         None => run.config.grammar.build(schema)?,
     };
     let mut report = evaluate_dataset(&run.trained, input, &captioner, protocol)?;
+    report.second_reader = second_reader_report(run, &dataset, input, options, session, errors)?;
     if let Some(descriptor) = &options.descriptor {
         let beside =
             descriptor_report(descriptor, run.trained.space.types(), id, &dataset, options, session, &Warnings::new())?;

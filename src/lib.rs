@@ -72,6 +72,7 @@ mod report;
 mod run;
 mod run_files;
 mod search;
+mod second_reader;
 mod session;
 mod shifts;
 mod train;

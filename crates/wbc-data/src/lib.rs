@@ -44,6 +44,7 @@ mod plain;
 mod published;
 mod registry;
 mod romanowsky;
+mod second_readers;
 mod shift;
 mod shift_kind;
 mod shift_suite;

@@ -90,6 +90,8 @@ pub struct DatasetEntry {
     pub split_folders: BTreeMap<String, PathBuf>,
     /// Dataset with the same images whose splits are taken over.
     pub splits_of: Option<String>,
+    /// Dataset with the labels of second annotators for the same images, where there is one.
+    pub second_readers: Option<String>,
     /// Class names of the files to canonical cell types.
     #[serde(default)]
     pub classes: BTreeMap<String, String>,

@@ -178,3 +178,14 @@ fn places_of_bccd_without_cells_touch_no_mask_and_repeat() {
     let again: Vec<_> = crops(&fields).iter().map(place).collect();
     assert_eq!(again, found.iter().map(place).collect::<Vec<_>>());
 }
+
+#[test]
+fn second_readers_of_a_split_are_those_of_its_cells() {
+    let Some(store) = store() else { return };
+    for (input, n) in [("wbcatt:val", 104), ("wbcatt:train", 592), ("wbcatt", 696)] {
+        let (cells, second) = (open(&store, input), store.second_readers(input).unwrap().unwrap());
+        let read = cells.samples.iter().filter_map(|s| second.position(&s.id));
+        assert_eq!(read.filter(|i| second.annotation(*i).is_complete()).count(), n, "{input}");
+    }
+    assert!(store.second_readers("bccd").unwrap().is_none());
+}

@@ -1,5 +1,6 @@
 use crate::described::DescribedScores;
 use crate::no_cell::NoCell;
+use crate::second_reader::SecondReader;
 use crate::selective::Selective;
 use crate::shifts::ShiftReport;
 use crate::words::Words;
@@ -137,6 +138,9 @@ pub struct DatasetReport {
     /// Whether cells are told from images that show none; absent unless asked for and without such images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_cell: Option<NoCell>,
+    /// Agreement with second annotators; absent where no evaluated cell was read twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_reader: Option<SecondReader>,
 }
 
 impl DatasetReport {
@@ -154,6 +158,7 @@ impl DatasetReport {
             words: None,
             selective: None,
             no_cell: None,
+            second_reader: None,
         }
     }
 
@@ -186,14 +191,28 @@ struct FlatReport {
     words: Option<Words>,
     selective: Option<Selective>,
     no_cell: Option<NoCell>,
+    second_reader: Option<SecondReader>,
 }
 
 impl From<FlatReport> for DatasetReport {
     fn from(flat: FlatReport) -> Self {
         let FlatReport { id, n, classes, zero_shot, attributes, retrieval, branches, descriptor, .. } = flat;
-        let FlatReport { described, shifts, words, selective, no_cell, .. } = flat;
+        let FlatReport { described, shifts, words, selective, no_cell, second_reader, .. } = flat;
         let scores = Scores { zero_shot, attributes, retrieval };
-        Self { id, n, classes, scores, branches, descriptor, described, shifts, words, selective, no_cell }
+        Self {
+            id,
+            n,
+            classes,
+            scores,
+            branches,
+            descriptor,
+            described,
+            shifts,
+            words,
+            selective,
+            no_cell,
+            second_reader,
+        }
     }
 }
 
