@@ -1,6 +1,6 @@
 use crate::error::CaptionError;
 use crate::grammar::{Grammar, GrammarOptions, Register, caption_seed, spoken};
-use crate::negation::{Negation, negations};
+use crate::negation::negations;
 use crate::wording::with_article;
 use std::collections::BTreeSet;
 use wbc_core::{
@@ -11,7 +11,7 @@ use wbc_core::{
 ///
 /// Types are called by full words only, never by an analyser's code; an attribute's prompts are its phrases, with an
 /// article or as `cell with …` where the schema has fewer than three, and where absence has words of its own the same
-/// fact affirmed or denied ([`Negation::prompts`]): a denial that was never read is not understood.
+/// fact affirmed or denied ([`crate::Negation::prompts`]): a denial that was never read is not understood.
 ///
 /// # Errors
 /// [`CoreError::Unknown`] for a type that `names` does not know, [`CoreError::Invalid`] as [`PromptSets::new`].
