@@ -4,8 +4,9 @@ use crate::input::dataset_of;
 use crate::{AnnotatedCells, DataError, DataStore};
 
 impl DataStore {
-    /// The annotation of the same cells by second annotators, found by the cells' ids. `None` for a dataset without any,
-    /// for a split of which none was read again, where their table is absent, and for what is no registered dataset.
+    /// The annotation of the same cells by second annotators, found by the cells' ids. `None` for a dataset without
+    /// any, for a split of which none was read again, where their table is absent, and for what is no registered
+    /// dataset.
     ///
     /// # Errors
     /// Those of their table.

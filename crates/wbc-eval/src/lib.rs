@@ -25,8 +25,8 @@
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
 //! - [`Words`]: whether every word of a caption is understood; [`Selective`], [`RiskCoverage`]: which decisions to trust.
-//! - [`evaluate_no_cell`]: whether cells are told from images that show none; [`evaluate_second_reader`]: agreement with
-//!   second annotators, beside that of people with each other.
+//! - [`evaluate_no_cell`]: whether cells are told from images that show none.
+//! - [`evaluate_second_reader`]: agreement with second annotators, beside that of people with each other.
 //! - [`ZeroShotValidator`]: the same figures during training.
 //!
 //! # What it does not do

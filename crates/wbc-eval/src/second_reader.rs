@@ -12,8 +12,8 @@ use wbc_contrastive::TrainedModel;
 use wbc_core::Annotation;
 use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
 
-/// Attributes of the cells that two people read: how well the model agrees with each, and they with each other. All three
-/// on the same cells, so that they can be compared.
+/// Attributes of the cells that two people read: how well the model agrees with each, and they with each other. All
+/// three on the same cells, so that they can be compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecondReader {
@@ -52,12 +52,12 @@ const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 /// Figures per attribute: accuracy and macro-F1 of each pair.
 const N_FIGURES: usize = 2 * PAIRS.len();
 
-/// Compares the model with two annotators, over the cells that [`crate::evaluate_dataset`] evaluates with the same options
-/// and that `second`, one entry per sample, knows. `None` where no attribute was read twice.
+/// Compares the model with two annotators, over the cells that [`crate::evaluate_dataset`] evaluates with the same
+/// options and that `second`, one entry per sample, knows. `None` where no attribute was read twice.
 ///
 /// # Errors
-/// [`EvalError::UnknownClass`]; [`EvalError::Metrics`] for a list of another length than that of the samples; what the model
-/// says.
+/// [`EvalError::UnknownClass`]; [`EvalError::Metrics`] for a list of another length than that of the samples; what the
+/// model says.
 pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     trained: &TrainedModel<I, T>,
     input: EvalInput<'_>,

@@ -18,9 +18,9 @@ pub enum TableStyle {
 /// What an undefined figure looks like.
 const UNDEFINED: &str = "–";
 
-/// A document as tables: types, attributes, retrieval; where known agreement with second annotators; where asked for types by
-/// description, simulated shifts, understanding of words, selective prediction and images without cells; and for each
-/// dataset its types and confusion matrix.
+/// A document as tables: types, attributes, retrieval; where known agreement with second annotators; where asked for
+/// types by description, simulated shifts, understanding of words, selective prediction and images without cells; and
+/// for each dataset its types and confusion matrix.
 ///
 /// Intervals stand in brackets behind their value. Tables without rows are left out; errors come last.
 pub fn render(document: &EvalDocument, style: TableStyle) -> String {
