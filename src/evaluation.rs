@@ -143,14 +143,15 @@ fn evaluate_one(
         None => run.config.grammar.build(schema)?,
     };
     let mut report = evaluate_dataset(&run.trained, input, &captioner, protocol)?;
-    report.second_reader = second_reader_report(run, &dataset, input, options, session, errors)?;
     if let Some(descriptor) = &options.descriptor {
         let beside =
             descriptor_report(descriptor, run.trained.space.types(), id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
     }
+    let cells = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: None };
+    report.second_reader = second_reader_report(run, &dataset, cells, options, session, errors)?;
     if options.no_cell || options.no_cell_images.is_some() {
-        report.no_cell = no_cell_report(run, &dataset, input, options, session, errors)?;
+        report.no_cell = no_cell_report(run, &dataset, cells, options, session, errors)?;
     }
     if options.shifts {
         report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);
