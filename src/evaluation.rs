@@ -2,6 +2,8 @@ use crate::cells::opening_warnings;
 use crate::description::{descriptor_report, known_types};
 use crate::evidence::{training_words, trust};
 use crate::files::read_text;
+use crate::no_cell::no_cell_report;
+use crate::second_reader::second_reader_report;
 use crate::shifts::shift_report;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
@@ -34,6 +36,10 @@ pub struct EvaluateOptions {
     pub words: bool,
     /// Also which of its decisions about types to trust ([`wbc_eval::Selective`]).
     pub selective: bool,
+    /// Also whether cells are told from places of the dataset's own fields that show none ([`wbc_eval::NoCell`]).
+    pub no_cell: bool,
+    /// The same against these images, an input without any such cell, beside or instead of the dataset's fields.
+    pub no_cell_images: Option<String>,
 }
 
 impl EvaluateOptions {
@@ -149,6 +155,11 @@ fn evaluate_one(
     if let Some(descriptor) = &options.descriptor {
         let beside = descriptor_report(descriptor, known, id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
+    }
+    let cells = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: None };
+    report.second_reader = second_reader_report(run, &dataset, cells, options, session, errors)?;
+    if options.no_cell || options.no_cell_images.is_some() {
+        report.no_cell = no_cell_report(run, &dataset, cells, options, session, errors)?;
     }
     if options.shifts {
         report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);

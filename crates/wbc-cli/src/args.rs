@@ -166,6 +166,14 @@ pub(crate) enum Command {
         /// Also which decisions about types to trust: risk over coverage by several scores of confidence
         #[arg(long)]
         selective: bool,
+        /// Also whether cells are told from places that show none (red cells, platelets, blank), cut from the dataset's own
+        /// fields of view; of the registered datasets bccd has them
+        #[arg(long)]
+        no_cell: bool,
+        /// The same against images of yours that show no such cell: folder (its subfolders are kinds), manifest CSV (its
+        /// labels are kinds) or DATASET[:split]
+        #[arg(long, value_name = "INPUT")]
+        no_cell_images: Option<String>,
     },
     /// One page (HTML) that compares runs: figures beside each other, best marked, mistakes, searches, explanations
     ///

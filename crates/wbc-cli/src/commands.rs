@@ -88,7 +88,19 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         Command::Describe(command) => crate::describe::run(cli, command, &session),
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
-        Command::Eval { run, datasets, classes, descriptor, register, described, shifts, words, selective } => {
+        Command::Eval {
+            run,
+            datasets,
+            classes,
+            descriptor,
+            register,
+            described,
+            shifts,
+            words,
+            selective,
+            no_cell,
+            no_cell_images,
+        } => {
             let register = register.as_deref().map(Register::from_name).transpose();
             let register = register.map_err(|e| Error::Usage(e.to_string()))?;
             let run = Run::open(run, &device)?;
@@ -101,6 +113,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
                 shifts: *shifts,
                 words: *words,
                 selective: *selective,
+                no_cell: *no_cell,
+                no_cell_images: no_cell_images.clone(),
             };
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)

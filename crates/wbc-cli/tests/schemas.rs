@@ -98,6 +98,12 @@ fn every_document_validates() {
     for part in parts.into_iter().chain(["/selective/optimal_aurc", "/selective/scores/branches"]) {
         assert!(told.pointer(&format!("/datasets/0{part}")).is_some(), "{part}");
     }
+    std::fs::create_dir(folder.path().join("nothing")).unwrap();
+    let nothing = wbc_clip::core::RgbImage::from_pixel(64, 64, wbc_clip::core::image::Rgb([220, 220, 210]));
+    nothing.save(folder.path().join("nothing/blank.png")).unwrap();
+    let told = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--no-cell-images", "nothing"]);
+    check("eval", &told);
+    assert!(told.pointer("/datasets/0/no_cell/scores/energy").is_some());
     let typical = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/described-types.toml");
     let described = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--described", typical]);
     check("eval", &described);

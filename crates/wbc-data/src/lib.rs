@@ -19,6 +19,7 @@
 //! - [`HospitalShift`]: another hospital, simulated before anything is measured; [`build_views`] makes a [`ViewSet`]
 //!   of all cells and their shifted copies, kept by a [`ViewCache`].
 //! - [`ShiftSuite`]: fixed shifts of single kinds and of all together at three strengths, to measure robustness by.
+//! - [`no_cell_crops`]: places of whole fields that show no white cell, by what they show ([`NoCellKind`]).
 //! - [`BatchPlan`] and [`BatchLoader`]: which rows a step sees, and their augmented pixels, resumable anywhere.
 //! - [`PlainViewer`] and [`PublishedViewer`]: the whole frame, or by a [`PixelTransform`] as a published encoder wants it.
 //! - [`synthetic_samples`]: cartoon cells with true masks and attributes.
@@ -32,15 +33,18 @@ mod batches;
 mod cache;
 mod error;
 mod export;
+mod fields;
 mod frame;
 mod input;
 mod manifest;
 mod masks;
+mod no_cell;
 mod noise;
 mod plain;
 mod published;
 mod registry;
 mod romanowsky;
+mod second_readers;
 mod shift;
 mod shift_kind;
 mod shift_suite;
@@ -59,9 +63,10 @@ pub use error::DataError;
 pub use export::{ExportReport, export};
 pub use input::resolve_input;
 pub use masks::load_masks;
+pub use no_cell::{NoCellCrop, NoCellKind, NoCellOptions, no_cell_crops};
 pub use plain::PlainViewer;
 pub use published::{Centring, Interpolation, PixelTransform, PublishedViewer, ResizeMode};
-pub use registry::{Adapter, DatasetEntry, FileEntry, Registry};
+pub use registry::{Adapter, DatasetEntry, FieldFolders, FileEntry, Registry};
 pub use shift::HospitalShift;
 pub use shift_kind::ShiftKind;
 pub use shift_suite::{ShiftCase, ShiftStrength, ShiftSuite};

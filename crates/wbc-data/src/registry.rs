@@ -48,6 +48,16 @@ pub struct FileEntry {
     pub unverified: bool,
 }
 
+/// Whole fields of view, from which cells were cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldFolders {
+    /// Folder of their images, relative to the dataset's folder.
+    pub images: PathBuf,
+    /// Folder of their masks, PNGs of the images' stems that draw all white cells, relative to the dataset's folder.
+    pub masks: PathBuf,
+}
+
 /// What is known about one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +80,8 @@ pub struct DatasetEntry {
     pub unsupported: Option<String>,
     /// Folder of the images, relative to the data folder.
     pub folder: Option<PathBuf>,
+    /// Whole fields, named as the groups of the cells, where there are any.
+    pub fields: Option<FieldFolders>,
     /// Splits, in the order of tables; empty where there are none.
     #[serde(default)]
     pub splits: Vec<String>,
@@ -78,6 +90,8 @@ pub struct DatasetEntry {
     pub split_folders: BTreeMap<String, PathBuf>,
     /// Dataset with the same images whose splits are taken over.
     pub splits_of: Option<String>,
+    /// Dataset with the labels of second annotators for the same images, where there is one.
+    pub second_readers: Option<String>,
     /// Class names of the files to canonical cell types.
     #[serde(default)]
     pub classes: BTreeMap<String, String>,

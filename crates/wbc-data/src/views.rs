@@ -1,3 +1,5 @@
+mod select;
+
 use crate::cache::{StoredView, ViewKey};
 use crate::{DataError, HospitalShift, ViewCache};
 use ndarray::Array2;

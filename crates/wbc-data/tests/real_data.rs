@@ -3,8 +3,11 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::collections::BTreeMap;
-use wbc_core::{CancelToken, NoProgress};
-use wbc_data::{DataError, DataStore, Dataset, DatasetStats, export, load_masks, resolve_input, stats, verify};
+use wbc_core::{CancelToken, ImageSource, NoProgress, Sample, Warnings};
+use wbc_data::{
+    DataError, DataStore, Dataset, DatasetStats, NoCellCrop, NoCellKind, NoCellOptions, export, load_masks,
+    no_cell_crops, resolve_input, stats, verify,
+};
 
 /// The store, or `None` (the test is skipped) where there is no data.
 fn store() -> Option<DataStore> {
@@ -138,4 +141,51 @@ fn an_exported_dataset_opens_to_the_same_cells() {
             assert_eq!(load_masks(b, &store.limits).unwrap(), load_masks(a, &store.limits).unwrap());
         }
     }
+}
+
+#[test]
+fn places_of_bccd_without_cells_touch_no_mask_and_repeat() {
+    let Some(store) = store() else { return };
+    let bccd = open(&store, "bccd");
+    let mut left_out = Vec::new();
+    let fields = store.fields("bccd", &mut left_out).unwrap().unwrap();
+    assert_eq!((fields.len(), left_out.len()), (367, 0));
+    assert!(bccd.samples.iter().all(|s| fields.iter().any(|f| s.group == f.group)));
+    let (options, warnings) = (NoCellOptions::default(), Warnings::new());
+    let crops = |fields: &[Sample]| no_cell_crops(&bccd.samples, fields, &options, &store.limits, &warnings).unwrap();
+    let found = crops(&fields);
+    assert!(warnings.is_empty(), "{:?}", warnings.sorted());
+    let n = |kind| found.iter().filter(|c| c.kind == kind).count();
+    // enough of each kind for an interval
+    for (kind, at_least) in [(NoCellKind::Blank, 20), (NoCellKind::RedCells, 250), (NoCellKind::PlateletLike, 100)] {
+        assert!(n(kind) >= at_least, "{kind:?}: {}", n(kind));
+    }
+    let place = |crop: &NoCellCrop| match &crop.sample.image {
+        ImageSource::File { path, crop: Some(place) } => (path.clone(), *place),
+        other => panic!("{other:?}"),
+    };
+    let sizes: Vec<(u32, u32)> =
+        bccd.samples.iter().map(|s| s.image.load(&store.limits).unwrap().dimensions()).collect();
+    for crop in &found {
+        let (path, place) = place(crop);
+        let field = fields.iter().find(|f| f.image.path() == Some(&path)).unwrap();
+        assert_eq!(field.group, crop.sample.group);
+        assert!(sizes.contains(&(place.x1 - place.x0, place.y1 - place.y0)));
+        let masks = load_masks(field, &store.limits).unwrap().unwrap();
+        let mut inside = (place.y0..place.y1).flat_map(|y| (place.x0..place.x1).map(move |x| (x as isize, y as isize)));
+        assert!(!inside.any(|(x, y)| masks.cell().get(x, y)), "{}", crop.sample.id);
+    }
+    let again: Vec<_> = crops(&fields).iter().map(place).collect();
+    assert_eq!(again, found.iter().map(place).collect::<Vec<_>>());
+}
+
+#[test]
+fn second_readers_of_a_split_are_those_of_its_cells() {
+    let Some(store) = store() else { return };
+    for (input, n) in [("wbcatt:val", 104), ("wbcatt:train", 592), ("wbcatt", 696)] {
+        let (cells, second) = (open(&store, input), store.second_readers(input).unwrap().unwrap());
+        let read = cells.samples.iter().filter_map(|s| second.position(&s.id));
+        assert_eq!(read.filter(|i| second.annotation(*i).is_complete()).count(), n, "{input}");
+    }
+    assert!(store.second_readers("bccd").unwrap().is_none());
 }

@@ -26,6 +26,8 @@
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
 //! - [`Words`]: whether every word of a caption is understood; [`Selective`], [`RiskCoverage`]: which decisions to trust.
+//! - [`evaluate_no_cell`]: whether cells are told from images that show none.
+//! - [`evaluate_second_reader`]: agreement with second annotators, beside that of people with each other.
 //! - [`ZeroShotValidator`]: the same figures during training.
 //!
 //! # What it does not do
@@ -43,9 +45,11 @@ mod figures;
 mod gallery;
 mod guesses;
 mod judge;
+mod no_cell;
 mod protocol;
 mod report;
 mod retrieval;
+mod second_reader;
 mod selective;
 mod shifts;
 mod table;
@@ -63,11 +67,13 @@ pub use document::{
 };
 pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
+pub use no_cell::{NoCell, NoCellInput, NoCellScores, evaluate_no_cell};
 pub use protocol::{EvalInput, EvalOptions, Trust, evaluate_dataset};
 pub use report::{
     ComparedRun, Curve, Failure, Hit, Item, Picture, Query, Report, RetrievalExample, RunComparison, Section, Series,
     Setting, curves_from_metrics,
 };
+pub use second_reader::{Agreement, Agreements, SecondReader, evaluate_second_reader};
 pub use selective::{CoveragePoint, RiskAt, RiskCoverage, ScoreFigures, Selective};
 pub use shifts::{ShiftAnswers, ShiftCaseReport, ShiftFigures, ShiftJudge, ShiftMean, ShiftReport};
 pub use table::{TableStyle, render};

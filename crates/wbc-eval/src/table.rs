@@ -1,3 +1,5 @@
+mod no_cell;
+mod second_reader;
 mod selective;
 mod words;
 
@@ -16,16 +18,19 @@ pub enum TableStyle {
 /// What an undefined figure looks like.
 const UNDEFINED: &str = "–";
 
-/// A document as tables: types, attributes, retrieval; where asked for types by description, simulated shifts, understanding
-/// of words and selective prediction; and for each dataset its types and confusion matrix.
+/// A document as tables: types, attributes, retrieval; where known agreement with second annotators; where asked for
+/// types by description, simulated shifts, understanding of words, selective prediction and images without cells; and
+/// for each dataset its types and confusion matrix.
 ///
 /// Intervals stand in brackets behind their value. Tables without rows are left out; errors come last.
 pub fn render(document: &EvalDocument, style: TableStyle) -> String {
     let mut tables = vec![types(&document.datasets), attributes(&document.datasets), retrieval(&document.datasets)];
+    tables.push(second_reader::table(&document.datasets));
     tables.push(described(&document.datasets));
     tables.push(shifts::table(&document.datasets));
     tables.extend(words::tables(&document.datasets));
     tables.push(selective::table(&document.datasets));
+    tables.push(no_cell::table(&document.datasets));
     for dataset in &document.datasets {
         tables.push(classes(dataset));
         tables.push(confusion(dataset));

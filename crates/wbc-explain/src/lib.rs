@@ -42,6 +42,7 @@
 
 mod captions;
 mod colour;
+mod distance;
 mod error;
 mod explanation;
 mod faithfulness;

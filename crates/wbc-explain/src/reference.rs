@@ -11,9 +11,9 @@ const VOTERS: usize = 8;
 /// Measurements that correlate more than this with a better separating one do not vote beside it.
 const MOST_CORRELATED: f64 = 0.9;
 /// A value with fewer training cells has no distribution to speak of, and takes no part.
-const FEWEST: u32 = 3;
+pub(crate) const FEWEST: u32 = 3;
 /// Smallest standard deviation in a likelihood, in units of all training cells, so that a few alike cells do not decide.
-const LEAST_STD: f64 = 0.1;
+pub(crate) const LEAST_STD: f64 = 0.1;
 
 /// Normalised measurements of a group of training cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -341,7 +341,7 @@ impl Table<'_> {
 }
 
 /// Groups with enough cells to take part.
-fn present(groups: &[GroupMoments]) -> impl Iterator<Item = &GroupMoments> {
+pub(crate) fn present(groups: &[GroupMoments]) -> impl Iterator<Item = &GroupMoments> {
     groups.iter().filter(|g| g.cells >= FEWEST)
 }
 

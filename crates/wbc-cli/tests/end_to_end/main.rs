@@ -10,3 +10,4 @@ mod runs;
 mod support;
 mod tables;
 mod telling;
+mod without_cells;

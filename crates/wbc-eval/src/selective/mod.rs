@@ -10,7 +10,7 @@ pub(crate) use types::selective_types;
 use crate::bootstrap::{Bootstrap, Groups};
 use crate::classification::MetricsError;
 use crate::document::Figure;
-use risk::Ranked;
+pub(crate) use risk::Ranked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

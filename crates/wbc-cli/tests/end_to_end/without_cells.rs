@@ -1,0 +1,63 @@
+//! `eval --no-cell`: cells against images that show none, beside the other figures, which stay as they are.
+
+use crate::support::{run, trained};
+use std::path::Path;
+use wbc_clip::core::RgbImage;
+use wbc_clip::core::image::Rgb;
+
+/// Images without anything, and of a pale grid.
+fn images(folder: &Path) {
+    for i in 0..4_u8 {
+        for (kind, line) in [("blank", 0), ("grid", 6)] {
+            let image = RgbImage::from_fn(90, 90, |x, y| {
+                let on_line = u8::from(x % 16 == 0 || y % 16 == 0);
+                Rgb([225 - line * on_line, 222 - i, 220 - line * on_line])
+            });
+            std::fs::create_dir_all(folder.join(kind)).unwrap();
+            image.save(folder.join(kind).join(format!("{i}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn cells_are_told_from_images_that_somebody_says_show_none() {
+    let folder = tempfile::tempdir().unwrap();
+    images(folder.path());
+    let eval = ["eval", "run", "--dataset", "cells.csv:val"];
+    let plain = run(trained(), &eval).json();
+    let name = folder.path().display().to_string();
+    let ended = run(trained(), &[&eval[..], &["--no-cell-images", &name]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut told = ended.json();
+    let no_cell = told["datasets"][0].as_object_mut().unwrap().remove("no_cell").unwrap();
+    assert_eq!(told, plain, "the rest is what it is without");
+    assert_eq!(no_cell["n_cells"], plain["datasets"][0]["n"]);
+    assert_eq!(no_cell["n_without"], serde_json::json!({ "blank": 4, "grid": 4 }));
+    let scores = no_cell["scores"].as_object().unwrap();
+    let names: Vec<&String> = scores.keys().collect();
+    assert_eq!(names, ["confidence", "cosine", "energy", "found", "mask", "measured"]);
+    for score in scores.values() {
+        let kinds = ["blank", "grid"].map(|kind| score["per_kind"][kind]["value"].as_f64().unwrap());
+        let whole = score["auroc"]["value"].as_f64().unwrap();
+        // as many of each kind
+        assert!((kinds[0] / 2.0 + kinds[1] / 2.0 - whole).abs() < 1e-9, "{score}");
+    }
+    // nothing to be found in nothing, and nothing to be measured
+    for name in ["found", "measured"] {
+        let against_blank = scores[name]["per_kind"]["blank"]["value"].as_f64().unwrap();
+        assert!(against_blank > 0.9, "{name}: {against_blank}");
+    }
+}
+
+#[test]
+fn without_fields_or_images_the_other_figures_are_there() {
+    let eval = ["eval", "run", "--dataset", "cells.csv:val"];
+    let plain = run(trained(), &eval).json();
+    // a manifest has no whole fields: a warning, nothing failed
+    let fieldless = run(trained(), &[&eval[..], &["--no-cell"]].concat());
+    assert_eq!((fieldless.code, fieldless.json()), (Some(0), plain.clone()));
+    assert!(fieldless.stderr.contains("no whole fields"), "{}", fieldless.stderr);
+    let gone = run(trained(), &[&eval[..], &["--no-cell-images", "gone"]].concat());
+    gone.refused(1, &["cells.csv:val: gone"]);
+    assert_eq!(gone.json()["datasets"], plain["datasets"]);
+}
