@@ -5,7 +5,8 @@ use crate::{ExplainError, Moment, MovedBy};
 use wbc_core::Unit;
 
 /// Replaces each known measurement by its training mean, a flag by one that is not set, both 0 when normalised: the
-/// predicted type, and by how much the logarithm of its probability falls, per column. `log_probabilities` answers for several normalised rows at once.
+/// predicted type, and by how much the logarithm of its probability falls, per column. `log_probabilities` answers for
+/// several normalised rows at once.
 pub(crate) fn effects(
     row: &Row<'_>,
     log_probabilities: impl Fn(&[Vec<f32>]) -> Result<Vec<Vec<f64>>, ExplainError>,
