@@ -21,7 +21,8 @@ use std::time::Duration;
 use wbc_core::{CellMasks, CellViewer, ImageSource, RgbImage, Sample, Segmenter};
 use wbc_data::{DataStore, resolve_input};
 use wbc_morphology::{
-    CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter, builtin_groups, measure, measure_groups,
+    CanonicalOptions, CanonicalViewer, MeasurementSet, ThresholdSegmenter, VoteSegmenter, builtin_groups, measure,
+    measure_groups,
 };
 
 const SIDES_PX: [u32; 3] = [120, 240, 480];
@@ -76,25 +77,28 @@ fn whole(c: &mut Criterion<CpuTime>) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let samples = samples(folder.path());
     let cells: Vec<_> = samples.iter().map(segmented).collect();
-    let (segmenter, all) = (VoteSegmenter::default(), MeasurementSet::all());
+    let all = MeasurementSet::all();
+    let (vote, threshold) = (VoteSegmenter::default(), ThresholdSegmenter::default());
     let mut group = c.benchmark_group("whole");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(cells.len() as u64));
     group.bench_function("decode", |b| b.iter(|| samples.iter().for_each(|s| drop(black_box(cells::image(s))))));
-    group.bench_function("segment", |b| {
-        b.iter(|| cells.iter().for_each(|(image, _)| drop(black_box(segmenter.segment(image)))));
-    });
     group.bench_function("measure", |b| {
         b.iter(|| cells.iter().for_each(|(image, masks)| drop(black_box(all.measure(image, masks)))));
     });
-    group.bench_function("image", |b| {
-        b.iter(|| {
-            for sample in &samples {
-                let image = cells::image(sample);
-                let found = segmenter.segment(&image);
-                black_box(all.measure(&image, &found.masks));
-            }
+    for (name, segmenter) in [("vote", &vote as &dyn Segmenter), ("threshold", &threshold)] {
+        group.bench_function(BenchmarkId::new("segment", name), |b| {
+            b.iter(|| cells.iter().for_each(|(image, _)| drop(black_box(segmenter.segment(image)))));
         });
-    });
+        group.bench_function(BenchmarkId::new("image", name), |b| {
+            b.iter(|| {
+                for sample in &samples {
+                    let image = cells::image(sample);
+                    let found = segmenter.segment(&image);
+                    black_box(all.measure(&image, &found.masks));
+                }
+            });
+        });
+    }
     group.finish();
 }
 

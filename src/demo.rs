@@ -35,7 +35,7 @@ pub fn demo(out: &Path, options: &DemoOptions, session: &Session) -> Result<Eval
     let evaluation = evaluate(
         &run,
         &[HELD_OUT.to_owned()],
-        &EvaluateOptions { seed: config.seed, ..EvaluateOptions::default() },
+        &EvaluateOptions { seed: config.seed, selective: true, ..EvaluateOptions::default() },
         session,
     )?;
     report(&run, HELD_OUT, evaluation.clone(), &out.join("report.html"), session)?;

@@ -8,24 +8,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
-use wbc_eval::{Bootstrap, ClassDescriptions, DatasetReport, EvalDocument, EvalInput, EvalOptions, evaluate_dataset};
+use wbc_eval::{
+    Bootstrap, ClassDescriptions, DatasetReport, EvalDocument, EvalInput, EvalOptions, Trust, evaluate_dataset,
+};
 use wbc_morphology::describe::Descriptor;
 
 /// How a run is evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct EvaluateOptions {
-    /// Restricts candidates and cells to these types.
+    /// Restricts candidates and cells to these types, but for [`Self::described`].
     pub classes: Option<Vec<CellType>>,
-    /// Seed of intervals and of the captions that are retrieved.
+    /// Seed of intervals, of the captions that are retrieved, of those in other tones and of the simulated shifts.
     pub seed: u64,
-    /// Evaluated beside the run, as what its words have to beat.
+    /// Evaluated beside the run, as what its words have to beat, where there are cells to compare.
     pub descriptor: Option<Descriptor>,
     /// Tone of the captions that are retrieved (`same_pair`, `same_caption`), for example one that the training never
     /// used; as in training where `None`.
     pub register: Option<Register>,
-    /// Classes by descriptions instead of names, scored beside the run's types.
+    /// Classes by descriptions instead of names, scored beside the run's types: among all described classes and over all
+    /// cells of them, whatever [`Self::classes`] says.
     pub described: Option<ClassDescriptions>,
-    /// Also evaluate a run on the simulated shifts of [`wbc_data::ShiftSuite`].
+    /// Also evaluate a run on the simulated shifts of [`wbc_data::ShiftSuite`], where there are cells to compare.
     pub shifts: bool,
     /// Also whether the run understands every word of a caption ([`wbc_eval::Words`]).
     pub words: bool,
@@ -128,18 +131,23 @@ fn evaluate_one(
     if views.is_empty() {
         return Err(Error::Data("no image could be read".into()));
     }
-    let trust = options.selective.then(|| trust(run, &views, &length_scale)).transpose()?;
-    let input =
-        EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: trust.as_ref() };
     let schema = run.trained.space.schema();
     let captioner = match options.register {
         Some(register) => run.config.grammar.build_in(schema, register)?,
         None => run.config.grammar.build(schema)?,
     };
-    let mut report = evaluate_dataset(&run.trained, input, &captioner, protocol)?;
+    let mut report = {
+        let (samples, views, length_scale) = (&dataset.samples, &views, &length_scale);
+        let trust = options.selective.then(|| trust(run, views, length_scale)).transpose()?;
+        let trust = trust.as_ref().map(|of| of as &Trust<'_>);
+        evaluate_dataset(&run.trained, EvalInput { id, samples, views, length_scale, trust }, &captioner, protocol)?
+    };
+    if report.n == 0 {
+        // told apart by descriptions alone: there is nothing to compare them with
+        return Ok(report);
+    }
     if let Some(descriptor) = &options.descriptor {
-        let beside =
-            descriptor_report(descriptor, run.trained.space.types(), id, &dataset, options, session, &Warnings::new())?;
+        let beside = descriptor_report(descriptor, known, id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
     }
     if options.shifts {

@@ -4,8 +4,7 @@ use crate::config::GRAMMAR;
 use crate::{Error, Run, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_data::ViewSet;
-use wbc_encoders::Branches;
-use wbc_eval::{Answers, WordsOptions, ask};
+use wbc_eval::{Answers, WordsOptions};
 
 /// What the words of a run are judged by: tones and combinations of attributes that its training showed. Combinations are
 /// not known where the training cells cannot be opened, which is logged.
@@ -33,35 +32,38 @@ fn training_combinations(run: &Run, session: &Session) -> Option<BTreeSet<Vec<u8
     }
 }
 
-/// Scores of trust by name, one per view.
+/// Scores of trust by name, one per view, from what the run says of each view's attributes.
 ///
 /// `measured`: how far the measurements alone bear out the attributes that the model reads: the mean, over the attributes
 /// about which the training cells give a vote ([`wbc_explain::TrainingReference::vote`]), of the probability that it gives
 /// to the value which the model decided for. 0 where nothing was measured; absent for a model without measurements.
-pub(crate) fn trust(
-    run: &Run,
-    views: &ViewSet,
-    length_scale: &[Option<f64>],
-) -> Result<BTreeMap<String, Vec<f64>>, Error> {
-    let statistics = run.trained.preprocess.statistics.as_ref();
-    let (Some(reference), Some(statistics), Some(rows)) = (&run.reference, statistics, &views.measurements) else {
-        return Ok(BTreeMap::new());
+pub(crate) fn trust<'a>(
+    run: &'a Run,
+    views: &'a ViewSet,
+    length_scale: &'a [Option<f64>],
+) -> Result<impl Fn(&[Answers]) -> BTreeMap<String, Vec<f64>> + 'a, Error> {
+    let known = match (&run.reference, &run.trained.preprocess.statistics, &views.measurements) {
+        (Some(reference), Some(statistics), Some(rows)) => {
+            reference.check_fits(&run.trained.space, statistics)?;
+            Some((reference, statistics, rows))
+        }
+        _ => None,
     };
-    reference.check_fits(&run.trained.space, statistics)?;
-    let cells = run.trained.embed_views(views, length_scale, Branches::All)?;
-    let sets = &run.trained.prompts.sets[1..];
-    let answers = sets.iter().map(|set| ask(&run.trained, &cells, set)).collect::<Result<Vec<Answers>, _>>()?;
-    let borne_out = |row: usize| {
-        let raw: Vec<f32> = rows.row(row).to_vec();
-        let (values, mask) = statistics.rows(&raw, &length_scale[row..=row]);
-        let votes = sets.iter().zip(&answers).filter_map(|(set, answers)| {
-            let vote = reference.vote(&set.name, &values, &mask)?;
-            let decided = &set.values[answers.top(row).0];
-            let candidate = vote.decision.candidates.iter().find(|c| c.value == *decided)?;
-            Some(f64::from(candidate.probability))
-        });
-        let (n, sum) = votes.fold((0_u32, 0.0), |(n, sum), p| (n + 1, sum + p));
-        sum / f64::from(n.max(1))
-    };
-    Ok(BTreeMap::from([("measured".to_owned(), (0..views.len()).map(borne_out).collect())]))
+    let sets = run.trained.prompts.sets.get(1..).unwrap_or_default();
+    Ok(move |answers: &[Answers]| {
+        let Some((reference, statistics, rows)) = known else { return BTreeMap::new() };
+        let borne_out = |row: usize| {
+            let raw: Vec<f32> = rows.row(row).to_vec();
+            let (values, mask) = statistics.rows(&raw, &length_scale[row..=row]);
+            let votes = sets.iter().zip(answers).filter_map(|(set, answers)| {
+                let vote = reference.vote(&set.name, &values, &mask)?;
+                let decided = &set.values[answers.top(row).0];
+                let candidate = vote.decision.candidates.iter().find(|c| c.value == *decided)?;
+                Some(f64::from(candidate.probability))
+            });
+            let (n, sum) = votes.fold((0_u32, 0.0), |(n, sum), p| (n + 1, sum + p));
+            sum / f64::from(n.max(1))
+        };
+        BTreeMap::from([("measured".to_owned(), (0..views.len()).map(borne_out).collect())])
+    })
 }

@@ -33,7 +33,7 @@
 //! - [`Session`]: data folder, view cache, progress and cancellation of a job.
 //! - [`RunConfig`], [`train`], [`Run`]: from a configuration to a self-contained run folder and back.
 //! - [`evaluate`], [`classify`], [`embed`], [`search`], [`explain_image`]: what a run is for;
-//!   [`evaluate_explanations`]: whether its explanations hold.
+//!   [`evaluate_explanations`]: whether its explanations hold; [`compare_runs`]: several on one page.
 //! - [`fit_descriptor`], [`describe`], [`evaluate_descriptor`]: type and attributes read from measurements alone.
 //! - [`segment`], [`measure`], [`write_captions`]: what needs no model.
 //! - [`device`]: backends by name.
@@ -106,7 +106,7 @@ pub use faithfulness::{
 pub use published::{
     EncoderFolder, ImportSummary, PublishedImage, PublishedTextPart, RunEncoders, WeightSource, import_weights,
 };
-pub use report::write_report;
+pub use report::{CompareOptions, CompareSummary, ComparedInput, compare_runs, write_report};
 pub use run::Run;
 pub use run_files::RunFiles;
 pub use search::{Query, SearchHit, SearchResult, embed, search};

@@ -4,11 +4,11 @@ use crate::{Error, EvaluateOptions, Run, Session};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wbc_core::{Progress, Sample, Warnings};
-use wbc_data::{ShiftSuite, ViewOptions, ViewSet};
+use wbc_data::{ShiftCase, ShiftSuite, ViewOptions, ViewSet};
 use wbc_eval::{ShiftJudge, ShiftReport};
 
 /// Evaluates the whole image tower on `unshifted`, the samples' own views, and on shifted views of every case, made and
-/// dropped one case after another.
+/// dropped one case after another. Only of judged cells views are made.
 ///
 /// # Errors
 /// [`Error::Eval`] where nothing is annotated, [`Error::Dataset`] when cancelled.
@@ -22,8 +22,8 @@ pub(crate) fn shift_report(
 ) -> Result<ShiftReport, Error> {
     let judge = ShiftJudge::new(&run.trained, id, samples, &unshifted.samples, &options.protocol())?;
     let as_they_are = judge.answer(&unshifted)?;
-    let n_readable = unshifted.len();
     drop(unshifted);
+    let judged: Vec<Sample> = judge.cells().iter().map(|cell| samples[*cell].clone()).collect();
     let suite = ShiftSuite::default();
     let quiet = Session {
         store: session.store.clone(),
@@ -32,9 +32,8 @@ pub(crate) fn shift_report(
         progress: Arc::new(OneBar { inner: Arc::clone(&session.progress), counts: AtomicBool::new(false) }),
         cancel: session.cancel.clone(),
     };
-    session.progress.start("simulated shifts", Some((suite.cases.len() * n_readable) as u64));
-    let mut answers = Vec::with_capacity(suite.cases.len());
-    for case in suite.cases {
+    session.progress.start("simulated shifts", Some((suite.cases.len() * judged.len()) as u64));
+    let answer = |case: ShiftCase| {
         session.progress.message(&case.name());
         let options = ViewOptions {
             unshifted: false,
@@ -43,13 +42,13 @@ pub(crate) fn shift_report(
             seed: case.seed(options.seed),
             ..ViewOptions::default()
         };
-        // unreadable images are known from the views as they are
-        let views = run.views_as(samples, options, &quiet, &Warnings::new())?;
-        let answer = judge.answer(&views)?;
-        answers.push((case, answer));
-    }
+        let mut views = run.views_as(&judged, options, &quiet, &Warnings::new())?;
+        views.samples.iter_mut().for_each(|sample| *sample = judge.cells()[*sample]);
+        Ok((case, judge.answer(&views)?))
+    };
+    let answers = suite.cases.into_iter().map(answer).collect::<Result<Vec<_>, Error>>();
     session.progress.finish();
-    Ok(judge.report(&as_they_are, &answers))
+    Ok(judge.report(&as_they_are, &answers?))
 }
 
 /// The views of many cases on one bar: other stages are not shown.

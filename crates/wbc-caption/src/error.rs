@@ -62,6 +62,9 @@ pub enum CaptionError {
         /// What is wrong.
         cause: String,
     },
+    /// A text of a known fact that could not be written.
+    #[error(transparent)]
+    Unwritten(#[from] wbc_core::CaptionerError),
     /// The shared vocabulary refused something.
     #[error(transparent)]
     Core(#[from] wbc_core::CoreError),

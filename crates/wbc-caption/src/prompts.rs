@@ -1,8 +1,7 @@
 use crate::error::CaptionError;
 use crate::grammar::{Grammar, GrammarOptions, Register, caption_seed, spoken};
-use crate::negation::{Negation, negations};
+use crate::negation::negations;
 use crate::wording::with_article;
-use std::collections::BTreeSet;
 use wbc_core::{
     Annotation, AttributeSchema, CellDescription, CellType, CellTypes, CoreError, PromptSet, PromptSets, TYPE_FACT,
 };
@@ -11,7 +10,7 @@ use wbc_core::{
 ///
 /// Types are called by full words only, never by an analyser's code; an attribute's prompts are its phrases, with an
 /// article or as `cell with …` where the schema has fewer than three, and where absence has words of its own the same
-/// fact affirmed or denied ([`Negation::prompts`]): a denial that was never read is not understood.
+/// fact affirmed or denied ([`crate::Negation::prompts`]): a denial that was never read is not understood.
 ///
 /// # Errors
 /// [`CoreError::Unknown`] for a type that `names` does not know, [`CoreError::Invalid`] as [`PromptSets::new`].
@@ -47,14 +46,15 @@ pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTyp
     PromptSets::new(sets)
 }
 
-/// Prompt sets of the attributes alone, in the schema's order, written in one tone: per value the distinct texts among at
-/// least `n` captions that the grammar writes of a cell of which nothing else is known.
+/// Prompt sets of the attributes alone, in the schema's order, written in one tone: per value the distinct texts among
+/// `n` captions that the grammar writes of a cell of which nothing else is known.
 ///
 /// A comparison needs a type to compare with. There every value gets one caption or more with each of `types`, as many
-/// with one as with another: in the mean of the prompts the types cancel out.
+/// with one as with another, and a text that comes twice stays twice: only where every type weighs alike in the mean of
+/// every value's prompts do the types cancel out.
 ///
 /// # Errors
-/// [`CaptionError::Option`] where `n` is 0.
+/// [`CaptionError::Option`] where `n` is 0, [`CaptionError::Unwritten`] where the grammar has no words for a value.
 pub fn prompt_sets_in(
     schema: &AttributeSchema,
     types: &[CellType],
@@ -70,23 +70,30 @@ pub fn prompt_sets_in(
     let options = GrammarOptions { min_facts: n_facts, max_facts: n_facts, ..GrammarOptions::default() };
     let grammar = Grammar::new(schema, options)?;
     let n = n.next_multiple_of(types.len().max(1));
-    let prompts = |a: usize, v: usize| -> Vec<String> {
+    let prompts = |a: usize, v: usize| -> Result<Vec<String>, CaptionError> {
         let mut cell = Annotation::unknown(schema);
         cell.values[a] = u8::try_from(v).ok();
-        let texts = (0..n).filter_map(|i| {
+        let texts = (0..n).map(|i| {
             cell.cell_type = types.get(i % types.len().max(1)).cloned();
             let cell = CellDescription { annotation: &cell, measured: None };
             // one value is written as the next, so that they differ in their words alone
-            Some(grammar.in_register(&cell, register, caption_seed(seed, i as u64)).ok()?.text)
+            Ok::<_, CaptionError>(grammar.in_register(&cell, register, caption_seed(seed, i as u64))?.text)
         });
-        texts.collect::<BTreeSet<_>>().into_iter().collect()
+        let mut texts = texts.collect::<Result<Vec<String>, _>>()?;
+        texts.sort();
+        if types.is_empty() {
+            texts.dedup();
+        }
+        Ok(texts)
     };
-    let set = |(a, attribute): (usize, &wbc_core::Attribute)| PromptSet {
-        name: attribute.name.clone(),
-        values: attribute.values.iter().map(|v| v.name.clone()).collect(),
-        prompts: (0..attribute.values.len()).map(|v| prompts(a, v)).collect(),
+    let set = |(a, attribute): (usize, &wbc_core::Attribute)| {
+        Ok::<_, CaptionError>(PromptSet {
+            name: attribute.name.clone(),
+            values: attribute.values.iter().map(|v| v.name.clone()).collect(),
+            prompts: (0..attribute.values.len()).map(|v| prompts(a, v)).collect::<Result<_, _>>()?,
+        })
     };
-    Ok(schema.attributes.iter().enumerate().map(set).collect())
+    schema.attributes.iter().enumerate().map(set).collect()
 }
 
 fn type_prompts(cell_type: &CellType) -> Vec<String> {
@@ -114,6 +121,7 @@ fn phrase_prompts(phrases: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn the_type_comes_first_and_every_value_has_three_prompts_in_full_words() {
@@ -179,6 +187,30 @@ mod tests {
             }
         }
         assert!(prompt_sets_in(&schema, &types, Register::Plain, 0, 3).is_err());
+    }
+
+    #[test]
+    fn in_comparisons_of_every_value_all_types_weigh_alike() {
+        let schema = AttributeSchema::wbcatt();
+        let types = ["basophil", "monocyte", "neutrophil"].map(CellType::new);
+        let verifier = crate::Verifier::new(&schema, &CellTypes::builtin());
+        let mut repeated = 0;
+        for set in prompt_sets_in(&schema, &types, Register::Comparison, 29, 3).unwrap() {
+            for (value, prompts) in set.values.iter().zip(&set.prompts) {
+                let mut compared: BTreeMap<String, usize> = BTreeMap::new();
+                for text in prompts {
+                    let said = verifier.verify(text, None, None, None).asserted;
+                    let typed = said.into_iter().find(|f| f.name() == TYPE_FACT);
+                    *compared.entry(format!("{typed:?}")).or_default() += 1;
+                }
+                assert_eq!(compared.into_values().collect::<Vec<_>>(), [10; 3], "{}: {value}", set.name);
+                repeated += prompts.len() - prompts.iter().collect::<BTreeSet<_>>().len();
+            }
+        }
+        assert!(repeated > 0, "without a text that comes twice nothing was tried");
+        let labels = prompt_sets_in(&schema, &types, Register::Label, 29, 3).unwrap();
+        let distinct = |p: &Vec<String>| p.iter().collect::<BTreeSet<_>>().len() == p.len();
+        assert!(labels.iter().flat_map(|set| &set.prompts).all(distinct), "other tones count a text once");
     }
 
     #[test]

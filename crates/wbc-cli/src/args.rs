@@ -1,3 +1,4 @@
+use crate::report::ReportArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -151,21 +152,28 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         register: Option<String>,
         /// Classes by what is typical of them instead of by names, for example configs/described-types.toml: scored beside
-        /// the run's types, also for types that it never learned
+        /// the run's types, also for types that it never learned; --classes does not restrict them
         #[arg(long, value_name = "FILE.toml")]
         described: Option<PathBuf>,
         /// Also evaluate under simulated shifts: stain, illumination, scale, blur, jpeg, crop and all together, each at
-        /// three strengths, with sizes masked; takes some 21 times as long
+        /// three strengths, with sizes masked; takes some 21 times as long; --seed draws them anew
         #[arg(long)]
         shifts: bool,
         /// Also whether every word of a caption is understood: one fact changed, denied, said in another tone, combined
-        /// as in training or not
+        /// as in training or not; --seed draws other tones anew
         #[arg(long)]
         words: bool,
         /// Also which decisions about types to trust: risk over coverage by several scores of confidence
         #[arg(long)]
         selective: bool,
     },
+    /// One page (HTML) that compares runs: figures beside each other, best marked, mistakes, searches, explanations
+    ///
+    /// RUN is a run folder, which is evaluated, or a file (.json) with what `wbc-clip --json eval` printed, of which nothing
+    /// is computed anew. NAME=RUN says what the page calls it. Run folders bring pictures of cells and training curves,
+    /// files only figures. A dataset that fails is listed, the rest is on the page.
+    #[command(after_long_help = crate::report::EXAMPLES)]
+    Report(ReportArgs),
     /// Type and attributes of cells, with probabilities
     Classify {
         /// Image, folder, manifest CSV or DATASET[:split]

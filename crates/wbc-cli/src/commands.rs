@@ -105,6 +105,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)
         }
+        Command::Report(args) => crate::report::run(cli, args, &device, &session),
         Command::Classify { input, run, out } => {
             if let Some(out) = out {
                 let other =

@@ -9,6 +9,7 @@ mod describe;
 mod explain;
 mod output;
 mod progress;
+mod report;
 mod weights;
 
 use args::Cli;

@@ -1,3 +1,4 @@
+use crate::document::Figure;
 use rand::Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -38,6 +39,11 @@ impl Groups {
     /// Number of groups.
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// Number of rows in all groups.
+    pub fn n_rows(&self) -> usize {
+        self.members.iter().map(Vec::len).sum()
     }
 
     /// Whether there are none.
@@ -92,6 +98,15 @@ impl Bootstrap {
         let n_figures = resamples.iter().map(Vec::len).max().unwrap_or(0);
         let values = |figure: usize| resamples.iter().filter_map(move |r| r.get(figure).copied().flatten());
         (0..n_figures).map(|figure| self.percentiles(values(figure).collect())).collect()
+    }
+
+    /// Several figures of all rows with their intervals; `statistics` as in [`Self::intervals`].
+    pub fn figures(&self, groups: &Groups, statistics: impl Fn(&[usize]) -> Vec<Option<f64>> + Sync) -> Vec<Figure> {
+        let all: Vec<usize> = (0..groups.n_rows()).collect();
+        let values = statistics(&all);
+        let intervals = self.intervals(groups, statistics);
+        let interval = |i: usize| intervals.get(i).copied().flatten();
+        values.into_iter().enumerate().map(|(i, value)| Figure::new(value, interval(i))).collect()
     }
 
     /// The rows of resample `i`.
@@ -180,6 +195,21 @@ mod tests {
             vec![None, Some(2.0), (rows[0] == 0).then_some(1.0), (rows[0] != 0).then_some(f64::from(7))]
         });
         assert_eq!(found, [None, Some([2.0, 2.0]), None, Some([7.0, 7.0])]);
+    }
+
+    #[test]
+    fn figures_are_those_of_all_rows_once_with_the_intervals_of_resamples() {
+        let groups = Groups::new(&[Some("a"), None, Some("a"), None]);
+        assert_eq!((groups.len(), groups.n_rows()), (3, 4));
+        let values = [1.0, 2.0, 3.0, 6.0];
+        let statistics = |rows: &[usize]| vec![mean_of(&values)(rows), None, Some(rows.len() as f64)];
+        let found = Bootstrap::default().figures(&groups, statistics);
+        assert_eq!(found.iter().map(Figure::value).collect::<Vec<_>>(), [Some(3.0), None, Some(4.0)]);
+        let intervals = Bootstrap::default().intervals(&groups, statistics);
+        assert_eq!(found.iter().map(Figure::ci95).collect::<Vec<_>>(), intervals);
+        // without an interval there is a value still
+        let one = Groups::new(&[Some("a"), Some("a")]);
+        assert_eq!(Bootstrap::default().figures(&one, |_| vec![Some(1.0)]), [Figure::from(1.0)]);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub fn reliability_bins(
 /// Expected calibration error (Guo et al. 2017): mean distance between confidence and accuracy of the bins, weighted by
 /// their cells; [`N_BINS`] bins. `None` without cells.
 ///
+/// The fewer cells the larger it is, whatever the model: chance in each bin adds to it. A bootstrap adds more of that, so
+/// that its intervals lie high and may leave the value out.
+///
 /// # Errors
 /// As [`reliability_bins`].
 pub fn expected_calibration_error(confidence: &[f64], correct: &[bool]) -> Result<Option<f64>, MetricsError> {

@@ -5,6 +5,7 @@ use crate::bootstrap::{Bootstrap, Groups};
 use crate::document::{Figure, ZeroShot};
 use crate::figures::{TypeGuess, type_figures};
 use crate::zero_shot::Answers;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_core::{AttributeSchema, CellType, CoreError};
@@ -29,7 +30,7 @@ const LEAST: f64 = 1e-3;
 ///     granularity = ["no"]
 /// "#;
 /// let classes = ClassDescriptions::from_toml(text, &AttributeSchema::wbcatt())?;
-/// assert_eq!(classes.len(), 2);
+/// assert_eq!(classes.types().map(|t| t.as_str()).collect::<Vec<_>>(), ["eosinophil", "lymphocyte"]);
 /// # Ok::<(), wbc_core::CoreError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -89,16 +90,6 @@ impl ClassDescriptions {
         Ok(Self { classes })
     }
 
-    /// Number of classes.
-    pub fn len(&self) -> usize {
-        self.classes.len()
-    }
-
-    /// Never: there are at least two.
-    pub fn is_empty(&self) -> bool {
-        false
-    }
-
     /// The described types.
     pub fn types(&self) -> impl Iterator<Item = &CellType> {
         self.classes.iter().map(|c| &c.cell_type)
@@ -109,23 +100,18 @@ impl ClassDescriptions {
     /// based classification for zero-shot visual object categorization", equation 2), where a fact is that one of the
     /// listed values holds and its prior is the share of the values that are listed, so that what a class says nothing of
     /// counts neither for nor against it.
-    fn probabilities(&self, answers: &[Answers]) -> Vec<Vec<f64>> {
-        let n = answers.first().map_or(0, |a| a.probabilities.nrows());
+    fn answers(&self, attributes: &[Answers]) -> Answers {
+        let n = attributes.first().map_or(0, |a| a.probabilities.nrows());
         let log_odds = |cell: usize, (attribute, values): &(usize, Vec<usize>)| {
-            let row = answers[*attribute].probabilities.row(cell);
+            let row = attributes[*attribute].probabilities.row(cell);
             let told: f64 = values.iter().map(|v| f64::from(row[*v])).sum();
             let prior = values.len() as f64 / row.len() as f64;
             (told.max(LEAST) / prior).ln()
         };
-        let cells = (0..n).map(|cell| {
-            let scores: Vec<f64> =
-                self.classes.iter().map(|c| c.facts.iter().map(|fact| log_odds(cell, fact)).sum()).collect();
-            let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            weights.into_iter().map(|w| w / sum).collect()
-        });
-        cells.collect()
+        let score = |(cell, class): (usize, usize)| -> f32 {
+            self.classes[class].facts.iter().map(|fact| log_odds(cell, fact)).sum::<f64>() as f32
+        };
+        Answers::from_logits(Array2::from_shape_fn((n, self.classes.len()), score))
     }
 }
 
@@ -154,7 +140,7 @@ pub(crate) fn described_scores(
     bootstrap: &Bootstrap,
 ) -> Result<Option<DescribedScores>, EvalError> {
     let position = |t: &CellType| classes.types().position(|known| known == t);
-    let probabilities = classes.probabilities(answers);
+    let answers = classes.answers(answers);
     let known: Vec<(usize, usize)> =
         types.iter().enumerate().filter_map(|(cell, t)| Some((cell, position((*t)?)?))).collect();
     if known.is_empty() {
@@ -163,10 +149,8 @@ pub(crate) fn described_scores(
     let guesses: Vec<TypeGuess> = known
         .iter()
         .map(|(cell, truth)| {
-            let first = (0, f64::NEG_INFINITY);
-            let best = probabilities[*cell].iter().enumerate();
-            let (predicted, confidence) = best.fold(first, |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
-            TypeGuess { truth: *truth, predicted, confidence }
+            let (predicted, confidence) = answers.top(*cell);
+            TypeGuess { truth: *truth, predicted, confidence: f64::from(confidence) }
         })
         .collect();
     let names: Vec<&str> = classes.types().map(CellType::as_str).collect();
@@ -219,9 +203,9 @@ mod tests {
             Answers { probabilities: array![[0.5_f32, 0.5], [0.9, 0.1]] },
         ];
         // first: 0.9 / (2/3) = 1.35 against 0.5 / 0.5 = 1; second: 0.3 against 1.8
-        let p = classes.probabilities(&answers);
-        assert!((p[0][0] - 1.35 / 2.35).abs() < 1e-6, "{p:?}");
-        assert!((p[1][1] - 1.8 / 2.1).abs() < 1e-6, "{p:?}");
+        let p = classes.answers(&answers).probabilities;
+        assert!((p[[0, 0]] - 1.35 / 2.35).abs() < 1e-6, "{p:?}");
+        assert!((p[[1, 1]] - 1.8 / 2.1).abs() < 1e-6, "{p:?}");
         let (eosinophil, monocyte) = (CellType::new("eosinophil"), CellType::new("monocyte"));
         let types = [Some(&eosinophil), Some(&monocyte)];
         let bootstrap = Bootstrap { n_resamples: 0, ..Bootstrap::default() };

@@ -34,6 +34,9 @@ impl EvalDocument {
 }
 
 /// A number with its 95 % interval. Undefined is null: a figure never holds NaN or infinity.
+///
+/// Precisions, figures of single values ([`ValueScores`]) and means over described classes have no interval. Intervals of
+/// calibration errors lie high: resampling adds error to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, from = "RawFigure")]
 pub struct Figure {
@@ -108,7 +111,7 @@ impl From<Option<f64>> for Figure {
 pub struct DatasetReport {
     /// As it was asked for: `wbcatt:test`, `cells.csv`.
     pub id: String,
-    /// Cells evaluated.
+    /// Cells evaluated; 0 where only descriptions could judge them.
     pub n: usize,
     /// Candidate types, in the order of the confusion matrices.
     pub classes: Vec<String>,
@@ -118,19 +121,21 @@ pub struct DatasetReport {
     /// Figures of each branch of the image tower alone (`pixels`, `measurements`); absent with one branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<BTreeMap<String, Scores>>,
-    /// Figures of a descriptor, trees on measurements without any words, that was evaluated beside the run.
+    /// Figures of a descriptor, trees on measurements without any words, that was evaluated beside the run; absent unless
+    /// asked for and where `n` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Scores>,
-    /// Types by descriptions instead of names; absent without descriptions.
+    /// Types by descriptions instead of names, among all described classes, whichever the candidates are; absent without
+    /// descriptions and where no cell is of a described type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<DescribedScores>,
-    /// Figures under simulated shifts; absent unless asked for.
+    /// Figures under simulated shifts; absent unless asked for and where `n` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shifts: Option<ShiftReport>,
     /// Whether every word of a caption is understood; absent unless asked for and where nothing is annotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
-    /// Which decisions about types to trust; absent unless asked for and where no cell has a type.
+    /// Which decisions about types to trust; absent unless asked for and where no cell has a candidate type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selective: Option<Selective>,
 }
@@ -195,7 +200,7 @@ impl From<FlatReport> for DatasetReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
-    /// Types by prompts; absent where no cell has a type.
+    /// Types by prompts; absent where no cell has a candidate type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_shot: Option<ZeroShot>,
     /// Attributes by prompts; absent where none is annotated.
@@ -244,7 +249,8 @@ pub struct Attributes {
     pub mean_accuracy: Figure,
     /// Mean over attributes of the macro-F1.
     pub mean_macro_f1: Figure,
-    /// Mean over attributes of the expected calibration error; absent where no probabilities are known.
+    /// Mean of the expected calibration error over the attributes of which probabilities are known; absent where there is
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_ece: Option<Figure>,
     /// By attribute.
@@ -266,7 +272,7 @@ pub struct AttributeScores {
     pub per_value: BTreeMap<String, ValueScores>,
 }
 
-/// Figures of one value of an attribute.
+/// Figures of one value of an attribute, without intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValueScores {

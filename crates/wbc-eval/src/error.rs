@@ -22,6 +22,12 @@ pub enum EvalError {
         /// The run's types.
         known: String,
     },
+    /// A score of trust under the name of one that every evaluation has.
+    #[error("name of a score that is not free: {name}")]
+    ReservedScore {
+        /// As handed in.
+        name: String,
+    },
     /// The model could not be asked.
     #[error(transparent)]
     Model(#[from] TrainError),

@@ -1,4 +1,5 @@
 use crate::EvalError;
+use crate::answered::Answered;
 use crate::bootstrap::Groups;
 use crate::document::{DatasetReport, Scores};
 use crate::figures::{AttributeGuesses, TypeGuess, attribute_figures, type_figures};
@@ -83,7 +84,7 @@ pub fn evaluate_guesses(
         pairs.iter().any(Option::is_some).then_some(AttributeGuesses {
             name: &attribute.name,
             values,
-            pairs,
+            answered: Answered { n_values: attribute.values.len(), pairs },
             confidence,
         })
     });

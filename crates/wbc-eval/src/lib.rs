@@ -20,7 +20,8 @@
 //! - [`evaluate_dataset`]: everything about one model and one dataset, as a [`DatasetReport`].
 //! - [`evaluate_guesses`]: the same figures of any other classifier, on the same cells.
 //! - [`ShiftJudge`]: one model on the same cells under many simulated shifts, as a [`ShiftReport`].
-//! - [`EvalDocument`]: what `eval --json` prints; [`render`] makes tables, [`Report`] an HTML page of it.
+//! - [`EvalDocument`]: what `eval --json` prints; [`render`] makes tables, [`Report`] an HTML page of it,
+//!   [`RunComparison`] one page of several.
 //! - [`ClassDescriptions`]: classes by typical facts instead of names.
 //! - [`Answers`], [`ask`]: zero-shot probabilities from prompt ensembles.
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
@@ -31,6 +32,7 @@
 //! It trains nothing and reads no files; views and annotations are handed in.
 #![recursion_limit = "256"]
 
+mod answered;
 mod bootstrap;
 mod calibration;
 mod classification;
@@ -38,9 +40,12 @@ mod described;
 mod document;
 mod error;
 mod figures;
+mod gallery;
 mod guesses;
+mod judge;
 mod protocol;
 mod report;
+mod retrieval;
 mod selective;
 mod shifts;
 mod table;
@@ -58,14 +63,17 @@ pub use document::{
 };
 pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
-pub use protocol::{EvalInput, EvalOptions, evaluate_dataset};
-pub use report::{Curve, Hit, Item, Picture, Query, Report, RetrievalExample, Section, Series, curves_from_metrics};
+pub use protocol::{EvalInput, EvalOptions, Trust, evaluate_dataset};
+pub use report::{
+    ComparedRun, Curve, Failure, Hit, Item, Picture, Query, Report, RetrievalExample, RunComparison, Section, Series,
+    Setting, curves_from_metrics,
+};
 pub use selective::{CoveragePoint, RiskAt, RiskCoverage, ScoreFigures, Selective};
 pub use shifts::{ShiftAnswers, ShiftCaseReport, ShiftFigures, ShiftJudge, ShiftMean, ShiftReport};
 pub use table::{TableStyle, render};
 pub use validator::ZeroShotValidator;
 pub use words::{
-    ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores, TextChoices,
-    WordingScores, Words, WordsOptions,
+    ChoiceMeans, ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores,
+    TextChoices, WordingScores, Words, WordsOptions,
 };
 pub use zero_shot::{Answers, ask};

@@ -1,7 +1,7 @@
 use crate::EvalError;
 use crate::classification::{Confusion, mean};
-use crate::protocol::attribute_gallery;
-use crate::zero_shot::ask;
+use crate::gallery::attribute_gallery;
+use crate::zero_shot::Ensembles;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -59,9 +59,10 @@ impl ZeroShotValidator {
             device: self.device.clone(),
         };
         let cells = trained.embed_views(&self.views, &self.length_scale, Branches::All)?;
+        let ensembles = Ensembles::new(&trained)?;
         let n_unshifted = self.views.n_unshifted();
-        let mut metrics = self.figures(&trained, &cells, 0..n_unshifted, "")?;
-        metrics.extend(self.figures(&trained, &cells, n_unshifted..self.views.len(), "shifted.")?);
+        let mut metrics = self.figures(&trained, &ensembles, &cells, 0..n_unshifted, "")?;
+        metrics.extend(self.figures(&trained, &ensembles, &cells, n_unshifted..self.views.len(), "shifted.")?);
         let score = Self::score(&metrics).ok_or_else(|| EvalError::Empty { cause: "no cell is annotated".into() })?;
         Ok(Validation { metrics, score })
     }
@@ -70,6 +71,7 @@ impl ZeroShotValidator {
     fn figures<I: ImageEncoder, T: TextEncoder>(
         &self,
         trained: &TrainedModel<I, T>,
+        ensembles: &Ensembles,
         cells: &Embeddings,
         rows: Range<usize>,
         prefix: &str,
@@ -88,7 +90,7 @@ impl ZeroShotValidator {
             if known.is_empty() {
                 continue;
             }
-            let guessed = ask(trained, &cells, set)?.predicted();
+            let guessed = ensembles.ask(fact, &cells)?.predicted();
             let truth: Vec<usize> = known.iter().map(|i| codes[*i][fact] as usize).collect();
             let predicted: Vec<usize> = known.iter().map(|i| guessed[*i]).collect();
             let confusion = Confusion::new(&truth, &predicted, set.values.len())?;

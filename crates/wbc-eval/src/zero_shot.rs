@@ -1,5 +1,5 @@
 use crate::EvalError;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use wbc_contrastive::TrainedModel;
 use wbc_core::{Embeddings, PromptSet};
 use wbc_encoders::{ImageEncoder, TextEncoder};
@@ -18,14 +18,23 @@ impl Answers {
     /// # Errors
     /// [`EvalError::Core`] for embeddings of different width.
     pub fn new(cells: &Embeddings, ensembles: &Embeddings, values: &[usize], scale: f32) -> Result<Self, EvalError> {
-        let mut logits = cells.cosine(&ensembles.select(values))? * scale;
+        Ok(Self::from_logits(cells.cosine(&ensembles.select(values))? * scale))
+    }
+
+    /// Softmax of each row.
+    pub(crate) fn from_logits(mut logits: Array2<f32>) -> Self {
         for mut row in logits.rows_mut() {
             let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             row.mapv_inplace(|v| (v - top).exp());
             let sum = row.sum();
             row /= sum;
         }
-        Ok(Self { probabilities: logits })
+        Self { probabilities: logits }
+    }
+
+    /// Those of the cells at some positions, in that order.
+    pub(crate) fn select(&self, cells: &[usize]) -> Self {
+        Self { probabilities: self.probabilities.select(Axis(0), cells) }
     }
 
     /// The most probable candidate of a cell (the first of equals) and its probability.
@@ -53,6 +62,41 @@ pub fn ask<I: ImageEncoder, T: TextEncoder>(
     Answers::new(cells, &trained.prompt_ensembles(set)?, &all, trained.prompt_scale())
 }
 
+/// The prompt ensembles of a model, embedded once for all that is asked of its cells.
+pub(crate) struct Ensembles {
+    /// Of the type, then of each attribute: `[n_values, embed_dim]`, unit rows.
+    sets: Vec<Embeddings>,
+    scale: f32,
+}
+
+impl Ensembles {
+    pub(crate) fn new<I: ImageEncoder, T: TextEncoder>(trained: &TrainedModel<I, T>) -> Result<Self, EvalError> {
+        let sets = trained.prompts.sets.iter().map(|set| trained.prompt_ensembles(set));
+        Ok(Self { sets: sets.collect::<Result<_, _>>()?, scale: trained.prompt_scale() })
+    }
+
+    /// Those of some types.
+    pub(crate) fn types(&self, candidates: &[usize]) -> Embeddings {
+        self.sets[0].select(candidates)
+    }
+
+    /// Asks about the type, some being candidates.
+    pub(crate) fn ask_type(&self, cells: &Embeddings, candidates: &[usize]) -> Result<Answers, EvalError> {
+        Answers::new(cells, &self.sets[0], candidates, self.scale)
+    }
+
+    /// Asks about one prompt set, all values being candidates.
+    pub(crate) fn ask(&self, set: usize, cells: &Embeddings) -> Result<Answers, EvalError> {
+        let all: Vec<usize> = (0..self.sets[set].len()).collect();
+        Answers::new(cells, &self.sets[set], &all, self.scale)
+    }
+
+    /// Asks about every attribute, in the schema's order.
+    pub(crate) fn ask_attributes(&self, cells: &Embeddings) -> Result<Vec<Answers>, EvalError> {
+        (1..self.sets.len()).map(|set| self.ask(set, cells)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +111,6 @@ mod tests {
         assert_eq!(z.predicted(), [0, 0]);
         let fewer = Answers::new(&cells, &prompts, &[1, 2], 80.0).unwrap();
         assert_eq!(fewer.predicted(), [0, 0], "positions among the candidates");
+        assert_eq!(z.select(&[1, 1]).probabilities.row(0), z.probabilities.row(1));
     }
 }

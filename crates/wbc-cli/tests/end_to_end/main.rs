@@ -5,6 +5,7 @@ mod configs;
 mod descriptions;
 mod images;
 mod interruption;
+mod reports;
 mod runs;
 mod support;
 mod tables;

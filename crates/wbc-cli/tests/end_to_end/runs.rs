@@ -1,6 +1,6 @@
 //! Run folders that are damaged, unfinished or of another version.
 
-use crate::support::{copy_files, run, trained};
+use crate::support::{copy_files, run, trained, with_cells};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -238,5 +238,59 @@ fn simulated_shifts_are_evaluated_where_asked_for() {
     assert_eq!(middle.len(), 7);
     assert!((middle.iter().sum::<f64>() / 7.0 - mean).abs() < 1e-9, "{middle:?} {mean}");
     assert_eq!(eval(&["--shifts"]), shifted, "the same seed");
-    assert_ne!(eval(&["--shifts", "--seed", "1"])["datasets"][0]["shifts"], shifts);
+    // another seed draws other hospitals, not only other intervals
+    let other = eval(&["--shifts", "--seed", "1"])["datasets"][0]["shifts"].clone();
+    let values = |of: &Value| {
+        let each = of.as_object().unwrap().iter();
+        each.map(|(name, figure)| (name.clone(), figure["value"].as_f64())).collect::<Vec<_>>()
+    };
+    let of_cases = |shifts: &Value| {
+        shifts["cases"].as_array().unwrap().iter().map(|case| values(&case["figures"])).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&other["unshifted"]), values(&shifts["unshifted"]), "the cells are the same");
+    assert_ne!(of_cases(&other), of_cases(&shifts));
+}
+
+#[test]
+fn only_cells_that_are_judged_are_shifted_and_progress_ends_with_the_last() {
+    let folder = with_cells();
+    let run_folder = trained().join("run").display().to_string();
+    let table = "path,label\nsynthetic-val-00000.png,neutrophil\nsynthetic-val-00001.png,\n\
+                 gone.png,neutrophil\nsynthetic-val-00002.png,monocyte\n";
+    std::fs::write(folder.path().join("some.csv"), table).unwrap();
+    let ended = run(folder.path(), &["eval", &run_folder, "--dataset", "some.csv", "--shifts"]);
+    assert_eq!((ended.code, ended.errors().len()), (Some(1), 1), "{}", ended.stderr);
+    let dataset = ended.json()["datasets"][0].clone();
+    let unshifted = &dataset["shifts"]["unshifted"]["accuracy"]["value"];
+    assert_eq!((&dataset["n"], unshifted.is_number()), (&json!(2), true));
+    // 21 cases of two cells: neither the one without a label nor the one without an image
+    assert!(ended.stderr.contains("simulated shifts 42/42,"), "{}", ended.stderr);
+}
+
+#[test]
+fn cells_that_only_descriptions_can_judge_have_no_descriptor_and_no_shifts() {
+    let folder = with_cells();
+    let run_folder = trained().join("run").display().to_string();
+    let described = "[[class]]\ntype = \"myeloblast\"\ncell_size = [\"big\"]\n\
+                     [[class]]\ntype = \"erythroblast\"\ncell_size = [\"small\"]\n";
+    std::fs::write(folder.path().join("types.toml"), described).unwrap();
+    let foreign = "path,label\nsynthetic-val-00000.png,myeloblast\nsynthetic-val-00001.png,erythroblast\n";
+    std::fs::write(folder.path().join("foreign.csv"), foreign).unwrap();
+    let fit = run(folder.path(), &["describe", "fit", "synthetic:test", "--out", "cells.wbcdesc"]);
+    assert_eq!(fit.code, Some(0), "{}", fit.stderr);
+    let eval = |more: &[&str]| {
+        let dataset = ["eval", &run_folder, "--dataset", "foreign.csv", "--described", "types.toml"];
+        run(folder.path(), &[&dataset[..], more].concat())
+    };
+    let alone = eval(&[]);
+    assert_eq!(alone.code, Some(0), "{}", alone.stderr);
+    let ended = eval(&["--descriptor", "cells.wbcdesc", "--shifts", "--words", "--selective"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let document = ended.json();
+    assert_eq!(document, alone.json(), "nothing more could be told");
+    let dataset = &document["datasets"][0];
+    assert_eq!((&dataset["n"], &dataset["described"]["n"]), (&json!(0), &json!(2)));
+    // classes that are asked for do not restrict those that are described
+    let restricted = eval(&["--classes", "monocyte,neutrophil"]).json();
+    assert_eq!(restricted["datasets"][0]["described"], dataset["described"]);
 }

@@ -35,7 +35,18 @@ fn words_and_trust_are_told_beside_the_other_figures() {
 
     // granularity is asked by its absence alone
     assert!(words["minimal_pairs"]["per_attribute"].get("granularity").is_none());
-    assert_eq!(words["negation"]["per_attribute"]["granularity"]["wordings"].as_array().unwrap().len(), 9);
+    let negation = &words["negation"];
+    let wordings = |name: &str| negation["per_attribute"][name]["wordings"].as_array().unwrap();
+    assert_eq!(wordings("granularity").len(), 9);
+    // the last two wordings are never trained, and have a mean of their own: every cell is asked in each
+    let accuracy = |w: &Value| w["accuracy"]["value"].as_f64().unwrap();
+    let held_out = ["cytoplasm_vacuole", "granularity"].map(|name| {
+        let held_out: Vec<bool> = wordings(name).iter().map(|w| w["held_out"].as_bool().unwrap()).collect();
+        assert_eq!((held_out[..7].contains(&true), &held_out[7..]), (false, &[true, true][..]));
+        wordings(name)[7..].iter().map(accuracy).sum::<f64>() / 2.0
+    });
+    assert!(near(&negation["held_out"]["mean_accuracy"]["value"], (held_out[0] + held_out[1]) / 2.0));
+    assert!(words["minimal_pairs"].get("held_out").is_none());
 
     // with all cells decided, any score has the error rate as its risk
     let scores = selective["scores"].as_object().unwrap();

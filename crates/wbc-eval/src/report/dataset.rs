@@ -1,6 +1,6 @@
 //! All figures of one dataset.
 
-use super::{figures, overview};
+use super::{figures, overview, risk};
 use crate::document::{AttributeScores, Attributes, DatasetReport, Figure, Retrieval, ZeroShot};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A confusion matrix of more types takes the whole width.
 const MAX_BESIDE: usize = 5;
 
-/// Types, attributes, retrieval and branches, each where the dataset has them.
-pub(super) fn section(i: usize, report: &DatasetReport) -> Markup {
+/// Types, attributes, retrieval, branches and trust, each where the dataset has them.
+pub(super) fn section(id: &str, report: &DatasetReport) -> Markup {
     let scores = &report.scores;
     html! {
-        section.card id=(format!("dataset-{i}")) {
+        section.card id=(id) {
             h2 { (report.id) " " span.count { (figures::count(report.n)) " cells" } }
             @if let Some(zero_shot) = &scores.zero_shot { (types(&report.classes, zero_shot)) }
             @if let Some(attributes) = &scores.attributes { (attribute_list(attributes)) }
             @if !scores.retrieval.is_empty() { (retrieval(&scores.retrieval)) }
             (overview::branches(report))
+            @if let Some(selective) = &report.selective { (risk::part(selective)) }
             @if scores.zero_shot.is_none() && scores.attributes.is_none() && scores.retrieval.is_empty() {
                 p.empty { "Nothing could be measured on this dataset." }
             }

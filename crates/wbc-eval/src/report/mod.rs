@@ -1,20 +1,23 @@
-//! A run or an evaluation as one self-contained HTML page.
+//! A run, an evaluation or several of them beside each other as one self-contained HTML page.
 
 mod axes;
 mod charts;
+mod compare;
 mod curves;
 mod dataset;
 mod figures;
 mod overview;
+mod page;
 mod pictures;
+mod risk;
 
+pub use compare::{ComparedRun, RunComparison, Setting};
 pub use curves::curves_from_metrics;
 
 use crate::document::EvalDocument;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
+use page::{Link, error_list, navigation, page};
 use wbc_core::Warning;
-
-const STYLE: &str = include_str!("style.css");
 
 /// What a page shows. Every part may be empty and is then left out.
 ///
@@ -31,6 +34,8 @@ pub struct Report {
     pub evaluation: Option<EvalDocument>,
     /// Cells with what is said about them.
     pub gallery: Vec<Picture>,
+    /// Cells whose type was missed.
+    pub failures: Vec<Failure>,
     /// Queries with what they found.
     pub retrieval: Vec<RetrievalExample>,
     /// Further parts, such as explanations.
@@ -68,6 +73,19 @@ pub struct Picture {
     pub png: Vec<u8>,
     /// Small print; may be empty.
     pub note: String,
+}
+
+/// A cell whose type was missed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The cell.
+    pub picture: Picture,
+    /// The type that it is of.
+    pub truth: String,
+    /// The type that was said.
+    pub said: String,
+    /// Probability of that type.
+    pub probability: f64,
 }
 
 /// What a search asks with or finds.
@@ -115,94 +133,66 @@ impl Report {
     /// The page: style, charts and pictures inline, no scripts and nothing to load.
     pub fn to_html(&self) -> String {
         let errors: &[Warning] = self.evaluation.as_ref().map_or(&[], |e| &e.errors);
+        let header = html! {
+            h1 { (self.title) }
+            (self.summary())
+            @if let Some(first) = self.datasets().next() { (overview::tiles(first)) }
+            (navigation(&self.parts("")))
+        };
+        let body = html! {
+            @if !errors.is_empty() { (error_list(errors)) }
+            (self.body(""))
+        };
+        page(&self.title, &header, &body)
+    }
+
+    /// All parts but errors, in the order of [`Self::parts`]; `prefix` stands before every id.
+    fn body(&self, prefix: &str) -> Markup {
+        let id = |name: &str| format!("{prefix}{name}");
         html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta name="generator" content="wbc-clip";
-                    title { (self.title) }
-                    link rel="icon" href="data:,";
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    (self.header())
-                    main {
-                        @if !errors.is_empty() { (error_list(errors)) }
-                        @if let Some(evaluation) = &self.evaluation { (overview::comparison(&evaluation.datasets)) }
-                        @if !self.curves.is_empty() { (self.training()) }
-                        @for (i, report) in self.datasets().enumerate() { (dataset::section(i, report)) }
-                        @if !self.gallery.is_empty() { (pictures::gallery(&self.gallery)) }
-                        @if !self.retrieval.is_empty() { (pictures::retrieval_examples(&self.retrieval)) }
-                        @for (i, section) in self.sections.iter().enumerate() {
-                            section.card id=(format!("section-{i}")) { h2 { (section.title) } (PreEscaped(&section.html)) }
-                        }
-                    }
-                    footer { "For research, not diagnosis. Written by wbc-clip." }
-                }
+            @if let Some(evaluation) = &self.evaluation { (overview::comparison(&evaluation.datasets, prefix)) }
+            @if !self.curves.is_empty() { (self.training(&id("training"))) }
+            @for (i, report) in self.datasets().enumerate() { (dataset::section(&id(&format!("dataset-{i}")), report)) }
+            @if !self.failures.is_empty() { (pictures::failures(&id("failures"), &self.failures)) }
+            @if !self.gallery.is_empty() { (pictures::gallery(&id("gallery"), &self.gallery)) }
+            @if !self.retrieval.is_empty() { (pictures::retrieval_examples(&id("retrieval"), &self.retrieval)) }
+            @for (i, section) in self.sections.iter().enumerate() {
+                section.card id=(id(&format!("section-{i}"))) { h2 { (section.title) } (PreEscaped(&section.html)) }
             }
         }
-        .into_string()
+    }
+
+    fn summary(&self) -> Markup {
+        html! {
+            @if !self.summary.is_empty() {
+                dl.summary { @for (name, value) in &self.summary { div { dt { (name) } dd { (value) } } } }
+            }
+        }
     }
 
     fn datasets(&self) -> impl Iterator<Item = &crate::document::DatasetReport> {
         self.evaluation.iter().flat_map(|e| &e.datasets)
     }
 
-    fn header(&self) -> Markup {
-        html! {
-            header {
-                div.inner {
-                    p.brand { "WBC-CLIP" span { "morphology-aware vision and language for white blood cells" } }
-                    h1 { (self.title) }
-                    @if !self.summary.is_empty() {
-                        dl.summary { @for (name, value) in &self.summary { div { dt { (name) } dd { (value) } } } }
-                    }
-                    @if let Some(first) = self.datasets().next() { (overview::tiles(first)) }
-                    (self.navigation())
-                }
-            }
-        }
+    /// The parts that the page has.
+    fn parts(&self, prefix: &str) -> Vec<Link> {
+        let link = |name: &str, title: &str| Link { id: format!("{prefix}{name}"), title: title.to_owned() };
+        let mut links = Vec::new();
+        links.extend((!self.curves.is_empty()).then(|| link("training", "Training")));
+        links.extend(self.datasets().enumerate().map(|(i, d)| link(&format!("dataset-{i}"), &d.id)));
+        links.extend((!self.failures.is_empty()).then(|| link("failures", "Wrong and sure")));
+        links.extend((!self.gallery.is_empty()).then(|| link("gallery", "Cells")));
+        links.extend((!self.retrieval.is_empty()).then(|| link("retrieval", "Searches")));
+        links.extend(self.sections.iter().enumerate().map(|(i, s)| link(&format!("section-{i}"), &s.title)));
+        links
     }
 
-    /// Links to the parts that the page has; none where there is but one.
-    fn navigation(&self) -> Markup {
-        let mut links: Vec<(String, String)> = Vec::new();
-        if !self.curves.is_empty() {
-            links.push(("training".into(), "Training".into()));
-        }
-        links.extend(self.datasets().enumerate().map(|(i, d)| (format!("dataset-{i}"), d.id.clone())));
-        if !self.gallery.is_empty() {
-            links.push(("gallery".into(), "Cells".into()));
-        }
-        if !self.retrieval.is_empty() {
-            links.push(("retrieval".into(), "Searches".into()));
-        }
-        links.extend(self.sections.iter().enumerate().map(|(i, s)| (format!("section-{i}"), s.title.clone())));
+    fn training(&self, id: &str) -> Markup {
         html! {
-            @if links.len() > 1 {
-                nav aria-label="Parts of this page" { @for (id, name) in &links { a href=(format!("#{id}")) { (name) } } }
-            }
-        }
-    }
-
-    fn training(&self) -> Markup {
-        html! {
-            section.card #training {
+            section.card id=(id) {
                 h2 { "Training" }
                 div.charts { @for curve in &self.curves { (charts::line_chart(curve)) } }
             }
-        }
-    }
-}
-
-fn error_list(errors: &[Warning]) -> Markup {
-    html! {
-        section.card.errors #errors {
-            h2 { "What failed" }
-            ul { @for error in errors { li { b { (error.item) } ": " (error.cause) } } }
         }
     }
 }

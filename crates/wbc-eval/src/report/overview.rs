@@ -25,11 +25,11 @@ pub(super) fn tiles(report: &DatasetReport) -> Markup {
     }
 }
 
-/// All datasets in one table; nothing where there are fewer than two.
-pub(super) fn comparison(datasets: &[DatasetReport]) -> Markup {
+/// All datasets in one table; nothing where there are fewer than two. `prefix` stands before every id.
+pub(super) fn comparison(datasets: &[DatasetReport], prefix: &str) -> Markup {
     html! {
         @if datasets.len() > 1 {
-            section.card #overview {
+            section.card id=(format!("{prefix}overview")) {
                 h2 { "At a glance" }
                 div.scroll {
                     table.compact {
@@ -40,7 +40,7 @@ pub(super) fn comparison(datasets: &[DatasetReport]) -> Markup {
                         tbody {
                             @for (i, report) in datasets.iter().enumerate() {
                                 tr {
-                                    th scope="row" { a href=(format!("#dataset-{i}")) { (report.id) } }
+                                    th scope="row" { a href=(format!("#{prefix}dataset-{i}")) { (report.id) } }
                                     td.n { (figures::count(report.n)) }
                                     td.n { (report.classes.len()) }
                                     @for (_, _, figure) in key_figures(&report.scores) { td { (figures::measure(figure, "first")) } }
@@ -93,7 +93,12 @@ pub(super) fn direction(retrieval: &Retrieval) -> &'static str {
 
 /// The relevance rule in words.
 pub(super) fn rule(retrieval: &Retrieval) -> &'static str {
-    match retrieval.relevance {
+    rule_name(retrieval.relevance)
+}
+
+/// The same of a rule alone.
+pub(super) fn rule_name(rule: RelevanceRule) -> &'static str {
+    match rule {
         RelevanceRule::SamePair => "same pair",
         RelevanceRule::SameCaption => "same caption",
         RelevanceRule::SameAttributes => "same attributes",

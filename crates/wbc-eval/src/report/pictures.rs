@@ -1,24 +1,46 @@
 //! Cells, and searches with what they found.
 
-use super::{Hit, Item, Picture, RetrievalExample, figures};
+use super::{Failure, Hit, Item, Picture, RetrievalExample, figures};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
 /// Cells in a grid.
-pub(super) fn gallery(pictures: &[Picture]) -> Markup {
+pub(super) fn gallery(id: &str, pictures: &[Picture]) -> Markup {
     html! {
-        section.card #gallery {
+        section.card id=(id) {
             h2 { "Cells" }
             div.gallery { @for p in pictures { (picture(p)) } }
         }
     }
 }
 
-/// Each query above its hits.
-pub(super) fn retrieval_examples(examples: &[RetrievalExample]) -> Markup {
+/// Cells whose type was missed, with what they are and what was said.
+pub(super) fn failures(id: &str, failures: &[Failure]) -> Markup {
     html! {
-        section.card #retrieval {
+        section.card id=(id) {
+            h2 { "Wrong and sure" }
+            p.hint { "Cells whose type was missed, those with the highest probability of the wrong type first." }
+            div.gallery.failures {
+                @for f in failures {
+                    div {
+                        (picture(&f.picture))
+                        p { span.role { "is" } " " b { (figures::spoken(&f.truth)) } }
+                        p {
+                            span.role { "called" } " " b.mark.no { "✗ " (figures::spoken(&f.said)) }
+                            " " (figures::percent(Some(f.probability)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Each query above its hits.
+pub(super) fn retrieval_examples(id: &str, examples: &[RetrievalExample]) -> Markup {
+    html! {
+        section.card id=(id) {
             h2 { "Searches" }
             p.hint { "Best first, with cosine similarity. " span.mark.yes { "✓" } " relevant, " span.mark.no { "✗" } " not relevant." }
             @for example in examples {
@@ -84,6 +106,16 @@ mod tests {
         let html = picture(&shown).into_string();
         assert!(html.contains(r#"<img src="data:image/png;base64,iVBORw==" alt="a cell">"#), "{html}");
         assert!(picture(&Picture { png: vec![], ..shown }).into_string().contains("–"));
+    }
+
+    #[test]
+    fn a_failure_says_what_is_and_what_was_said() {
+        let picture = Picture { caption: "cell-7".into(), png: vec![], note: String::new() };
+        let (truth, said) = ("band_neutrophil".into(), "monocyte".into());
+        let html = failures("x", &[Failure { picture, truth, said, probability: 0.9871 }]).into_string();
+        for part in ["id=\"x\"", "cell-7", "<b>band neutrophil</b>", "✗ monocyte", "98.7\u{202f}%"] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
     }
 
     #[test]

@@ -5,14 +5,26 @@ fn picture(caption: &str) -> Picture {
     Picture { caption: caption.into(), png: vec![1, 2, 3], note: "a note".into() }
 }
 
+fn with_trust() -> EvalDocument {
+    let mut evaluation = example();
+    evaluation.datasets[0].selective = Some(risk::tests::example(0.125));
+    evaluation
+}
+
 fn full() -> Report {
     let hit = |item, relevant| Hit { item, score: 0.5, relevant };
     Report {
         title: "Synthetic cells".into(),
         summary: vec![("seed".into(), "7".into())],
         curves: curves_from_metrics("{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}"),
-        evaluation: Some(example()),
+        evaluation: Some(with_trust()),
         gallery: vec![picture("a monocyte")],
+        failures: vec![Failure {
+            picture: picture("a missed cell"),
+            truth: "basophil".into(),
+            said: "monocyte".into(),
+            probability: 0.96,
+        }],
         retrieval: vec![
             RetrievalExample {
                 query: Query::Text("a round nucleus".into()),
@@ -47,6 +59,10 @@ fn every_part_is_on_the_page() {
         "cell shape",
         "same attributes",
         "Branches",
+        "Risk over coverage",
+        "id=\"failures\"",
+        "a missed cell",
+        "96.0\u{202f}%",
         "a monocyte",
         "a round nucleus",
         "an answering text",
@@ -85,13 +101,15 @@ fn text_is_escaped_everywhere() {
     report.curves[0].title = evil.into();
     report.curves[0].y_label = evil.into();
     report.curves[0].series[0].name = evil.into();
+    report.failures[0].truth = evil.into();
+    report.failures[0].said = evil.into();
     report.gallery = vec![Picture { caption: evil.into(), png: vec![], note: evil.into() }, picture(evil)];
     let hits = vec![Hit { item: Item::Text(evil.into()), score: f64::NAN, relevant: true }];
     report.retrieval = vec![RetrievalExample { query: Query::Text(evil.into()), hits }];
     report.sections[0].title = evil.into();
-    let text = serde_json::to_string(&example()).unwrap();
+    let text = serde_json::to_string(&with_trust()).unwrap();
     let evil_json = evil.replace('"', "\\\"");
-    let names = ["cells.csv", "monocyte", "cell_shape", "round", "pixels", "absent"];
+    let names = ["cells.csv", "monocyte", "cell_shape", "round", "pixels", "absent", "confidence"];
     let text = names.iter().fold(text, |text, name| text.replace(&format!("\"{name}\""), &format!("\"{evil_json}\"")));
     report.evaluation = Some(serde_json::from_str(&text).unwrap());
     let html = report.to_html();

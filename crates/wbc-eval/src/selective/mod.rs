@@ -28,8 +28,9 @@ pub struct Selective {
     /// Least area under risk over coverage that any score reaches with as many errors.
     pub optimal_aurc: Figure,
     /// By score. `confidence`: the probability of the decided type. `branches`: agreement of the branches, minus the
-    /// Jensen–Shannon divergence (in nats) of the probabilities that each alone gives to the types. `mask`: minus the
-    /// number of quality flags. Others are handed in, see [`crate::EvalInput::trust`].
+    /// Jensen–Shannon divergence (in nats) of the probabilities that each alone gives to the types; absent with one
+    /// branch. `mask`: minus the number of quality flags. Others are handed in under other names, see
+    /// [`crate::EvalInput::trust`].
     pub scores: BTreeMap<String, ScoreFigures>,
 }
 
@@ -81,30 +82,27 @@ fn selective(
     }
     let figures = |score: &[f64]| -> Result<ScoreFigures, MetricsError> {
         let ranked = Ranked::new(score, correct)?;
-        let statistics = |found: &RiskCoverage| -> Vec<Option<f64>> {
+        let figures = bootstrap.figures(groups, |rows| {
+            let found = ranked.of_rows(rows.iter().copied());
             let areas = [found.aurc(), found.excess_aurc(), found.auroc()];
             areas.into_iter().chain(COVERAGES.map(|c| found.risk(c))).collect()
-        };
-        let all = ranked.of_rows(0..correct.len());
-        let intervals = bootstrap.intervals(groups, |rows| statistics(&ranked.of_rows(rows.iter().copied())));
-        let values = statistics(&all);
-        let figure = |i: usize| Figure::new(values[i], intervals.get(i).copied().flatten());
+        });
+        let figure = |i: usize| figures.get(i).copied().unwrap_or_default();
         let risk = COVERAGES.iter().enumerate().map(|(i, c)| RiskAt { coverage: *c, risk: figure(3 + i) });
-        let curve = all.curve(N_POINTS).into_iter().map(|(coverage, risk)| CoveragePoint { coverage, risk });
+        let curve = ranked.of_rows(0..correct.len()).curve(N_POINTS);
         Ok(ScoreFigures {
             aurc: figure(0),
             excess_aurc: figure(1),
             auroc: figure(2),
             risk: risk.collect(),
-            curve: curve.collect(),
+            curve: curve.into_iter().map(|(coverage, risk)| CoveragePoint { coverage, risk }).collect(),
         })
     };
     let constant = Ranked::new(&vec![0.0; correct.len()], correct)?;
-    let optimal = |rows: &[usize]| constant.of_rows(rows.iter().copied()).optimal_aurc();
-    let all: Vec<usize> = (0..correct.len()).collect();
+    let optimal = |rows: &[usize]| vec![constant.of_rows(rows.iter().copied()).optimal_aurc()];
     Ok(Some(Selective {
         n: correct.len(),
-        optimal_aurc: Figure::new(optimal(&all), bootstrap.interval(groups, optimal)),
+        optimal_aurc: bootstrap.figures(groups, optimal).into_iter().next().unwrap_or_default(),
         scores: scores.iter().map(|(name, s)| Ok((name.clone(), figures(s)?))).collect::<Result<_, MetricsError>>()?,
     }))
 }

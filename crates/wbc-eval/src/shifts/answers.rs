@@ -1,14 +1,8 @@
 use super::document::ShiftFigures;
+use crate::answered::Answered;
 use crate::bootstrap::{Bootstrap, Groups};
 use crate::classification::{Confusion, mean};
 use crate::document::Figure;
-
-/// Truth and guess per cell, as positions among `n_values`; `None` where the cell was not asked about.
-#[derive(Clone, Debug)]
-pub(super) struct Answered {
-    pub(super) n_values: usize,
-    pub(super) pairs: Vec<Option<(usize, usize)>>,
-}
 
 /// What a model says of the judged cells under one shift.
 #[derive(Clone, Debug)]
@@ -21,18 +15,11 @@ pub struct ShiftAnswers {
     pub(super) hits: Vec<Option<bool>>,
 }
 
-impl Answered {
-    fn confusion(&self, rows: &[usize]) -> Option<Confusion> {
-        let (truth, predicted): (Vec<_>, Vec<_>) = rows.iter().filter_map(|r| self.pairs[*r]).unzip();
-        Confusion::new(&truth, &predicted, self.n_values).ok()
-    }
-}
-
 impl ShiftAnswers {
     /// In the order of [`ShiftFigures`], over some cells, which may repeat.
     fn figures(&self, rows: &[usize]) -> [Option<f64>; ShiftFigures::N] {
-        let types = self.types.confusion(rows);
-        let attributes: Vec<Confusion> = self.attributes.iter().filter_map(|a| a.confusion(rows)).collect();
+        let types = self.types.confusion(rows).ok();
+        let attributes: Vec<Confusion> = self.attributes.iter().filter_map(|a| a.confusion(rows).ok()).collect();
         [
             types.as_ref().and_then(Confusion::accuracy),
             types.as_ref().and_then(Confusion::balanced_accuracy),
@@ -45,15 +32,11 @@ impl ShiftAnswers {
 
 /// Each figure's mean over the shifts, with intervals that resample cells and look at the same cells under every shift.
 pub(super) fn mean_figures(shifts: &[&ShiftAnswers], groups: &Groups, bootstrap: &Bootstrap) -> ShiftFigures {
-    let of = |rows: &[usize]| -> Vec<Option<f64>> {
+    let figures = bootstrap.figures(groups, |rows| {
         let each: Vec<_> = shifts.iter().map(|answers| answers.figures(rows)).collect();
         (0..ShiftFigures::N).map(|i| mean(each.iter().filter_map(|figures| figures[i]))).collect()
-    };
-    let intervals = bootstrap.intervals(groups, of);
-    let n_cells = shifts.iter().map(|s| s.hits.len()).min().unwrap_or(0);
-    let values = of(&(0..n_cells).collect::<Vec<_>>());
-    let figure = |i: usize| Figure::new(values[i], intervals.get(i).copied().flatten());
-    let all: [Figure; ShiftFigures::N] = std::array::from_fn(figure);
+    });
+    let all: [Figure; ShiftFigures::N] = std::array::from_fn(|i| figures.get(i).copied().unwrap_or_default());
     all.into()
 }
 

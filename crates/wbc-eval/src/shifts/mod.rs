@@ -9,15 +9,17 @@ pub use document::{ShiftCaseReport, ShiftFigures, ShiftMean, ShiftReport};
 pub(crate) use table::table;
 
 use crate::EvalError;
+use crate::answered::Answered;
 use crate::bootstrap::{Bootstrap, Groups};
-use crate::protocol::{EvalOptions, attribute_gallery, candidates, is_comparable, nothing_comparable, position};
+use crate::gallery::attribute_gallery;
+use crate::protocol::{EvalOptions, candidates, is_comparable, nothing_comparable, position};
 use crate::zero_shot::Answers;
-use answers::{Answered, mean_figures};
+use answers::mean_figures;
 use std::collections::BTreeMap;
 use wbc_contrastive::TrainedModel;
 use wbc_core::{Annotation, Embeddings, Sample};
 use wbc_data::{ShiftCase, ShiftStrength, ViewSet};
-use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
+use wbc_encoders::{Branches, ImageTower, TextEncoder};
 use wbc_retrieval::{Relevance, evaluate_per_query};
 
 /// Asks a model about the same cells under one shift after another. Its texts are embedded once; only answers are kept
@@ -25,9 +27,11 @@ use wbc_retrieval::{Relevance, evaluate_per_query};
 ///
 /// The camera of another hospital is another: absolute sizes are masked in all views.
 #[derive(Debug)]
-pub struct ShiftJudge<'a, I: ImageEncoder, T: TextEncoder> {
-    trained: &'a TrainedModel<I, T>,
+pub struct ShiftJudge<'a, T: TextEncoder> {
+    trained: &'a TrainedModel<ImageTower, T>,
     bootstrap: Bootstrap,
+    /// Positions of the judged cells among the samples.
+    cells: Vec<usize>,
     /// Position of each sample among the judged cells.
     places: Vec<Option<usize>>,
     groups: Groups,
@@ -55,14 +59,14 @@ struct Combinations {
     of_cells: Vec<Option<u32>>,
 }
 
-impl<'a, I: ImageEncoder, T: TextEncoder> ShiftJudge<'a, I, T> {
+impl<'a, T: TextEncoder> ShiftJudge<'a, T> {
     /// Prepares all questions about `samples`, of which `readable` (positions) have views. Cells, candidates and
     /// intervals are those of [`crate::evaluate_dataset`] with the same options.
     ///
     /// # Errors
     /// [`EvalError::UnknownClass`], [`EvalError::Empty`], or what the model says; `id` names the dataset in them.
     pub fn new(
-        trained: &'a TrainedModel<I, T>,
+        trained: &'a TrainedModel<ImageTower, T>,
         id: &str,
         samples: &[Sample],
         readable: &[usize],
@@ -104,7 +108,13 @@ impl<'a, I: ImageEncoder, T: TextEncoder> ShiftJudge<'a, I, T> {
             },
             attributes,
             combinations: combinations.transpose()?,
+            cells,
         })
+    }
+
+    /// Positions of the judged cells among the samples: views of others need not be made.
+    pub fn cells(&self) -> &[usize] {
+        &self.cells
     }
 
     /// What the whole image tower says of some views of the samples, at most one of each. Cells without a view, and views

@@ -34,19 +34,25 @@ fn minimal_pairs(all: &Asked<'_>) -> Table {
     Table::new("Minimal pairs", &["dataset", "attribute", "pairs", "accuracy", "balanced"], rows)
 }
 
+/// Wordings that no run is trained with are said to be held out.
 fn negation(all: &Asked<'_>) -> Table {
     let mut rows = Vec::new();
     for (id, pairs) in all.iter().filter_map(|(id, w)| Some((id, w.negation.as_ref()?))) {
-        rows.push(mean(&[id, "mean", "all"], pairs));
+        rows.push(mean(&[id, "mean", "all", UNDEFINED], pairs));
+        if let Some(m) = &pairs.held_out {
+            let asked = |s: &ChoiceScores| s.n_cells * s.wordings.iter().filter(|w| w.held_out).count();
+            let n = pairs.per_attribute.values().map(asked).sum();
+            rows.push(choices(&[id, "mean", "all", "yes"], n, m.mean_accuracy, m.mean_balanced_accuracy));
+        }
         for (name, scores) in &pairs.per_attribute {
-            rows.push(attribute(&[id, name, "all"], scores));
-            let each = scores.wordings.iter();
-            rows.extend(
-                each.map(|w| choices(&[id, name, &w.without], scores.n_cells, w.accuracy, w.balanced_accuracy)),
-            );
+            rows.push(attribute(&[id, name, "all", UNDEFINED], scores));
+            rows.extend(scores.wordings.iter().map(|w| {
+                let held_out = if w.held_out { "yes" } else { "no" };
+                choices(&[id, name, &w.without, held_out], scores.n_cells, w.accuracy, w.balanced_accuracy)
+            }));
         }
     }
-    Table::new("Negation", &["dataset", "attribute", "wording", "pairs", "accuracy", "balanced"], rows)
+    Table::new("Negation", &["dataset", "attribute", "wording", "held out", "pairs", "accuracy", "balanced"], rows)
 }
 
 fn paraphrase(all: &Asked<'_>) -> Table {
@@ -87,15 +93,17 @@ mod tests {
     use super::*;
     use crate::document::tests::example;
     use crate::table::{TableStyle, render};
-    use crate::words::{Combinations, Paraphrase, PromptScores, RegisterScores, WordingScores};
+    use crate::words::{ChoiceMeans, Combinations, Paraphrase, PromptScores, RegisterScores, WordingScores};
 
     fn told() -> Words {
-        let wording = WordingScores {
+        let wording = |without: &str, held_out| WordingScores {
             with: "vacuoles".into(),
-            without: "no vacuoles".into(),
+            without: without.into(),
+            held_out,
             accuracy: 0.75.into(),
             balanced_accuracy: 0.5.into(),
         };
+        let wordings = vec![wording("no vacuoles", false), wording("lacks vacuoles", true)];
         let scores = |wordings: Vec<WordingScores>| ChoiceScores {
             accuracy: Figure::new(0.75, Some([0.5, 1.0])),
             balanced_accuracy: 0.5.into(),
@@ -107,7 +115,9 @@ mod tests {
             mean_accuracy: 0.75.into(),
             mean_balanced_accuracy: 0.5.into(),
             per_attribute: [(name.to_owned(), scores(wordings))].into(),
+            held_out: None,
         };
+        let held_out = ChoiceMeans { mean_accuracy: 0.625.into(), mean_balanced_accuracy: 0.25.into() };
         let register = |trained| RegisterScores {
             trained,
             mean_accuracy: 0.5.into(),
@@ -122,7 +132,7 @@ mod tests {
             |n| CombinationScores { n_combinations: n, image_to_text: hits(4, 0.5), text_to_image: hits(n, 1.0) };
         Words {
             minimal_pairs: Some(choices("cell_size", vec![])),
-            negation: Some(choices("cytoplasm_vacuole", vec![wording])),
+            negation: Some(TextChoices { held_out: Some(held_out), ..choices("cytoplasm_vacuole", wordings) }),
             paraphrase: Some(Paraphrase {
                 prompts: PromptScores { mean_accuracy: 0.75.into(), mean_macro_f1: 0.75.into() },
                 registers: [("plain".into(), register(Some(false))), ("sentence".into(), register(None))].into(),
@@ -143,10 +153,12 @@ Minimal pairs
   cells.csv  cell_size  8      0.750 [0.500, 1.000]  0.500
 
 Negation
-  dataset    attribute          wording      pairs  accuracy              balanced
-  cells.csv  mean               all          8      0.750                 0.500
-  cells.csv  cytoplasm_vacuole  all          8      0.750 [0.500, 1.000]  0.500
-  cells.csv  cytoplasm_vacuole  no vacuoles  4      0.750                 0.500
+  dataset    attribute          wording         held out  pairs  accuracy              balanced
+  cells.csv  mean               all             –         8      0.750                 0.500
+  cells.csv  mean               all             yes       4      0.625                 0.250
+  cells.csv  cytoplasm_vacuole  all             –         8      0.750 [0.500, 1.000]  0.500
+  cells.csv  cytoplasm_vacuole  no vacuoles     no        4      0.750                 0.500
+  cells.csv  cytoplasm_vacuole  lacks vacuoles  yes       4      0.750                 0.500
 
 Attributes by other phrasing
   dataset    phrasing  trained  accuracy  macro-F1  accuracy drop  macro-F1 drop  agreement
@@ -164,5 +176,22 @@ Combinations of attributes, seen in training or not
         assert!(text.contains(expected), "{text}");
         let back: crate::EvalDocument = serde_json::from_str(&serde_json::to_string(&document).unwrap()).unwrap();
         assert_eq!(back, document);
+    }
+
+    #[test]
+    fn documents_that_do_not_tell_what_is_held_out_are_read() {
+        let mut document = example();
+        document.datasets[0].words = Some(told());
+        let mut written = serde_json::to_value(&document).unwrap();
+        let negation = &mut written["datasets"][0]["words"]["negation"];
+        assert!(negation.as_object_mut().unwrap().remove("held_out").is_some());
+        let wordings = negation["per_attribute"]["cytoplasm_vacuole"]["wordings"].as_array_mut().unwrap();
+        assert!(wordings.iter_mut().all(|w| w.as_object_mut().unwrap().remove("held_out").is_some()));
+        let back: crate::EvalDocument = serde_json::from_value(written).unwrap();
+        let words = back.datasets[0].words.as_ref().unwrap();
+        let negation = words.negation.as_ref().unwrap();
+        assert_eq!(negation.held_out, None);
+        assert!(negation.per_attribute["cytoplasm_vacuole"].wordings.iter().all(|w| !w.held_out));
+        assert_eq!(words.combinations, document.datasets[0].words.as_ref().unwrap().combinations);
     }
 }

@@ -3,8 +3,8 @@
 use super::{CombinationScores, Combinations, Hits};
 use crate::EvalError;
 use crate::bootstrap::{Bootstrap, Groups};
-use crate::document::Figure;
-use crate::protocol::{AttributeGallery, Judge};
+use crate::classification::mean;
+use crate::judge::Judge;
 use std::collections::BTreeSet;
 use wbc_core::Embeddings;
 use wbc_encoders::TextEncoder;
@@ -13,18 +13,15 @@ use wbc_retrieval::{PerQuery, Relevance, evaluate_per_query};
 /// `None` where no cell is completely annotated.
 pub(super) fn combinations<T: TextEncoder>(
     judge: &Judge<'_, T>,
-    gallery: Option<&AttributeGallery>,
     seen: &BTreeSet<Vec<u8>>,
     cells: &Embeddings,
 ) -> Result<Option<Combinations>, EvalError> {
-    let Some(gallery) = gallery else { return Ok(None) };
-    let complete = |values: &Vec<Option<u8>>| values.iter().copied().collect::<Option<Vec<u8>>>();
-    let known: Vec<bool> =
-        gallery.combinations.iter().map(|values| complete(values).is_some_and(|v| seen.contains(&v))).collect();
-    let texts = judge.trained.embed_texts(&gallery.texts)?;
-    let found = Found::search(&cells.select(&gallery.rows), &gallery.labels, &texts)?;
+    let Some(gallery) = &judge.gallery else { return Ok(None) };
+    let (of, texts) = (&gallery.of, &gallery.texts);
+    let known: Vec<bool> = of.combinations.iter().map(|values| seen.contains(values)).collect();
+    let found = Found::search(&cells.select(&of.rows), &of.labels, texts)?;
     let scores = |wanted: bool| {
-        let groups = |cells: &[usize]| judge.groups_of(&cells.iter().map(|i| gallery.rows[*i]).collect::<Vec<_>>());
+        let groups = |cells: &[usize]| judge.groups_of(&cells.iter().map(|i| of.rows[*i]).collect::<Vec<_>>());
         found.scores(&|label| known[label as usize] == wanted, groups, &judge.options.bootstrap)
     };
     Ok(Some(Combinations { seen: scores(true), unseen: scores(false) }))
@@ -70,14 +67,17 @@ impl<'a> Found<'a> {
 }
 
 fn hits(per_query: &PerQuery, queries: &[usize], groups: &Groups, bootstrap: &Bootstrap) -> Hits {
-    let rate = |queries: &[usize]| per_query.summarise(Some(queries))?.hit_rate.get(&1).copied();
-    let interval = bootstrap.interval(groups, |rows| rate(&rows.iter().map(|row| queries[*row]).collect::<Vec<_>>()));
-    Hits { n_queries: queries.len(), hit_rate_1: Figure::new(rate(queries), interval) }
+    let hit = |query: &usize| Some(f64::from(u8::from(per_query.queries[*query].as_ref()?.hit(1))));
+    let hits: Vec<Option<f64>> = queries.iter().map(hit).collect();
+    let rate = |rows: &[usize]| vec![mean(rows.iter().filter_map(|row| hits[*row]))];
+    let hit_rate_1 = bootstrap.figures(groups, rate).into_iter().next().unwrap_or_default();
+    Hits { n_queries: queries.len(), hit_rate_1 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Figure;
     use ndarray::array;
 
     #[test]

@@ -8,11 +8,10 @@ mod paraphrase;
 
 use crate::EvalError;
 use crate::document::Figure;
-use crate::protocol::{Judge, attribute_gallery};
+use crate::judge::{Judge, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_caption::Register;
-use wbc_core::Embeddings;
 use wbc_encoders::TextEncoder;
 
 /// What is known of the training, for figures that set it apart.
@@ -37,7 +36,7 @@ pub struct Words {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimal_pairs: Option<TextChoices>,
     /// Single facts that have words of absence, affirmed against denied: `cytoplasm with vacuoles`, `cytoplasm without
-    /// vacuoles`. Absent where none is annotated.
+    /// vacuoles`, also apart for wordings that no run is trained with. Absent where none is annotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negation: Option<TextChoices>,
     /// Recognition of attributes by the same facts in other tones. Absent where nothing is annotated.
@@ -59,6 +58,19 @@ pub struct TextChoices {
     pub mean_balanced_accuracy: Figure,
     /// By attribute, those asked about.
     pub per_attribute: BTreeMap<String, ChoiceScores>,
+    /// The same means over wordings that no run is trained with; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<ChoiceMeans>,
+}
+
+/// Choices about several attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChoiceMeans {
+    /// Mean over the attributes asked about.
+    pub mean_accuracy: Figure,
+    /// Mean over the attributes asked about.
+    pub mean_balanced_accuracy: Figure,
 }
 
 /// Choices about one attribute.
@@ -86,6 +98,10 @@ pub struct WordingScores {
     pub with: String,
     /// The denied text.
     pub without: String,
+    /// Whether no run is trained with it: it is none of [`wbc_caption::Negation::prompts`]. False in documents of earlier
+    /// versions, which did not tell.
+    #[serde(default)]
+    pub held_out: bool,
     /// Share of cells to which the true one is nearer.
     pub accuracy: Figure,
     /// Mean of that share over cells that have the thing and cells that lack it.
@@ -98,8 +114,8 @@ pub struct WordingScores {
 pub struct Paraphrase {
     /// By the run's own prompts, with which it was trained.
     pub prompts: PromptScores,
-    /// By register: each value an ensemble of sampled captions that state it alone. A comparison states a type, too: all
-    /// types of the run, for every value alike.
+    /// By register: each value an ensemble of the distinct texts among sampled captions that state it alone. A comparison
+    /// states a type, too: all types of the run, of the same weight for every value.
     pub registers: BTreeMap<String, RegisterScores>,
 }
 
@@ -169,16 +185,14 @@ pub struct Hits {
 pub(crate) fn words<T: TextEncoder>(
     judge: &Judge<'_, T>,
     options: &WordsOptions,
-    cells: &Embeddings,
+    told: &Told,
 ) -> Result<Option<Words>, EvalError> {
-    let gallery = attribute_gallery(judge.trained.space.schema(), &judge.annotations);
-    let seen = options.trained_combinations.as_ref();
     let found = Words {
-        minimal_pairs: pairs::minimal_pairs(judge, gallery.as_ref(), cells)?,
-        negation: negation::negation(judge, cells)?,
-        paraphrase: paraphrase::paraphrase(judge, options.trained_registers.as_deref(), cells)?,
-        combinations: match seen {
-            Some(seen) => combinations::combinations(judge, gallery.as_ref(), seen, cells)?,
+        minimal_pairs: pairs::minimal_pairs(judge, &told.cells)?,
+        negation: negation::negation(judge, &told.cells)?,
+        paraphrase: paraphrase::paraphrase(judge, options.trained_registers.as_deref(), told)?,
+        combinations: match &options.trained_combinations {
+            Some(seen) => combinations::combinations(judge, seen, &told.cells)?,
             None => None,
         },
     };

@@ -3,11 +3,11 @@
 use super::TextChoices;
 use super::choices::{Choice, Choices, figures};
 use crate::EvalError;
-use crate::bootstrap::Groups;
-use crate::protocol::{AttributeGallery, Judge};
+use crate::gallery::{AttributeGallery, annotated};
+use crate::judge::Judge;
 use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
-use wbc_core::{Annotation, Embeddings};
+use wbc_core::Embeddings;
 use wbc_encoders::TextEncoder;
 
 /// A combination's texts, as positions among all texts.
@@ -32,7 +32,7 @@ fn flips(grammar: &Grammar, gallery: &AttributeGallery) -> (Vec<String>, Vec<Fli
         .combinations
         .iter()
         .map(|values| {
-            let own = Annotation { cell_type: None, values: values.clone() };
+            let own = annotated(values);
             let mut flips = Flips { own: position(grammar.canonical(&own)), changed: Vec::new() };
             if !grammar.is_coherent(&own) {
                 return flips;
@@ -55,16 +55,20 @@ fn flips(grammar: &Grammar, gallery: &AttributeGallery) -> (Vec<String>, Vec<Fli
 /// `None` where no cell is completely annotated.
 pub(super) fn minimal_pairs<T: TextEncoder>(
     judge: &Judge<'_, T>,
-    gallery: Option<&AttributeGallery>,
     cells: &Embeddings,
 ) -> Result<Option<TextChoices>, EvalError> {
-    let Some(gallery) = gallery else { return Ok(None) };
+    let Some(gallery) = judge.gallery.as_ref().map(|g| &g.of) else { return Ok(None) };
     let grammar = Grammar::new(judge.trained.space.schema(), GrammarOptions::default())?;
     let (texts, per_combination) = flips(&grammar, gallery);
     let texts = judge.trained.embed_texts(&texts)?;
     let schema = grammar.schema();
     let mut choices: Vec<Choices> = (schema.attributes.iter())
-        .map(|a| Choices { name: a.name.clone(), n_values: a.values.len(), cells: vec![None; gallery.rows.len()] })
+        .map(|a| Choices {
+            name: a.name.clone(),
+            n_values: a.values.len(),
+            cells: vec![None; gallery.rows.len()],
+            wordings: Vec::new(),
+        })
         .collect();
     // cells of one combination are compared with the same few texts
     for (label, flips) in per_combination.iter().enumerate() {
@@ -74,22 +78,21 @@ pub(super) fn minimal_pairs<T: TextEncoder>(
         let cosines = cells.select(&rows).cosine(&texts.select(&positions))?;
         for (i, row) in own.iter().zip(cosines.rows()) {
             for ((attribute, _), cosine) in flips.changed.iter().zip(row.iter().skip(1)) {
-                let value = gallery.combinations[label][*attribute].unwrap_or(0);
+                let value = gallery.combinations[label][*attribute];
                 let choice = choices[*attribute].cells[*i].get_or_insert(Choice { value, right: 0, asked: 0 });
                 choice.asked += 1;
                 choice.right += u32::from(row[0] > *cosine);
             }
         }
     }
-    let groups: Groups = judge.groups_of(&gallery.rows);
-    Ok(figures(&choices, &groups, &judge.options.bootstrap))
+    Ok(figures(&choices, &judge.groups_of(&gallery.rows), &judge.options.bootstrap))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::attribute_gallery;
-    use wbc_core::AttributeSchema;
+    use crate::gallery::attribute_gallery;
+    use wbc_core::{Annotation, AttributeSchema};
 
     #[test]
     fn a_flip_changes_one_clause_and_never_contradicts_the_rest() {
@@ -107,7 +110,7 @@ mod tests {
         let (texts, per_combination) = flips(&grammar, &gallery);
         assert_eq!(per_combination.len(), 3);
         let of = |cell: &Annotation| {
-            let label = gallery.combinations.iter().position(|c| *c == cell.values).unwrap();
+            let label = gallery.combinations.iter().position(|c| annotated(c) == *cell).unwrap();
             &per_combination[label]
         };
         for cell in [&granular, &agranular] {

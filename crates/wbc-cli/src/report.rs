@@ -1,0 +1,75 @@
+use crate::Done;
+use crate::args::Cli;
+use crate::commands::{can_be_written, canonical, finish};
+use crate::output::columns;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use wbc_clip::{CompareOptions, ComparedInput, EvaluateOptions, Session};
+
+/// Below the help of the command.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  wbc-clip report runs/measurements runs/both --dataset wbcatt:val --selective
+  wbc-clip report small=runs/a large=runs/b --dataset cells.csv --out a-or-b.html
+  wbc-clip --json eval runs/a --dataset bccd > a.json     # evaluated once…
+  wbc-clip report a.json runs/b --dataset bccd            # …and compared whenever needed";
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// Run folders, or documents of `eval` (.json)
+    #[arg(required = true, value_name = "[NAME=]RUN")]
+    runs: Vec<String>,
+    /// Page to be written
+    #[arg(long, value_name = "FILE.html", default_value = "report.html")]
+    out: PathBuf,
+    /// DATASET[:split] or manifest CSV to evaluate run folders on; repeat for several [default: the run's validation cells]
+    #[arg(long = "dataset", value_name = "ID_OR_CSV")]
+    datasets: Vec<String>,
+    /// Restrict candidates and cells to these types
+    #[arg(long, value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+    /// Descriptor of `describe fit` to be evaluated beside every run
+    #[arg(long, value_name = "FILE")]
+    descriptor: Option<PathBuf>,
+    /// Classes by what is typical of them instead of by names, for example configs/described-types.toml
+    #[arg(long, value_name = "FILE.toml")]
+    described: Option<PathBuf>,
+    /// Also under simulated shifts of stain, light and camera; takes some 21 times as long
+    #[arg(long)]
+    shifts: bool,
+    /// Also whether every word of a caption is understood
+    #[arg(long)]
+    words: bool,
+    /// Also which decisions about types to trust: risk over coverage
+    #[arg(long)]
+    selective: bool,
+    /// Figures only: no pictures of cells, no searches, no explanations; much quicker, and nothing to keep private
+    #[arg(long)]
+    no_pictures: bool,
+}
+
+/// `wbc-clip report …`.
+pub(crate) fn run(cli: &Cli, args: &ReportArgs, device: &str, session: &Session) -> Result<Done> {
+    can_be_written(&args.out, "")?;
+    let options = CompareOptions {
+        datasets: args.datasets.clone(),
+        evaluate: EvaluateOptions {
+            classes: args.classes.as_ref().map(|names| canonical(names, session)),
+            seed: cli.seed.unwrap_or(0),
+            descriptor: args.descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, session)).transpose()?,
+            shifts: args.shifts,
+            words: args.words,
+            selective: args.selective,
+            ..EvaluateOptions::default()
+        },
+        described: args.described.clone(),
+        pictures: !args.no_pictures,
+        device: device.to_owned(),
+    };
+    let done = wbc_clip::compare_runs(&args.runs, &args.out, &options, session)?;
+    let row = |r: &ComparedInput| vec![r.name.clone(), r.path.display().to_string(), r.datasets.join(", ")];
+    let rows: Vec<_> = done.runs.iter().map(row).collect();
+    let text = format!("{}\n\n{} runs compared in {}", columns(&rows), done.runs.len(), done.out.display());
+    finish(cli, "wbc-clip.report", &done, &done.errors, &text)
+}
