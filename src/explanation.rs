@@ -14,7 +14,8 @@ const MAX_GALLERY: usize = 2000;
 pub struct ExplainOptions {
     /// Phrases with a heat map of their own.
     pub phrases: Vec<String>,
-    /// How heat maps are made; `None` by patches, where they are exact, and by occlusion everywhere else.
+    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, and by
+    /// occlusion everywhere else.
     pub heat_maps: Option<HeatKind>,
 }
 
@@ -22,7 +23,8 @@ pub struct ExplainOptions {
 /// written there.
 ///
 /// # Errors
-/// [`Error::Core`] for an image that cannot be read, [`Error::Explain`] when the model cannot be asked.
+/// [`Error::Core`] for an image that cannot be read, [`Error::Explain`] when the model cannot be asked, or not for heat maps
+/// of the asked kind.
 pub fn explain_image(
     run: &Run,
     image: &Path,

@@ -5,10 +5,12 @@ use crate::explanation::explainer;
 use crate::{Error, Run, Session};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use wbc_core::{Sample, Warning};
+use wbc_core::{Sample, Warning, seed_from_id};
 use wbc_data::{DataError, load_masks};
 use wbc_eval::{Bootstrap, Figure, Groups, mean};
-use wbc_explain::{CellScores, Curves, ExplainInput, HeatKind, ModelExplainer, Order, Part, ScoreInput};
+use wbc_explain::{
+    CellScores, Compartment, Curves, ExplainError, ExplainInput, HeatKind, ModelExplainer, Order, ScoreInput,
+};
 
 /// What explanations have to beat.
 const BASELINES: [Order; 3] = [Order::Centre, Order::Unusual, Order::Random];
@@ -18,16 +20,16 @@ const BASELINES: [Order; 3] = [Order::Centre, Order::Unusual, Order::Random];
 pub struct ExplainEvaluationOptions {
     /// Most cells, evenly spaced among the dataset's.
     pub limit: usize,
-    /// Ways to draw heat maps.
-    pub methods: Vec<HeatKind>,
+    /// Ways to draw heat maps, each of which the run must have; `None` all that it has.
+    pub methods: Option<Vec<HeatKind>>,
     /// Seed of random orders and bootstraps.
     pub seed: u64,
 }
 
 impl Default for ExplainEvaluationOptions {
-    /// A hundred cells, all ways, seed 0.
+    /// A hundred cells, all ways that the run has, seed 0.
     fn default() -> Self {
-        Self { limit: 100, methods: HeatKind::ALL.to_vec(), seed: 0 }
+        Self { limit: 100, methods: None, seed: 0 }
     }
 }
 
@@ -42,9 +44,11 @@ pub struct ExplainEvaluation {
     pub n_masks: usize,
     /// Heat maps against masks; absent without pixels or masks.
     pub pointing: Option<Vec<PointingFigures>>,
-    /// Blocks of the view taken away in the order of a heat map of the type; absent without pixels.
+    /// Blocks of the view taken away in the order of a heat map of the type, and given back to a blurred view; absent
+    /// without pixels.
     pub pixels: Option<Vec<OrderFigures>>,
-    /// Measurements replaced by their training means; absent without measurements.
+    /// Measurements replaced by their training means, and given back; absent without measurements. The explanation's own
+    /// order, [`Order::Supporting`], comes first.
     pub measurements: Option<Vec<OrderFigures>>,
     /// What could not be scored, and why.
     pub notes: Vec<String>,
@@ -58,14 +62,14 @@ pub struct PointingFigures {
     /// How maps are made.
     pub method: HeatKind,
     /// What the phrases are about.
-    pub phrases: Part,
+    pub phrases: Compartment,
     /// Where maps shall point to.
-    pub part: Part,
+    pub part: Compartment,
     /// `type` and attributes whose predicted values are looked for.
     pub facts: Vec<String>,
     /// Maps.
     pub n_maps: usize,
-    /// Share of maps whose largest value lies in the part (Zhang et al. 2018).
+    /// Share of maps whose largest value lies in the part (Zhang et al. 2018); a flat map is a miss.
     pub hit_rate: Figure,
     /// Mean share of the positive values that lies in the part (Wang et al. 2020).
     pub energy: Figure,
@@ -118,7 +122,8 @@ pub struct Difference {
 /// that fail are listed, the others are scored.
 ///
 /// # Errors
-/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] for a limit of 0.
+/// [`Error::Dataset`] for an input that cannot be opened, [`Error::Usage`] for a limit of 0, [`Error::Explain`] for heat maps
+/// that were asked for by name and that the model lacks.
 pub fn evaluate_explanations(
     run: &Run,
     input: &str,
@@ -133,6 +138,7 @@ pub fn evaluate_explanations(
     let n = dataset.samples.len().min(options.limit);
     let chosen: Vec<&Sample> = (0..n).map(|i| &dataset.samples[i * dataset.samples.len() / n]).collect();
     let explainer = explainer(run, None)?;
+    let (methods, lacking) = heat_methods(options.methods.as_deref(), |kind| explainer.has_heat_maps(kind))?;
     let mut scored = Vec::with_capacity(n);
     let mut unplaced = false;
     session.progress.start("scoring explanations", Some(n as u64));
@@ -140,7 +146,7 @@ pub fn evaluate_explanations(
         if session.cancel.is_cancelled() {
             return Err(DataError::Cancelled.into());
         }
-        match score(run, sample, &explainer, options, session) {
+        match score(run, sample, &explainer, (&methods, options.seed), session) {
             Ok(cell) => {
                 unplaced |= cell.drawn && !cell.placed;
                 scored.push((sample, cell));
@@ -164,6 +170,10 @@ pub fn evaluate_explanations(
     } else if n_masks == 0 {
         notes.push("The input brings no masks: whether maps point to the right place is not known.".to_owned());
     }
+    if pixels && !lacking.is_empty() {
+        let names: Vec<&str> = lacking.iter().map(|kind| kind.as_str()).collect();
+        notes.push(format!("Left out, since the model has no such heat maps: {}.", names.join(", ")));
+    }
     let measured = run.trained.preprocess.statistics.is_some();
     if !measured {
         notes.push("The model sees no measurements.".to_owned());
@@ -180,6 +190,22 @@ pub fn evaluate_explanations(
     })
 }
 
+/// The ways that are scored, and those that are left out since the model lacks them.
+fn heat_methods(
+    asked: Option<&[HeatKind]>,
+    has: impl Fn(HeatKind) -> Result<bool, ExplainError>,
+) -> Result<(Vec<HeatKind>, Vec<HeatKind>), ExplainError> {
+    let (mut had, mut lacking) = (Vec::new(), Vec::new());
+    for kind in asked.unwrap_or(&HeatKind::ALL) {
+        let list = if has(*kind)? { &mut had } else { &mut lacking };
+        list.push(*kind);
+    }
+    match lacking.first().filter(|_| asked.is_some()) {
+        Some(method) => Err(ExplainError::HeatMap { method: *method, cause: "the model has no such maps" }),
+        None => Ok((had, lacking)),
+    }
+}
+
 /// One cell.
 struct Scored {
     scores: CellScores,
@@ -192,7 +218,7 @@ fn score(
     run: &Run,
     sample: &Sample,
     explainer: &ModelExplainer<'_>,
-    options: &ExplainEvaluationOptions,
+    (methods, seed): (&[HeatKind], u64),
     session: &Session,
 ) -> Result<Scored, Error> {
     let image = sample.image.load(&session.store.limits)?;
@@ -200,13 +226,11 @@ fn score(
     let drawn = if run.config.has_pixels() { load_masks(sample, &session.store.limits)? } else { None };
     let masks = drawn.as_ref().and_then(|drawn| run.viewer.masks_in_view(&image, drawn));
     let length_scale = sample.optics.length_scale_to(&run.trained.preprocess.optics);
-    let name = blake3::hash(sample.id.0.as_bytes());
-    let name = u64::from_le_bytes(name.as_bytes()[..8].try_into().unwrap_or_default());
     let scores = explainer.score(&ScoreInput {
         cell: ExplainInput { length_scale, ..ExplainInput::new(&sample.id.0, &image, &view) },
         masks: masks.as_ref(),
-        methods: &options.methods,
-        seed: options.seed ^ name,
+        methods,
+        seed: seed ^ seed_from_id(&sample.id.0),
     })?;
     Ok(Scored { scores, drawn: drawn.is_some(), placed: masks.is_some() })
 }
@@ -344,6 +368,16 @@ mod tests {
     use wbc_explain::{Pointing, PointingScore};
 
     #[test]
+    fn heat_maps_that_the_model_lacks_are_left_out_unless_asked_for() {
+        let has = |kind| Ok(kind != HeatKind::Patches);
+        let (had, lacking) = heat_methods(None, has).unwrap();
+        assert_eq!((had, lacking), (vec![HeatKind::Gradient, HeatKind::Occlusion], vec![HeatKind::Patches]));
+        assert_eq!(heat_methods(Some(&[HeatKind::Occlusion]), has).unwrap(), (vec![HeatKind::Occlusion], vec![]));
+        let refused = heat_methods(Some(&[HeatKind::Occlusion, HeatKind::Patches]), has).unwrap_err();
+        assert!(matches!(refused, ExplainError::HeatMap { method: HeatKind::Patches, .. }), "{refused}");
+    }
+
+    #[test]
     fn the_sign_test_is_that_of_the_binomial_distribution() {
         // 2 (1 + 10) / 2^10, R: binom.test(9, 10)$p.value
         assert!((sign_test(9, 1) - 0.021_484_375).abs() < 1e-12);
@@ -357,14 +391,14 @@ mod tests {
         let score = PointingScore {
             method: HeatKind::Occlusion,
             fact: "a".into(),
-            phrases: Part::Cell,
-            part: Part::Cell,
+            phrases: Compartment::Cell,
+            part: Compartment::Cell,
             pointing,
         };
         let curves = |area| Curves { deletion: area, insertion: 1.0 - area };
         CellScores {
             pointing: vec![score],
-            pixels: vec![(Order::Occlusion, curves(own)), (Order::Random, curves(chance))],
+            pixels: vec![(Order::Heat(HeatKind::Occlusion), curves(own)), (Order::Random, curves(chance))],
             measurements: Vec::new(),
         }
     }
@@ -381,7 +415,10 @@ mod tests {
         assert!((value(p.hit_rate) - 2.0 / 3.0).abs() < 1e-12 && (value(p.energy) - 0.75).abs() < 1e-12);
         assert_eq!((value(p.centre), value(p.random)), (1.0, 0.25));
         let orders = table.orders(|c| &c.pixels);
-        assert_eq!(orders.iter().map(|o| o.order).collect::<Vec<_>>(), [Order::Occlusion, Order::Random]);
+        assert_eq!(
+            orders.iter().map(|o| o.order).collect::<Vec<_>>(),
+            [Order::Heat(HeatKind::Occlusion), Order::Random]
+        );
         assert!((value(orders[0].deletion) - 0.3).abs() < 1e-12 && (value(orders[0].insertion) - 0.7).abs() < 1e-12);
         let beside = &orders[0].against[0];
         assert!(beside.order == Order::Random && orders[1].against.is_empty());

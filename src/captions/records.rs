@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use wbc_caption::{CaptionRecord, Diversity, Outcome, RecordWriter, Register, self_bleu};
-use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Fact, seeded_rng};
+use wbc_core::{Caption, Captioner, CaptionerError, CellDescription, Fact, seed_from_id, seeded_rng};
 
 /// Random stream of captions, beside the seed of the configuration and the cell's name.
 const STREAM: u64 = 41;
@@ -125,8 +125,7 @@ fn one(job: &Job, writers: &Writers, writer: &RecordWriter, position: usize) -> 
         return Cell { resumed: true, complete: true, ..Cell::default() };
     }
     let description = job.description(position);
-    let name = u64::from_le_bytes(blake3::hash(id.0.as_bytes()).as_bytes()[..8].try_into().unwrap_or([0; 8]));
-    let seed = rand::Rng::random(&mut seeded_rng(&[job.seed, STREAM, name]));
+    let seed = rand::Rng::random(&mut seeded_rng(&[job.seed, STREAM, seed_from_id(&id.0)]));
     let mut cell = Cell { complete: true, ..Cell::default() };
     let mut said: Vec<String> = Vec::with_capacity(n);
     let mut known = true;

@@ -87,3 +87,4 @@ pub use prompts::{prompt_sets, prompt_sets_in};
 pub use records::{CaptionRecord, LineReport, MAX_CAPTIONS, RecordWriter, Records, read_records, verify_file};
 pub use template::{Attempt, DescriptionKey, Entry, Sampling, Template, TemplateCaptioner, Writing, WritingOutcome};
 pub use verify::{MAX_CAPTION_WORDS, Outcome, Problem, TokenCounter, Verification, Verifier, VerifyContext, verify};
+pub use wording::with_article;

@@ -287,8 +287,8 @@ pub(crate) const QUANTITIES: &[Quantity] = &[
 /// Head nouns that take no article.
 pub(crate) const MASS_NOUNS: &[&str] = &["cytoplasm", "chromatin", "granulation", "vacuolation", "basophilia"];
 
-/// `text` with `a` or `an` where its head noun is a singular that needs one.
-pub(crate) fn with_article(text: &str) -> String {
+/// `text` with `a` or `an`, by sound, where its head noun is a singular that needs one: `an eosinophil`, `clear cytoplasm`.
+pub fn with_article(text: &str) -> String {
     if !needs_article(text) {
         return text.to_owned();
     }
@@ -333,6 +333,8 @@ mod tests {
         for (text, expected) in [
             ("bilobed nucleus", "a bilobed nucleus"),
             ("indented nucleus", "an indented nucleus"),
+            ("eosinophil", "an eosinophil"),
+            ("basophil", "a basophil"),
             ("unsegmented band nucleus", "an unsegmented band nucleus"),
             ("irregularly shaped nucleus", "an irregularly shaped nucleus"),
             ("nucleus shaped like a band", "a nucleus shaped like a band"),

@@ -164,7 +164,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let heat_maps = heat.map(HeatKind::from);
             if *evaluate {
                 let seed = cli.seed.unwrap_or(0);
-                let methods = heat_maps.map_or(HeatKind::ALL.to_vec(), |kind| vec![kind]);
+                let methods = heat_maps.map(|kind| vec![kind]);
                 let options = ExplainEvaluationOptions { limit: limit.get(), methods, seed };
                 return crate::explain::evaluate(cli, &run, input, &options, &session);
             }

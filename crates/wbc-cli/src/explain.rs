@@ -3,6 +3,7 @@ use crate::args::{Cli, Heat};
 use crate::commands::finish;
 use crate::output::columns;
 use anyhow::Result;
+use wbc_clip::caption::with_article;
 use wbc_clip::explain::{
     ChangedFact, Counterfactual, Decision, Explanation, HeatKind, HeatMap, MeasuredChange, MeasuredCounterfactual,
     MeasuredEvidence, NearestCaption,
@@ -75,21 +76,22 @@ pub(crate) fn explained(e: &Explanation) -> String {
     if let Some(other) = e.counterfactuals.as_ref().and_then(|c| c.other_type.as_ref()) {
         let change = |c: &ChangedFact| format!("{} {} instead of {}", c.attribute, c.to, c.from);
         let changes: Vec<String> = other.changes.iter().map(change).collect();
-        parts.push(format!("the words would be nearer to a {} with {}", spoken(&other.to), changes.join(" and ")));
+        parts.push(format!("the words would be nearer to {} with {}", a_spoken(&other.to), changes.join(" and ")));
     }
     parts.extend((!e.flags.is_empty()).then(|| format!("flags: {}", e.flags.join(";"))));
     parts.extend(e.notes.iter().cloned());
     parts.join("\n\n")
 }
 
-fn spoken(name: &str) -> String {
-    name.replace('_', " ")
+/// A name as it is said, with `a` or `an`.
+fn a_spoken(name: &str) -> String {
+    with_article(&name.replace('_', " "))
 }
 
 /// What would make it the runner-up.
 fn other_type(other: &MeasuredCounterfactual) -> String {
     if other.flips.is_empty() {
-        return format!("no change of two measurements would make it a {}", spoken(&other.to));
+        return format!("none of the changes tried would make it {}: {}", a_spoken(&other.to), other.searched());
     }
     let change = |c: &MeasuredChange| {
         let needed = format!("{:.3} {}", c.needed, c.unit);
@@ -99,8 +101,9 @@ fn other_type(other: &MeasuredCounterfactual) -> String {
         let changes: Vec<String> = f.changes.iter().map(change).collect();
         vec![changes.join(" and "), format!("{:.1} sd away", f.size)]
     });
-    let header = vec![format!("it would be a {} with", spoken(&other.to)), String::new()];
-    columns(&std::iter::once(header).chain(flips).collect::<Vec<_>>())
+    let header = vec![format!("it would be {} with", a_spoken(&other.to)), String::new()];
+    let found = columns(&std::iter::once(header).chain(flips).collect::<Vec<_>>());
+    format!("{found}\n(tried: {})", other.searched())
 }
 
 /// All scores as tables.
@@ -160,4 +163,34 @@ fn order_table(what: &str, orders: &[OrderFigures]) -> String {
         rows.extend(rest.map(|c| vec![String::new(); 4].into_iter().chain(compared(c)).collect()));
     }
     columns(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbc_clip::explain::MeasuredFlip;
+
+    #[test]
+    fn searches_say_what_they_tried() {
+        let mut other = MeasuredCounterfactual { from: "basophil".into(), to: "eosinophil".into(), flips: Vec::new() };
+        let nothing = other_type(&other);
+        assert!(
+            nothing.starts_with("none of the changes tried would make it an eosinophil: each continuous"),
+            "{nothing}"
+        );
+        let change = MeasuredChange {
+            name: "nucleus.solidity".into(),
+            unit: String::new(),
+            definition: String::new(),
+            value: 0.9,
+            needed: 0.8,
+        };
+        other.flips.push(MeasuredFlip { changes: vec![change], size: 2.0 });
+        let found = other_type(&other);
+        assert!(
+            found.starts_with("it would be an eosinophil with") && found.contains("(tried: each continuous"),
+            "{found}"
+        );
+        assert!(found.contains("nucleus.solidity of 0.800 instead of 0.900  2.0 sd away"), "{found}");
+    }
 }

@@ -27,7 +27,7 @@
 //! - [`Limits`], [`Warnings`], [`Progress`], [`CancelToken`], [`seeded_rng`], [`write_atomic`]: how work is done.
 //!
 //! # Features
-//! `embeddings` ([`Embeddings`], on ndarray), `random` ([`seeded_rng`]), `bmp` and `tiff` (images in these formats,
+//! `embeddings` ([`Embeddings`], on ndarray), `random` ([`seeded_rng`], [`seed_from_id`]), `bmp` and `tiff` (images in these formats,
 //! beside PNG and JPEG), all on by default.
 
 mod caption;
@@ -65,7 +65,7 @@ pub use measurement::{MeasurementDef, MeasurementRow, MeasurementSchema, Unit};
 pub use prompts::{PromptSet, PromptSets};
 pub use quality::{QualityFlag, QualityFlags};
 #[cfg(feature = "random")]
-pub use random::seeded_rng;
+pub use random::{seed_from_id, seeded_rng};
 pub use sample::{CropBox, DatasetRef, ImageSource, MaskSource, Optics, PixelSize, Sample, SampleId};
 pub use schema::{Attribute, AttributeSchema, AttributeValue, TYPE_FACT};
 pub use view::{CellView, CellViewer, Segmentation, Segmenter, ViewerSpec};

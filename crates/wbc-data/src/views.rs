@@ -6,7 +6,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use wbc_core::{
     CancelToken, CellViewer, CoreError, ImageSource, Limits, Progress, QualityFlags, RgbImage, Sample, Warnings,
-    decode_image, image, read_bytes, seeded_rng,
+    decode_image, image, read_bytes, seed_from_id, seeded_rng,
 };
 
 /// How views are made.
@@ -333,11 +333,6 @@ impl<'a> LazyImage<'a> {
             }
         }
     }
-}
-
-fn seed_from_id(id: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(id.as_bytes()).as_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]

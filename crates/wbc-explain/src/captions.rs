@@ -32,7 +32,7 @@ pub(crate) fn nearest(index: &ExactIndex, cell: &Embeddings, k: usize) -> Result
 }
 
 /// A value of an attribute put in the place of another.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Flip {
     attribute: usize,
     value: usize,
@@ -84,8 +84,12 @@ pub(crate) fn counterfactuals<I: ImageEncoder, T: TextEncoder>(
         change: cosines[[0, i]] - base,
     });
     let flips = flips.collect();
-    let search = Search { model, types, predicted, text: &text };
-    let other_type = search.smallest(&singles, &embedded)?.map(|(to, found, margin)| OtherType {
+    let margins = |texts: &Embeddings| margins(texts, types, predicted);
+    let of_pairs = |pairs: &[[Flip; 2]]| {
+        let texts: Vec<String> = pairs.iter().map(|p| text(p)).collect();
+        margins(&model.embed_texts(&texts)?)
+    };
+    let other_type = smallest(&singles, &margins(&embedded)?, of_pairs)?.map(|(found, (to, margin))| OtherType {
         to: model.prompts.get(TYPE_FACT).map_or_else(String::new, |s| s.values[to].clone()),
         changes: found
             .iter()
@@ -101,56 +105,99 @@ pub(crate) fn counterfactuals<I: ImageEncoder, T: TextEncoder>(
     Ok(Some(Counterfactuals { description, cosine: base, flips, other_type }))
 }
 
-/// The search for the fewest flips that make a description that of another type.
-struct Search<'s, I: ImageEncoder, T: TextEncoder> {
-    model: &'s TrainedModel<I, T>,
-    types: &'s Embeddings,
-    predicted: usize,
-    text: &'s dyn Fn(&[Flip]) -> String,
+/// The type other than the predicted one whose prompts are nearest to a text, and how much nearer than those of the
+/// predicted type they are.
+type Margin = (usize, f32);
+
+fn margins(texts: &Embeddings, types: &Embeddings, predicted: usize) -> Result<Vec<Margin>, ExplainError> {
+    let cosines = texts.cosine(types)?;
+    let nearest = |row: ndarray::ArrayView1<'_, f32>| {
+        let rest = row.iter().enumerate().filter(|(t, _)| *t != predicted);
+        let nearest = rest.max_by(|a, b| a.1.total_cmp(b.1));
+        nearest.map_or((predicted, f32::NEG_INFINITY), |(t, c)| (t, c - row[predicted]))
+    };
+    Ok(cosines.rows().into_iter().map(nearest).collect())
 }
 
-impl<I: ImageEncoder, T: TextEncoder> Search<'_, I, T> {
-    /// The type, the flips and how much nearer than the predicted type it is. `embedded` are the description and the same
-    /// with each single flip.
-    fn smallest(
-        &self,
-        singles: &[Flip],
-        embedded: &Embeddings,
-    ) -> Result<Option<(usize, Vec<Flip>, f32)>, ExplainError> {
-        let margins = self.margins(embedded)?;
-        if margins.first().is_none_or(|(_, margin)| *margin > 0.0) {
-            return Ok(None);
-        }
-        let margins = &margins[1..];
-        let mut by_margin: Vec<usize> = (0..singles.len()).collect();
-        by_margin.sort_by(|a, b| margins[*b].1.total_cmp(&margins[*a].1).then(a.cmp(b)));
-        let Some(best) = by_margin.first() else { return Ok(None) };
-        if margins[*best].1 > 0.0 {
-            return Ok(Some((margins[*best].0, vec![singles[*best]], margins[*best].1)));
-        }
-        by_margin.truncate(PAIRED);
-        let pairs = by_margin.iter().enumerate().flat_map(|(i, a)| by_margin[i + 1..].iter().map(move |b| (*a, *b)));
-        let pairs: Vec<Vec<Flip>> = pairs
-            .filter(|(a, b)| singles[*a].attribute != singles[*b].attribute)
-            .map(|(a, b)| vec![singles[a], singles[b]])
-            .collect();
-        if pairs.is_empty() {
-            return Ok(None);
-        }
-        let texts: Vec<String> = pairs.iter().map(|p| (self.text)(p)).collect();
-        let margins = self.margins(&self.model.embed_texts(&texts)?)?;
-        let best = (0..pairs.len()).max_by(|a, b| margins[*a].1.total_cmp(&margins[*b].1).then(b.cmp(a)));
-        Ok(best.filter(|i| margins[*i].1 > 0.0).map(|i| (margins[i].0, pairs[i].clone(), margins[i].1)))
+/// The fewest flips found that make a description that of another type, of as few those with the clearest margin: all
+/// single ones are tried, and where none is enough pairs of the eight that come nearest. `margins` are those of the
+/// description and of the same with each single flip. `None` where the description is nearer to another type already.
+fn smallest(
+    singles: &[Flip],
+    margins: &[Margin],
+    of_pairs: impl Fn(&[[Flip; 2]]) -> Result<Vec<Margin>, ExplainError>,
+) -> Result<Option<(Vec<Flip>, Margin)>, ExplainError> {
+    let Some((_, margins)) = margins.split_first().filter(|(description, _)| description.1 <= 0.0) else {
+        return Ok(None);
+    };
+    let clearest = |margins: &[Margin]| {
+        let mut order: Vec<usize> = (0..margins.len()).collect();
+        order.sort_by(|a, b| margins[*b].1.total_cmp(&margins[*a].1).then(a.cmp(b)));
+        order
+    };
+    let order = clearest(margins);
+    if let Some(best) = order.first().filter(|i| margins[**i].1 > 0.0) {
+        return Ok(Some((vec![singles[*best]], margins[*best])));
+    }
+    let near = &order[..order.len().min(PAIRED)];
+    let pairs =
+        near.iter().enumerate().flat_map(|(i, a)| near[i + 1..].iter().map(move |b| [singles[*a], singles[*b]]));
+    let pairs: Vec<[Flip; 2]> = pairs.filter(|[a, b]| a.attribute != b.attribute).collect();
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let margins = of_pairs(&pairs)?;
+    let best = clearest(&margins).into_iter().next().filter(|i| margins[*i].1 > 0.0);
+    Ok(best.map(|i| (pairs[i].to_vec(), margins[i])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flips of ten attributes with two other values each; the margin of each is told, all to type 2.
+    fn flips(margins: [f32; 20]) -> (Vec<Flip>, Vec<Margin>) {
+        let flips = (0..20).map(|i| Flip { attribute: i / 2, value: i % 2 }).collect();
+        (flips, std::iter::once(-0.5).chain(margins).map(|m| (2, m)).collect())
     }
 
-    /// Per text the nearest type but the predicted one, and how much nearer it is.
-    fn margins(&self, texts: &Embeddings) -> Result<Vec<(usize, f32)>, ExplainError> {
-        let cosines = texts.cosine(self.types)?;
-        let others = |row: ndarray::ArrayView1<'_, f32>| {
-            let rest = row.iter().enumerate().filter(|(t, _)| *t != self.predicted);
-            let nearest = rest.max_by(|a, b| a.1.total_cmp(b.1));
-            nearest.map_or((self.predicted, f32::NEG_INFINITY), |(t, c)| (t, c - row[self.predicted]))
+    fn never(_: &[[Flip; 2]]) -> Result<Vec<Margin>, ExplainError> {
+        panic!("a single flip is enough")
+    }
+
+    #[test]
+    fn one_fact_is_enough_where_one_flips_and_the_clearest_is_told() {
+        let mut margins = [-0.1; 20];
+        (margins[3], margins[8], margins[11]) = (0.02, 0.07, 0.05);
+        let (singles, margins) = flips(margins);
+        let (found, margin) = smallest(&singles, &margins, never).unwrap().unwrap();
+        assert_eq!((found, margin), (vec![Flip { attribute: 4, value: 0 }], (2, 0.07)));
+    }
+
+    #[test]
+    fn pairs_of_the_nearest_are_tried_where_no_single_fact_flips() {
+        // the nearer the higher the number, and the last two are values of one attribute
+        let (singles, margins) = flips(std::array::from_fn(|i| i as f32 / 100.0 - 0.3));
+        let pairs = |pairs: &[[Flip; 2]]| {
+            assert!(pairs.iter().all(|[a, b]| a.attribute >= 6 && b.attribute >= 6 && a.attribute != b.attribute));
+            assert_eq!(pairs.len(), 8 * 7 / 2 - 4);
+            Ok(pairs
+                .iter()
+                .map(|[a, b]| (1, if (a.attribute, b.attribute) == (8, 6) { 0.01 } else { -0.01 }))
+                .collect())
         };
-        Ok(cosines.rows().into_iter().map(others).collect())
+        let (found, margin) = smallest(&singles, &margins, pairs).unwrap().unwrap();
+        assert_eq!(found.iter().map(|f| f.attribute).collect::<Vec<_>>(), [8, 6]);
+        assert_eq!(margin, (1, 0.01));
+        let none = |pairs: &[[Flip; 2]]| Ok(vec![(1, -0.01); pairs.len()]);
+        assert!(smallest(&singles, &margins, none).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_description_that_is_another_types_already_needs_no_change() {
+        let (singles, mut margins) = flips([0.4; 20]);
+        margins[0].1 = 0.01;
+        assert!(smallest(&singles, &margins, never).unwrap().is_none());
+        assert!(smallest(&[], &[(2, -0.5)], never).unwrap().is_none(), "nothing to be changed");
     }
 }

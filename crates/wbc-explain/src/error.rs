@@ -1,3 +1,4 @@
+use crate::HeatKind;
 use std::path::PathBuf;
 use wbc_caption::CaptionError;
 use wbc_contrastive::TrainError;
@@ -13,6 +14,14 @@ pub enum ExplainError {
     View {
         /// Size of the pixels, number of measurements…
         cause: String,
+    },
+    /// A heat map was asked for in a way that the model does not have.
+    #[error("no heat map by {method}: {cause}")]
+    HeatMap {
+        /// The asked way.
+        method: HeatKind,
+        /// Why there is none.
+        cause: &'static str,
     },
     /// A training reference of other measurements, types or attributes.
     #[error("the training reference does not fit: {cause}")]

@@ -93,10 +93,11 @@ pub struct MovedBy {
     pub definition: String,
     /// The cell's value; lengths in pixels are converted to the training optics.
     pub value: f32,
-    /// Distance from the training mean in training standard deviations.
+    /// Distance from the training mean in training standard deviations, not clipped; from the mean itself where all
+    /// training cells are the same.
     pub z: f32,
     /// By how much the logarithm of the predicted type's probability falls when the measurement is replaced by its
-    /// training mean: positive supports the decision, negative speaks against it.
+    /// training mean, a flag by one that is not set: positive supports the decision, negative speaks against it.
     pub effect: f32,
     /// All training cells.
     pub training: Moment,
@@ -177,7 +178,7 @@ pub struct Counterfactuals {
     pub cosine: f32,
     /// One entry per attribute and other value, in the schema's order.
     pub flips: Vec<Counterfactual>,
-    /// The smallest change of the description that makes it that of another type; absent where no change of two facts
+    /// The smallest change found of the description that makes it that of another type; absent where none of those tried
     /// does, or where the description is nearer to another type already.
     #[serde(default)]
     pub other_type: Option<OtherType>,
@@ -195,8 +196,9 @@ pub struct ChangedFact {
     pub to: String,
 }
 
-/// The fewest facts put otherwise, at most two, so that the model's own words take the description for another type: the
-/// prompts of the predicted type are no longer the nearest. Of as few, those with the clearest answer.
+/// The fewest facts found, at most two, that put otherwise make the model's own words take the description for another
+/// type: the prompts of the predicted type are no longer the nearest. Of as few, those with the clearest answer. All
+/// single facts are tried, and where none is enough pairs of the eight that come nearest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherType {
@@ -232,12 +234,13 @@ pub struct MeasuredChange {
 pub struct MeasuredFlip {
     /// One measurement, or two.
     pub changes: Vec<MeasuredChange>,
-    /// Length of the change in training standard deviations.
+    /// Length of the change in training standard deviations, from the cell's own value, however unusual it is.
     pub size: f32,
 }
 
-/// The smallest changes of one or two measurements that make the cell the runner-up, each towards the mean of the
-/// runner-up's training cells while all others stay: what the model would have needed, not a cell that could exist.
+/// The smallest changes found of one or two continuous measurements that make the cell the runner-up, each towards the
+/// mean of the runner-up's training cells while all others stay: what the model would have needed, not a cell that could
+/// exist. Flags and counts stay. [`MeasuredCounterfactual::searched`] says what was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredCounterfactual {
@@ -245,7 +248,7 @@ pub struct MeasuredCounterfactual {
     pub from: String,
     /// The runner-up.
     pub to: String,
-    /// At most three, the smallest first; empty where no two measurements flip the decision.
+    /// At most three, the smallest first; empty where none of the changes tried flips the decision.
     pub flips: Vec<MeasuredFlip>,
 }
 
@@ -267,13 +270,13 @@ pub struct Explanation {
     pub measured_type: Option<MeasuredEvidence>,
     /// The attributes, in the schema's order.
     pub attributes: Vec<AttributeEvidence>,
-    /// Measurements that moved the decision on the type most, the strongest first; absent where none is known.
+    /// Measurements that moved the decision on the type most, the strongest first, whether they support it or speak against
+    /// it; absent where none is known. Flags are left out without reference.
     pub measurements: Option<Vec<MovedBy>>,
     /// What would make it the runner-up by measurements; absent without reference, measurements or training cells of it.
     #[serde(default)]
     pub counterfactual_measurements: Option<MeasuredCounterfactual>,
-    /// Heat maps, the type's first; absent without a pixel branch, and where the asked method cannot be used with it.
-    /// `notes` says why.
+    /// Heat maps, the type's first; absent without pixels, which `notes` says.
     pub heat_maps: Option<Vec<HeatMap>>,
     /// Captions of the gallery, the nearest first; absent without a gallery.
     pub nearest_captions: Option<Vec<NearestCaption>>,

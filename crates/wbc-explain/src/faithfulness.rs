@@ -16,13 +16,19 @@ pub(crate) const STEPS: usize = 16;
 pub struct Curves {
     /// While they are taken away: low where the first ones mattered.
     pub deletion: f64,
-    /// While they are given back to nothing: high where the first ones suffice.
+    /// While they are given back: high where the first ones suffice. Pixels are given back to the blurred view, so that the
+    /// curve does not begin with nothing; measurements to their training means.
     pub insertion: f64,
 }
 
 /// How many of `n` things are gone after each step.
 pub(crate) fn counts(n: usize) -> impl Iterator<Item = usize> {
     (0..=STEPS).map(move |i| (2 * i * n + STEPS) / (2 * STEPS))
+}
+
+/// How many of `n` things are gone after each step between none and all.
+pub(crate) fn counts_between(n: usize) -> impl Iterator<Item = usize> {
+    counts(n).skip(1).take(STEPS - 1)
 }
 
 /// Area under values at equal distances over `0..=1`, by trapezoids.
@@ -84,14 +90,15 @@ impl Blocks {
         falling(&(0..self.len()).map(|b| -away(b)).collect::<Vec<_>>())
     }
 
-    /// The view after each step: blocks in `order` are those of `to`, the others those of `from`.
-    pub(crate) fn steps<'v>(
+    /// The view after each step between the first and the last: the first blocks in `order` are those of `to`, the others
+    /// those of `from`.
+    pub(crate) fn between<'v>(
         self,
         from: &'v RgbImage,
         to: &'v RgbImage,
         order: &'v [usize],
     ) -> impl Iterator<Item = RgbImage> + use<'v> {
-        counts(order.len()).map(move |count| {
+        counts_between(order.len()).map(move |count| {
             let mut changed = vec![false; self.len()];
             order[..count].iter().for_each(|b| changed[*b] = true);
             RgbImage::from_fn(from.width(), from.height(), |x, y| {
@@ -128,9 +135,12 @@ mod tests {
         let order = blocks.by_map(&HeatField::new(28, values).unwrap());
         assert_eq!((order[0], order[1], order.len()), (13 * 14, 0, 196), "the lower left corner is the hottest");
         let (full, none) = (RgbImage::from_pixel(28, 28, Rgb([9; 3])), RgbImage::new(28, 28));
-        let steps: Vec<RgbImage> = blocks.steps(&full, &none, &order).collect();
-        assert_eq!((&steps[0], &steps[STEPS]), (&full, &none));
-        assert_eq!((steps[1].get_pixel(0, 27)[0], steps[1].get_pixel(27, 27)[0]), (0, 9));
+        let steps: Vec<RgbImage> = blocks.between(&full, &none, &order).collect();
+        assert_eq!(steps.len(), STEPS - 1);
+        assert_eq!((steps[0].get_pixel(0, 27)[0], steps[0].get_pixel(27, 27)[0]), (0, 9));
+        // blocks of two pixels a side: 196 / 16 are gone after the first step, as many are left before the last
+        let left = |view: &RgbImage| view.pixels().filter(|p| p[0] == 9).count() / 4;
+        assert_eq!((left(&steps[0]), left(&steps[STEPS - 2])), (196 - 12, 12));
     }
 
     #[test]

@@ -140,17 +140,23 @@ impl HeatField {
         (min, max, mean as f32)
     }
 
+    /// Whether all values are the same, but for rounding: such a map points nowhere.
+    pub fn is_flat(&self) -> bool {
+        let (min, max, _) = self.range();
+        max - min <= f32::EPSILON * max.abs()
+    }
+
     /// The map in viridis over the grey view; a flat map leaves the view grey.
     pub fn over(&self, view: &RgbImage) -> RgbImage {
         let (min, max, _) = self.range();
-        let span = max - min;
+        let flat = self.is_flat();
         RgbImage::from_fn(self.side as u32, self.side as u32, |x, y| {
             let [r, g, b] = view.get_pixel(x, y).0.map(f32::from);
             let grey = 0.299 * r + 0.587 * g + 0.114 * b;
-            if span <= f32::EPSILON * max.abs() {
+            if flat {
                 return Rgb([grey as u8; 3]);
             }
-            let t = (self.values[y as usize * self.side + x as usize] - min) / span;
+            let t = (self.values[y as usize * self.side + x as usize] - min) / (max - min);
             // strong places show the colour, weak ones the cell
             let opacity = 0.35 + 0.35 * t;
             Rgb(viridis(t).map(|c| (f32::from(c) * opacity + grey * (1.0 - opacity)).round() as u8))

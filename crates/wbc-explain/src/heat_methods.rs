@@ -1,13 +1,14 @@
 //! Ways to find out which places of a view speak for a text.
 
 use crate::ExplainError;
-use crate::filters::{blurred, planes, surroundings};
+use crate::filters::{planes, surroundings};
 use crate::heat::{HeatField, Look, PatchLooks};
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use wbc_encoders::{ImageEncoder, TextEncoder};
+use wbc_morphology::gaussian_blurred;
 
 /// The ways that are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,8 +78,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Patches<'_, I, T> {
 
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError> {
         let side = view.width() as usize;
-        let plain = Look::all(0)[0].pixels(view);
-        let Some((n_patches, _)) = self.0.patches(side, std::iter::once(plain))? else { return Ok(None) };
+        let Some((n_patches, _)) = self.0.patches(side, std::iter::once(planes(view)))? else { return Ok(None) };
         let grid = n_patches.isqrt();
         if grid * grid != n_patches || grid == 0 || side < grid {
             return Ok(None);
@@ -125,7 +125,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
                 look.add_back(&(0..size).map(moved).collect::<Vec<_>>(), side, &mut sum);
             }
             let mean: Vec<f32> = sum.into_iter().map(|v| (v / looks.len() as f64) as f32).collect();
-            maps.push(HeatField { side, values: blurred(&mean, side, side as f32 / 28.0) });
+            maps.push(HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) });
         }
         Ok(Some(maps))
     }
@@ -133,6 +133,8 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
 
 /// Sides of a square that is covered, as shares of the view's.
 const SQUARE: usize = 6;
+/// Squares that cover a pixel, the same number for all of them.
+const COVERED: f64 = 4.0;
 /// Where no channel differs more from the cover than this, covering changes nothing.
 const BLANK: u8 = 3;
 
@@ -165,16 +167,13 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Occlusion<'_, I, T> {
         let rows = embedded.view();
         let map = |direction: &Vec<f32>| {
             let cosine = |row: usize| dot(rows.row(row).as_slice().unwrap_or_default(), direction);
-            let (mut sum, mut count) = (vec![0.0_f64; side * side], vec![0_u32; side * side]);
-            for square in &squares {
-                square.pixels().for_each(|(x, y)| count[y as usize * side + x as usize] += 1);
-            }
+            let mut sum = vec![0.0_f64; side * side];
             for (i, square) in seen.iter().enumerate() {
                 let drop = cosine(0) - cosine(i + 1);
                 square.pixels().for_each(|(x, y)| sum[y as usize * side + x as usize] += drop);
             }
-            let mean: Vec<f32> = sum.iter().zip(&count).map(|(s, n)| (s / f64::from((*n).max(1))) as f32).collect();
-            HeatField { side, values: blurred(&mean, side, side as f32 / (4 * SQUARE) as f32) }
+            let mean = sum.into_iter().map(|s| (s / COVERED) as f32).collect();
+            HeatField { side, values: gaussian_blurred(mean, side, side as f32 / (4 * SQUARE) as f32) }
         };
         Ok(Some(directions.iter().map(map).collect()))
     }
@@ -209,13 +208,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pixel_is_covered_four_times() {
+    fn every_pixel_is_covered_as_often() {
         for side in [12, 16, 112, 225] {
             let mut count = vec![0; side * side];
             for square in Square::all(side) {
                 square.pixels().for_each(|(x, y)| count[y as usize * side + x as usize] += 1);
             }
-            assert!(count.iter().all(|n| *n == 4), "{side}: {:?}", count.iter().max());
+            assert!(count.iter().all(|n| f64::from(*n) == COVERED), "{side}: {:?}", count.iter().max());
         }
         // 112 px: steps of 9, whose squares begin at 0, 0, 9, 18, … 99, 108
         assert_eq!(Square::all(112).len(), 14 * 14);

@@ -6,6 +6,7 @@ use crate::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use wbc_caption::with_article;
 use wbc_core::TYPE_FACT;
 
 /// The rules that [`html_fragment`] needs; all of them stay inside its section.
@@ -175,7 +176,8 @@ fn measurements(list: &[MovedBy], cell_type: &Decision) -> Markup {
     html! {
         h3 { "Measurements that moved the decision" }
         p class="quiet" {
-            "Effect: how much ln p(" (spoken(&cell_type.value)) ") falls when the measurement is replaced by its training mean; "
+            "Effect: how much ln p(" (spoken(&cell_type.value)) ") falls when the measurement is replaced by its training mean, a flag "
+            "by one that is not set; "
             "to the right it supports the decision, to the left it speaks against it. Strip: this cell (needle) within all training cells ("
             span class="swatch" style="background:#b9c0cc" {} " mean ± sd) and those of the predicted type ("
             span class="swatch" style="background:#3f6fb5" {} "); the strip spans ± 4 sd."
@@ -212,13 +214,13 @@ fn other_type(other: &MeasuredCounterfactual) -> Markup {
         }
     };
     html! {
-        h3 { "What would make it a " (spoken(&other.to)) " instead of a " (spoken(&other.from)) }
+        h3 { "What would make it " (a_spoken(&other.to)) " instead of " (a_spoken(&other.from)) }
         @if other.flips.is_empty() {
-            p { "No change of two measurements towards the " (spoken(&other.to)) "’s flips the decision." }
+            p { "None of the changes tried flips the decision: " (other.searched()) "." }
         } @else {
             p class="quiet" {
-                "The smallest changes towards the mean of the " (spoken(&other.to)) "s in training that flip the decision while all other "
-                "measurements stay: what the model would have needed, not a cell that could exist."
+                "The smallest changes found that flip the decision while all other measurements stay: what the model would have "
+                "needed, not a cell that could exist. Tried: " (other.searched()) "."
             }
             table { @for flip in &other.flips {
                 tr {
@@ -274,7 +276,7 @@ fn counterfactuals(c: &Counterfactuals) -> Markup {
         p { "“" (c.description) "” " span class="quiet" { "cos " (signed(c.cosine, 3)) } }
         @if let Some(other) = &c.other_type {
             p {
-                "The model’s words would be nearer to a " b { (spoken(&other.to)) } " with "
+                "The model’s words would be nearer to " b { (a_spoken(&other.to)) } " with "
                 @for (i, change) in other.changes.iter().enumerate() {
                     @if i > 0 { " and " }
                     (spoken(&change.attribute)) " “" (spoken(&change.to)) "” instead of “" (spoken(&change.from)) "”"
@@ -312,6 +314,11 @@ fn by_probability(decision: &Decision) -> Vec<&crate::Candidate> {
 
 fn spoken(name: &str) -> String {
     name.replace('_', " ")
+}
+
+/// As [`spoken`], with `a` or `an`.
+fn a_spoken(name: &str) -> String {
+    with_article(&spoken(name))
 }
 
 fn best(is: bool) -> &'static str {
@@ -362,6 +369,19 @@ fn figure(value: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_found_is_told_with_what_was_tried_and_with_articles() {
+        let mut other = MeasuredCounterfactual { from: "basophil".into(), to: "eosinophil".into(), flips: Vec::new() };
+        let nothing = other_type(&other).into_string();
+        assert!(nothing.contains("What would make it an eosinophil instead of a basophil"), "{nothing}");
+        let tried = "each continuous measurement alone and, where none flips the decision, pairs of the 16";
+        assert!(nothing.contains("None of the changes tried") && nothing.contains(tried), "{nothing}");
+        assert!(!nothing.contains("No change"), "the search is no proof");
+        other.flips.push(crate::MeasuredFlip { changes: Vec::new(), size: 6.3 });
+        let found = other_type(&other).into_string();
+        assert!(found.contains("smallest changes found") && found.contains(tried) && found.contains("6.3 sd away"));
+    }
 
     #[test]
     fn numbers_are_short_and_signed() {

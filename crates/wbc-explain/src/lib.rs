@@ -30,10 +30,10 @@
 //! - [`HeatMap`]: which places of the view speak for a text. [`HeatMethod`] is a way to find out, [`HeatKind`] names those
 //!   that are built in: what each patch contributes, exactly, where the pixel branch's embedding is the mean of its
 //!   patches; by covering squares of the view, where a class token or a perceptron mixes them; by gradients.
-//! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change of
-//!   measurements that would make it another type.
+//! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change found of
+//!   measurements that would make it another type. Both searches are greedy, and say what they tried.
 //! - [`ModelExplainer::score`]: explanations can be wrong, and are scored. [`Pointing`]: does the map of a phrase point to
-//!   the [`Part`] of the cell that it is about? [`Curves`]: is the decision lost when what is called important is taken
+//!   the [`Compartment`] of the cell that it is about? [`Curves`]: is the decision lost when what is called important is taken
 //!   away, and found again when it is given back, in a better [`Order`] than by chance?
 //!
 //! # What it does not do
@@ -80,6 +80,7 @@ pub use heat::HeatField;
 pub use heat_methods::{HeatKind, HeatMethod};
 pub use html::{html_fragment, html_page, html_style};
 pub use model::{ExplainInput, ExplainOptions, Explainer, ModelExplainer};
-pub use pointing::{Part, Pointing};
+pub use pointing::{Pointing, compartment_of_attribute};
 pub use reference::{FactReference, GroupMoments, Separating, TrainingReference};
 pub use score::{CellScores, Order, PointingScore, ScoreInput};
+pub use wbc_morphology::Compartment;

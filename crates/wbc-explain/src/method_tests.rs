@@ -1,10 +1,17 @@
 //! Heat maps by all methods, measured counterfactuals and scores, on a small model.
 
-use crate::tests::{BIG, Model, SIDE, disc, measurements, model, perceptron_model, training, view};
+use crate::faithfulness::{Blocks, area_under, counts};
+use crate::probability::argmax;
+use crate::row::{OtherMeasurements, Row};
+use crate::tests::{BIG, Model, SIDE, disc, model, perceptron_model, view};
 use crate::*;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
 use image::Rgb;
+use wbc_contrastive::{DualEncoder, TrainedModel};
 use wbc_core::{CellMasks, Mask, RgbImage};
-use wbc_encoders::MeasurementStatistics;
+use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, linear};
 
 #[test]
 fn every_method_draws_maps_of_a_model_that_lets_it() {
@@ -21,8 +28,9 @@ fn every_method_draws_maps_of_a_model_that_lets_it() {
         let options = ExplainOptions { heat_maps: Some(kind), ..ExplainOptions::default() };
         let explainer = ModelExplainer::new(&blind, options).unwrap();
         assert_eq!(explainer.heat_method(kind).kind(), kind);
-        let explained = explainer.explain(&ExplainInput::new("c", &disc(), &view(Some(BIG)))).unwrap();
-        assert!(explained.heat_maps.is_none(), "{kind}: the model sees no pixels");
+        assert!(!explainer.has_heat_maps(kind).unwrap(), "{kind}: the model sees no pixels");
+        let refused = explainer.explain(&ExplainInput::new("c", &disc(), &view(Some(BIG)))).unwrap_err();
+        assert!(matches!(refused, ExplainError::HeatMap { method, .. } if method == kind), "{kind}: {refused}");
     }
 }
 
@@ -63,6 +71,13 @@ fn covering_what_the_model_looks_at_costs_the_similarity() {
     );
     // nothing is covered where nothing is: the corner is far from the disc
     assert_eq!(maps[0].values()[0], 0.0);
+    // nothing is more like the view than the view: covering any of the disc costs
+    let own = explainer.branch().embed(SIDE as usize, std::iter::once(crate::filters::planes(&disc()))).unwrap();
+    let towards = method.maps(&disc(), &[own.view().row(0).to_vec()]).unwrap().unwrap();
+    let (min, max, _) = towards[0].range();
+    assert!(min > -1e-6 && max > 1e-6, "{min} to {max}");
+    let (middle, edge) = (towards[0].values()[8 * 16 + 8], towards[0].values()[8 * 16 + 1]);
+    assert!(middle > edge, "{middle} where the disc is, {edge} beside it");
     let blank = RgbImage::from_pixel(SIDE, SIDE, Rgb([240; 3]));
     let direction = explainer.contrast(&explainer.facts[0], 1);
     assert!(method.maps(&blank, &[direction]).unwrap().unwrap()[0].values().iter().all(|v| *v == 0.0));
@@ -77,7 +92,8 @@ fn pixels_stay_while_measurements_change_whatever_joins_them() {
     let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
     let row = crate::row::Row::new(statistics, &input).unwrap();
     let pixels = explainer.view_pixels(&view).unwrap().unwrap();
-    let others = crate::row::OtherMeasurements::new(&explainer, Some(&pixels), &row);
+    let seen = explainer.see(Some(pixels.clone()), Some(&row));
+    let others = OtherMeasurements::new(&explainer, &seen, &row);
     let mut changed = row.values.clone();
     changed[1] = -1.5;
     let fast = others.log_probabilities(&[row.values.clone(), changed.clone()]).unwrap();
@@ -88,42 +104,6 @@ fn pixels_stay_while_measurements_change_whatever_joins_them() {
         let slow = explainer.type_log_probabilities(&cell).unwrap();
         assert!(slow[0].iter().zip(log).all(|(a, b)| (a - b).abs() < 1e-3), "{slow:?} {log:?}");
     }
-}
-
-#[test]
-fn the_smallest_change_of_measurements_is_where_the_decision_flips() {
-    let statistics = MeasurementStatistics::compute(&measurements(), training().0.as_slice().unwrap()).unwrap();
-    let (image, view) = (disc(), view(Some(BIG)));
-    let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
-    let mut row = crate::row::Row::new(&statistics, &input).unwrap();
-    row.values = vec![1.0, 1.0, 0.5, 0.0];
-    let group =
-        |mean: [f32; 4], cells| GroupMoments { cells, n: vec![cells; 4], mean: mean.to_vec(), std: vec![1.0; 4] };
-    let groups = [group([0.0; 4], 9), group([-1.0, -1.0, 0.5, 0.0], 9), group([0.0; 4], 0)];
-    let types = ["a", "b", "c"].map(String::from);
-    // type b as soon as the weighted sum is below the threshold; it begins at 3
-    let judge = |threshold: f64| {
-        move |rows: &[Vec<f32>]| {
-            let sum = |r: &Vec<f32>| 2.0 * f64::from(r[0]) + f64::from(r[1]);
-            Ok(rows.iter().map(|r| vec![sum(r) - threshold, 0.0, -50.0]).collect::<Vec<_>>())
-        }
-    };
-    let one = crate::other_type::other_type(&row, &types, &groups, judge(0.5)).unwrap().unwrap();
-    assert_eq!((one.from.as_str(), one.to.as_str(), one.flips.len()), ("a", "b", 1), "the second alone reaches 1 only");
-    let flip = &one.flips[0];
-    // 2 (1 - d) + 1 = 0.5 at d = 1.25
-    assert!((flip.size - 1.25).abs() < 0.02 && flip.size >= 1.25, "{flip:?}");
-    let mean_std = (statistics.mean[0], statistics.std[0]);
-    assert!((flip.changes[0].needed - (mean_std.0 - (flip.size - 1.0) * mean_std.1)).abs() < 1e-3);
-    assert_eq!((flip.changes[0].name.as_str(), flip.changes[0].value), ("cell.diameter", 61.0));
-    // 2 (1 - d) + 1 - d = -2 at d = 5/3: only both together
-    let two = crate::other_type::other_type(&row, &types, &groups, judge(-2.0)).unwrap().unwrap();
-    assert!(two.flips.len() == 1 && two.flips[0].changes.len() == 2);
-    assert!((two.flips[0].size - 2.0_f32.sqrt() * 5.0 / 3.0).abs() < 0.02, "{two:?}");
-    let never = crate::other_type::other_type(&row, &types, &groups, judge(-9.0)).unwrap().unwrap();
-    assert!(never.flips.is_empty());
-    let other_way = |rows: &[Vec<f32>]| Ok(rows.iter().map(|_| vec![1.0, -50.0, 0.0]).collect());
-    assert!(crate::other_type::other_type(&row, &types, &groups, other_way).unwrap().is_none(), "c was never seen");
 }
 
 #[test]
@@ -142,14 +122,158 @@ fn explanations_are_scored_and_chance_depends_on_the_seed_alone() {
     let scores = explainer.score(&input).unwrap();
     // per method: type and three attributes of the cell, two of the nucleus, six of the cytoplasm in two parts
     assert_eq!(scores.pointing.len(), 3 * (4 + 2 + 12));
-    assert!(scores.pointing.iter().all(|p| p.pointing.energy.is_none_or(|e| (0.0..=1.0 + 1e-9).contains(&e))));
+    let whole = scores.pointing.iter().find(|p| p.method == HeatKind::Occlusion && p.fact == "type").unwrap();
+    let explained = explainer.explain(&input.cell).unwrap();
+    let own = explainer.facts[0].set.values.iter().position(|v| *v == explained.cell_type.value).unwrap();
+    let direction = explainer.contrast(&explainer.facts[0], own);
+    let map = explainer.heat_method(HeatKind::Occlusion).maps(&view.pixels, &[direction]).unwrap().unwrap().remove(0);
+    assert_eq!(whole.pointing, Pointing::new(&map, masks.cell()).unwrap());
     let names = |list: &[(Order, Curves)]| list.iter().map(|(o, _)| o.as_str()).collect::<Vec<_>>().join(" ");
     assert_eq!(names(&scores.pixels), "patches gradient occlusion centre random");
-    assert_eq!(names(&scores.measurements), "strongest supporting unusual random");
-    let all = scores.pixels.iter().chain(&scores.measurements).flat_map(|(_, c)| [c.deletion, c.insertion]);
-    assert!(all.into_iter().all(|area| (0.0..=1.0).contains(&area)));
+    assert_eq!(names(&scores.measurements), "supporting strongest unusual random");
     assert_eq!(explainer.score(&input).unwrap(), scores);
     let unmasked = explainer.score(&ScoreInput { masks: None, seed: 6, ..input }).unwrap();
     assert!(unmasked.pointing.is_empty() && unmasked.pixels[..4] == scores.pixels[..4]);
     assert_ne!(unmasked.pixels[4], scores.pixels[4]);
+}
+
+/// Deletion by hand, one thing after the other.
+#[test]
+fn curves_are_those_of_taking_away_one_by_one() {
+    let model = model(true, true);
+    let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+    let (image, view) = (disc(), view(Some(BIG)));
+    let cell = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
+    let scores = explainer.score(&ScoreInput { cell, masks: None, methods: &[], seed: 5 }).unwrap();
+    let curves = |list: &[(Order, Curves)], order: Order| list.iter().find(|(o, _)| *o == order).unwrap().1;
+
+    // 14 blocks a side, of one or two pixels
+    let blocks = Blocks::new(16);
+    let (order, cover) = (blocks.outwards(), crate::filters::surroundings(&view.pixels));
+    let block = |x: u32, y: u32| (y * 14 / 16 * 14 + x * 14 / 16) as usize;
+    let probability = |view: &RgbImage| {
+        let own = explainer.branch().embed(16, std::iter::once(crate::filters::planes(view))).unwrap();
+        explainer.type_log_probabilities(&own).unwrap().remove(0)
+    };
+    let predicted = argmax(&probability(&view.pixels));
+    let watched: Vec<f64> = counts(order.len())
+        .map(|n| {
+            let gone = |x, y| order[..n].contains(&block(x, y));
+            let shown = RgbImage::from_fn(16, 16, |x, y| if gone(x, y) { cover } else { *view.pixels.get_pixel(x, y) });
+            probability(&shown)[predicted].exp()
+        })
+        .collect();
+    let centre = curves(&scores.pixels, Order::Centre).deletion;
+    assert!((centre - area_under(&watched)).abs() < 1e-5, "{centre}: {watched:?}");
+    assert!(watched.iter().any(|p| (p - watched[0]).abs() > 1e-4), "it moves");
+
+    // measurements: those that support the decision first, as the effects of the explanation say
+    let explained = explainer.explain(&cell).unwrap();
+    let mut told: Vec<&MovedBy> = explained.measurements.iter().flatten().collect();
+    told.sort_by(|a, b| b.effect.total_cmp(&a.effect));
+    let statistics = model.preprocess.statistics.as_ref().unwrap();
+    let column = |m: &&MovedBy| statistics.schema.index(&m.name).unwrap();
+    let columns: Vec<usize> = told.iter().map(column).collect();
+    let row = Row::new(statistics, &cell).unwrap();
+    let pixels = explainer.view_pixels(&view).unwrap();
+    let seen = explainer.see(pixels, Some(&row));
+    let others = OtherMeasurements::new(&explainer, &seen, &row);
+    let steps: Vec<Vec<f32>> = counts(columns.len())
+        .map(|n| {
+            let mut values = row.values.clone();
+            columns[..n].iter().for_each(|c| values[*c] = 0.0);
+            values
+        })
+        .collect();
+    let logs = others.log_probabilities(&steps).unwrap();
+    let predicted = argmax(&logs[0]);
+    let watched: Vec<f64> = logs.iter().map(|l| l[predicted].exp()).collect();
+    let supporting = curves(&scores.measurements, Order::Supporting).deletion;
+    assert!((supporting - area_under(&watched)).abs() < 1e-5, "{supporting}: {watched:?}");
+}
+
+#[test]
+fn orders_are_stored_by_their_names() {
+    for order in [
+        Order::Heat(HeatKind::Patches),
+        Order::Heat(HeatKind::Gradient),
+        Order::Heat(HeatKind::Occlusion),
+        Order::Centre,
+        Order::Supporting,
+        Order::Strongest,
+        Order::Unusual,
+        Order::Random,
+    ] {
+        let stored = serde_json::to_string(&order).unwrap();
+        assert_eq!(stored, format!("\"{}\"", order.as_str()));
+        assert_eq!(serde_json::from_str::<Order>(&stored).unwrap(), order);
+    }
+}
+
+thread_local! {
+    /// Views that [`Frozen`] looked at.
+    static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// A frozen encoder, the mean colour, joined with measurements in one layer.
+#[derive(Module, Debug)]
+struct Frozen {
+    joined: Linear,
+}
+
+impl ImageEncoder for Frozen {
+    fn embed_dim(&self) -> usize {
+        8
+    }
+
+    fn features(&self, pixels: Tensor<4>) -> Option<Tensor<2>> {
+        let n = pixels.dims()[0];
+        LOOKS.set(LOOKS.get() + n);
+        Some(pixels.mean_dim(3).mean_dim(2).reshape([n, 3]))
+    }
+
+    fn forward(&self, input: ImageInput, _mode: &mut Mode<'_>) -> ImageOutput {
+        let features = input.features.or_else(|| self.features(input.pixels?));
+        let measured = input.measurements.map(|m| m.values);
+        let device = Device::flex();
+        let n = features.as_ref().or(measured.as_ref()).map_or(0, |t| t.dims()[0]);
+        let features = features.unwrap_or_else(|| Tensor::zeros([n, 3], &device));
+        let measured = measured.unwrap_or_else(|| Tensor::zeros([n, 4], &device));
+        ImageOutput { pooled: self.joined.forward(Tensor::cat(vec![features, measured], 1)), patches: None }
+    }
+}
+
+#[test]
+fn a_frozen_encoder_looks_at_a_cell_once_while_its_measurements_change() {
+    let (base, device) = (model(true, true), Device::flex());
+    let image = Frozen { joined: linear(7, 8, &mut wbc_core::seeded_rng(&[3]), &device) };
+    let model = TrainedModel {
+        model: DualEncoder::new(image, base.model.text, &device).unwrap(),
+        tokenizer: base.tokenizer,
+        preprocess: base.preprocess,
+        prompts: base.prompts,
+        space: base.space,
+        device,
+    };
+    let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+    let (image, view) = (disc(), view(Some(BIG)));
+    let cell = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
+    let row = Row::new(model.preprocess.statistics.as_ref().unwrap(), &cell).unwrap();
+    let pixels = explainer.view_pixels(&view).unwrap().unwrap();
+    let seen = explainer.see(Some(pixels.clone()), Some(&row));
+    let others = OtherMeasurements::new(&explainer, &seen, &row);
+    let mut changed = row.values.clone();
+    changed[1] = -1.5;
+    let fast = others.log_probabilities(&[row.values.clone(), changed.clone()]).unwrap();
+    assert_eq!(LOOKS.get(), 1);
+    for (values, log) in [row.values.clone(), changed].into_iter().zip(&fast) {
+        let measurements = Some(explainer.measurement_tensors(values, row.mask.clone(), 1));
+        let whole = ImageInput { pixels: Some(pixels.clone()), measurements, ..ImageInput::default() };
+        let slow = explainer.type_log_probabilities(&crate::row::embeddings(explainer.forward(whole).pooled).unwrap());
+        assert!(slow.unwrap()[0].iter().zip(log).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+    // the cell, three ends of curves, and what is between them: two curves of two orders
+    LOOKS.set(0);
+    explainer.score(&ScoreInput { cell, masks: None, methods: &[], seed: 1 }).unwrap();
+    assert_eq!(LOOKS.get(), 1 + 3 + 2 * 2 * 15);
 }

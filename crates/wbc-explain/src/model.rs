@@ -5,7 +5,7 @@ use crate::occlusion::{effects, moved_by};
 use crate::other_type::other_type;
 use crate::pictures::{downsized, put};
 use crate::pixel_branch::PixelBranch;
-use crate::row::{OtherMeasurements, Row, embeddings};
+use crate::row::{OtherMeasurements, Row, SeenCell};
 use crate::{
     AttributeEvidence, Decision, ExplainError, Explanation, HeatField, HeatKind, HeatMap, HeatMethod,
     MeasuredCounterfactual, TrainingReference,
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use wbc_caption::{Grammar, GrammarOptions};
 use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::{CellMasks, CellView, Embeddings, PromptSet, RgbImage, TYPE_FACT};
-use wbc_encoders::{ImageEncoder, ImageInput, ImageTower, TextEncoder, TextTower};
+use wbc_encoders::{ImageEncoder, ImageTower, TextEncoder, TextTower};
 use wbc_morphology::overlay;
 use wbc_retrieval::ExactIndex;
 
@@ -57,7 +57,8 @@ pub struct ExplainOptions {
     pub captions: usize,
     /// Whether every predicted attribute gets a heat map beside the type's.
     pub attribute_heat_maps: bool,
-    /// How heat maps are made; `None` by patches, where they are exact, and by occlusion everywhere else.
+    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, and by
+    /// occlusion everywhere else.
     pub heat_maps: Option<HeatKind>,
 }
 
@@ -151,10 +152,7 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
     pub(crate) fn view_pixels(&self, view: &CellView) -> Result<Option<Tensor<4>>, ExplainError> {
         let side = self.model.preprocess.viewer.side;
         match view.pixels.dimensions() {
-            found if found == (side, side) => {
-                let branch = PixelBranch { model: self.model };
-                Ok(Some(branch.tensor(planes(&view.pixels), 1, side as usize)))
-            }
+            found if found == (side, side) => Ok(Some(self.branch().tensor(planes(&view.pixels), 1, side as usize))),
             (1, 1) => Ok(None),
             (w, h) => Err(ExplainError::View { cause: format!("{w} x {h} px where {side} x {side} are expected") }),
         }
@@ -165,9 +163,27 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         (fact.ensembles.view().row(own).to_owned() - mean_without(&fact.ensembles, Some(own))).to_vec()
     }
 
+    /// The model's pixels alone.
+    pub(crate) fn branch(&self) -> PixelBranch<'m, I, T> {
+        PixelBranch { model: self.model }
+    }
+
     /// A way to draw heat maps with this model.
     pub fn heat_method(&self, kind: HeatKind) -> Box<dyn HeatMethod + 'm> {
-        heat_method(kind, PixelBranch { model: self.model })
+        heat_method(kind, self.branch())
+    }
+
+    /// Whether the model has such maps; asks it about an empty view.
+    ///
+    /// # Errors
+    /// [`ExplainError::Model`] when the model answers with something that is not finite.
+    pub fn has_heat_maps(&self, kind: HeatKind) -> Result<bool, ExplainError> {
+        if !self.model.model.image.sees_pixels() {
+            return Ok(false);
+        }
+        let side = self.model.preprocess.viewer.side;
+        let directions = [vec![1.0; self.model.model.image.embed_dim()]];
+        Ok(self.heat_method(kind).maps(&RgbImage::new(side, side), &directions)?.is_some())
     }
 
     /// Maps in the asked way, or else in the first of those that are exact or always possible.
@@ -216,7 +232,12 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
             asked.push((PHRASE, phrase.clone(), against));
             directions.push((own.view().row(0).to_owned() - rest).to_vec());
         }
-        let Some((method, fields)) = self.fields(&input.view.pixels, &directions)? else { return Ok(None) };
+        let Some((method, fields)) = self.fields(&input.view.pixels, &directions)? else {
+            return match self.options.heat_maps {
+                Some(method) => Err(ExplainError::HeatMap { method, cause: lacking(method) }),
+                None => Ok(None),
+            };
+        };
         let mut maps = Vec::with_capacity(fields.len());
         for ((about, text, against), field) in asked.into_iter().zip(&fields) {
             let (min, max, mean) = field.range();
@@ -243,9 +264,17 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         if pixels.is_none() && row.is_none() {
             return Err(ExplainError::View { cause: "it has neither pixels nor measurements".into() });
         }
-        let measurements = row.as_ref().map(|r| self.measurement_tensors(r.values.clone(), r.mask.clone(), 1));
-        let seen = self.forward(ImageInput { pixels: pixels.clone(), measurements, ..ImageInput::default() });
-        let cell = embeddings(seen.pooled)?;
+        let has_pixels = pixels.is_some();
+        let pixelless = match (self.model.model.image.sees_pixels(), has_pixels) {
+            (true, true) => None,
+            (true, false) => Some("the view has no pixels"),
+            (false, _) => Some("the model sees no pixels"),
+        };
+        if let (Some(method), Some(cause)) = (self.options.heat_maps, pixelless) {
+            return Err(ExplainError::HeatMap { method, cause });
+        }
+        let seen = self.see(pixels, row.as_ref());
+        let cell = seen.embedding()?;
 
         let decisions = self.facts.iter().map(|f| self.decide(f, &cell)).collect::<Result<Vec<_>, _>>()?;
         let known = row.as_ref().filter(|r| r.known().next().is_some());
@@ -253,7 +282,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         let predicted = decisions[0].candidates.iter().position(|c| c.value == decisions[0].value).unwrap_or(0);
         let (measurements, counterfactual_measurements) = match known {
             Some(row) => {
-                let (moved, other) = self.measured(pixels.as_ref(), row, &decisions[0])?;
+                let (moved, other) = self.measured(&seen, row, &decisions[0])?;
                 (Some(moved), other)
             }
             None => {
@@ -265,7 +294,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             }
         };
         if known.is_some() && self.reference.is_none() {
-            notes.push("Without a training reference there is no measured evidence.".into());
+            notes.push("Without a training reference there is no measured evidence, and flags are not listed.".into());
         }
         if known.is_some_and(Row::lacks_sizes) {
             notes.push("The pixel size is unknown here or in training: absolute sizes are left out.".into());
@@ -273,17 +302,19 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
 
         let mut pictures = BTreeMap::new();
         put(&mut pictures, Explanation::CELL, &downsized(input.image))?;
-        if pixels.is_some() {
+        if has_pixels {
             put(&mut pictures, Explanation::VIEW, &input.view.pixels)?;
         }
         if let Some(masks) = input.masks {
             put(&mut pictures, Explanation::SEGMENTATION, &downsized(&overlay(input.image, masks)))?;
         }
-        let (sees, has) = (self.model.model.image.sees_pixels(), pixels.is_some());
-        let heat_maps = if sees && has { self.heat_maps(input, &decisions, &mut pictures)? } else { None };
-        if heat_maps.is_none() {
-            notes.push(why_no_heat_map(self.options.heat_maps, sees, has));
-        }
+        let heat_maps = match pixelless {
+            None => self.heat_maps(input, &decisions, &mut pictures)?,
+            Some(cause) => {
+                notes.push(format!("There is no heat map: {cause}."));
+                None
+            }
+        };
         let nearest_captions =
             self.gallery.as_ref().map(|gallery| nearest(gallery, &cell, self.options.captions)).transpose()?;
         tracing::debug!(id = input.id, cell_type = decisions[0].value, "explained");
@@ -329,31 +360,30 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
     /// What moved the decision, and what would make it another.
     fn measured(
         &self,
-        pixels: Option<&Tensor<4>>,
+        seen: &SeenCell,
         row: &Row<'_>,
         cell_type: &Decision,
     ) -> Result<(Vec<crate::MovedBy>, Option<MeasuredCounterfactual>), ExplainError> {
         let types = self.reference.and_then(|r| r.fact(TYPE_FACT));
         let of_type = types.and_then(|f| f.groups.get(f.values.iter().position(|v| *v == cell_type.value)?));
-        let others = OtherMeasurements::new(self, pixels, row);
+        let others = OtherMeasurements::new(self, seen, row);
         let (_, effects) = effects(row, |rows| others.log_probabilities(rows))?;
-        let moved = moved_by(row, effects, of_type, self.options.measurements);
+        let overall = self.reference.map(|r| &r.overall);
+        let moved = moved_by(row, effects, overall, of_type, self.options.measurements);
         let other = types.map(|f| other_type(row, &f.values, &f.groups, |rows| others.log_probabilities(rows)));
         Ok((moved, other.transpose()?.flatten()))
     }
 }
 
-/// Why there is no map.
-fn why_no_heat_map(asked: Option<HeatKind>, sees_pixels: bool, has_pixels: bool) -> String {
-    match (asked, sees_pixels, has_pixels) {
-        (Some(HeatKind::Patches), true, true) => {
-            "The pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
-             behind it: no place has a share of its own, so there is no heat map by patches."
-                .into()
+/// Why a pixel branch has no maps of a kind.
+fn lacking(kind: HeatKind) -> &'static str {
+    match kind {
+        HeatKind::Patches => {
+            "the pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
+             behind it: no place has a share of its own"
         }
-        (_, true, true) => "The pixel branch cannot be asked for a heat map in this way.".into(),
-        (_, true, false) => "The view has no pixels, so there is no heat map.".into(),
-        (_, false, _) => "The model sees no pixels, so there is no heat map.".into(),
+        HeatKind::Gradient => "the pixel branch lets no gradients through",
+        HeatKind::Occlusion => "the pixel branch cannot be asked with a square covered",
     }
 }
 

@@ -1,9 +1,10 @@
-//! The smallest change of measurements that makes a cell another type.
+//! A small change of measurements that makes a cell another type.
 
 use crate::probability::argmax;
 use crate::reference::GroupMoments;
 use crate::row::Row;
 use crate::{ExplainError, MeasuredChange, MeasuredCounterfactual, MeasuredFlip};
+use wbc_core::Unit;
 
 /// Steps of the first look along a line.
 const STEPS: usize = 8;
@@ -23,12 +24,25 @@ struct Line {
     part: f32,
 }
 
-/// One or two measurements are moved towards the mean of the training cells of the runner-up, alone and together, until
-/// the runner-up is decided for; `log_probabilities` answers for several normalised rows at once, in the order of `types`.
+impl MeasuredCounterfactual {
+    /// Which changes are tried, to be told beside what was found and what was not: the search is no proof.
+    pub fn searched(&self) -> String {
+        format!(
+            "each continuous measurement alone and, where none flips the decision, pairs of the {PAIRED} that bring it \
+             nearest, moved in {STEPS} steps to the mean of the {} cells in training",
+            self.to.replace('_', " ")
+        )
+    }
+}
+
+/// One or two continuous measurements are moved towards the mean of the training cells of the runner-up, alone and
+/// together, until the runner-up is decided for; `log_probabilities` answers for several normalised rows at once, in the
+/// order of `types`.
 ///
 /// Pairs are tried among the sixteen measurements that bring the runner-up nearest, and only where no single one flips.
-/// The smallest flips are told, by the length of the change in training standard deviations. `None` where the runner-up
-/// had no training cells.
+/// The smallest flips found are told, by the length of the change in training standard deviations, from the cell's own
+/// value and not the clipped one that the model sees. Flags and counts stay: no cell has half a lobe, and a doubt about
+/// masks is no property of a cell. `None` where the runner-up had no training cells.
 pub(crate) fn other_type(
     row: &Row<'_>,
     types: &[String],
@@ -41,9 +55,11 @@ pub(crate) fn other_type(
     rest[predicted] = f64::NEG_INFINITY;
     let runner_up = argmax(&rest);
     let Some(target) = groups.get(runner_up).filter(|g| runner_up != predicted && g.cells > 0) else { return Ok(None) };
+    // where a measurement is after a part of its way, normalised
+    let reached = |column: usize, part: f32| row.values[column] + part * (target.mean[column] - row.values[column]);
     let moved = |columns: &[usize], part: f32| {
         let mut values = row.values.clone();
-        columns.iter().for_each(|c| values[*c] += part * (target.mean[*c] - values[*c]));
+        columns.iter().for_each(|c| values[*c] = reached(*c, part));
         values
     };
     let scanned = |sets: Vec<Vec<usize>>| -> Result<(Vec<Line>, Vec<f64>), ExplainError> {
@@ -61,7 +77,8 @@ pub(crate) fn other_type(
         }
         Ok((lines, gains))
     };
-    let columns: Vec<usize> = row.known().filter(|c| target.n[*c] > 0).collect();
+    let continuous = |c: &usize| !matches!(row.unit(*c), Unit::Flag | Unit::Count);
+    let columns: Vec<usize> = row.known().filter(|c| target.n[*c] > 0).filter(continuous).collect();
     let (mut lines, gains) = scanned(columns.iter().map(|c| vec![*c]).collect())?;
     if lines.is_empty() {
         let mut best: Vec<usize> = (0..columns.len()).collect();
@@ -78,21 +95,17 @@ pub(crate) fn other_type(
             if argmax(log) == runner_up { line.part = middle } else { line.below = middle }
         }
     }
-    let size = |l: &Line| {
-        let squares = l.columns.iter().map(|c| (l.part * (target.mean[*c] - row.values[*c])).powi(2));
-        squares.sum::<f32>().sqrt()
-    };
+    let size = |l: &Line| l.columns.iter().map(|c| (reached(*c, l.part) - row.z(*c)).powi(2)).sum::<f32>().sqrt();
     lines.sort_by(|a, b| size(a).total_cmp(&size(b)).then(a.columns.cmp(&b.columns)));
     let statistics = row.statistics;
     let change = |column: usize, part: f32| {
         let def = &statistics.schema.measurements[column];
-        let needed = row.values[column] + part * (target.mean[column] - row.values[column]);
         MeasuredChange {
             name: def.name.clone(),
             unit: def.unit.symbol().into(),
             definition: def.definition.clone(),
             value: row.raw[column],
-            needed: statistics.mean[column] + statistics.std[column] * needed,
+            needed: statistics.mean[column] + statistics.std[column] * reached(column, part),
         }
     };
     let flips = lines
@@ -104,4 +117,90 @@ pub(crate) fn other_type(
         to: types[runner_up].clone(),
         flips: flips.collect(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ExplainInput;
+    use crate::tests::{disc, measurements, training, view};
+    use wbc_core::CellView;
+    use wbc_encoders::MeasurementStatistics;
+
+    fn statistics(first: Unit) -> MeasurementStatistics {
+        let mut schema = measurements();
+        schema.measurements[0].unit = first;
+        MeasurementStatistics::compute(&schema, training().0.as_slice().unwrap()).unwrap()
+    }
+
+    /// A cell whose measurements lie so many standard deviations from the mean.
+    fn row(statistics: &MeasurementStatistics, z: [f32; 4]) -> Row<'_> {
+        let raw = (0..4).map(|c| Some(f64::from(statistics.mean[c] + statistics.std[c] * z[c])));
+        let (image, view) = (disc(), CellView { measurements: Some(raw.collect()), ..view(None) });
+        let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
+        Row::new(statistics, &input).unwrap()
+    }
+
+    /// Type b lies at -1 of the first two measurements, type c was never seen.
+    fn told(row: &Row<'_>, threshold: f64) -> MeasuredCounterfactual {
+        let group =
+            |mean: [f32; 4], cells| GroupMoments { cells, n: vec![cells; 4], mean: mean.to_vec(), std: vec![1.0; 4] };
+        let groups = [group([0.0; 4], 9), group([-1.0, -1.0, 0.5, 0.0], 9), group([0.0; 4], 0)];
+        // type b as soon as the weighted sum is below the threshold
+        let judge = |rows: &[Vec<f32>]| {
+            let sum = |r: &Vec<f32>| 2.0 * f64::from(r[0]) + f64::from(r[1]);
+            Ok(rows.iter().map(|r| vec![sum(r) - threshold, 0.0, -50.0]).collect())
+        };
+        other_type(row, &["a", "b", "c"].map(String::from), &groups, judge).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_smallest_change_of_measurements_is_where_the_decision_flips() {
+        let statistics = statistics(Unit::Px);
+        let row = row(&statistics, [1.0, 1.0, 0.5, 0.0]);
+        let one = told(&row, 0.5);
+        assert_eq!((one.from.as_str(), one.to.as_str(), one.flips.len()), ("a", "b", 1), "the second alone reaches 1");
+        let flip = &one.flips[0];
+        // 2 (1 - d) + 1 = 0.5 at d = 1.25
+        assert!((1.249..1.27).contains(&flip.size), "{flip:?}");
+        let needed = statistics.mean[0] + statistics.std[0] * (1.0 - flip.size);
+        assert!((flip.changes[0].needed - needed).abs() < 1e-3);
+        assert_eq!((flip.changes[0].name.as_str(), flip.changes[0].value), ("cell.diameter", row.raw[0]));
+        // 2 (1 - d) + 1 - d = -2 at d = 5/3: only both together
+        let two = told(&row, -2.0);
+        assert!(two.flips.len() == 1 && two.flips[0].changes.len() == 2);
+        assert!((two.flips[0].size - 2.0_f32.sqrt() * 5.0 / 3.0).abs() < 0.02, "{two:?}");
+        assert!(told(&row, -9.0).flips.is_empty());
+        let group = GroupMoments { cells: 0, n: vec![0; 4], mean: vec![0.0; 4], std: vec![0.0; 4] };
+        let unseen = other_type(&row, &["a", "b"].map(String::from), &[group.clone(), group], |rows| {
+            Ok(rows.iter().map(|_| vec![1.0, 0.0]).collect())
+        });
+        assert!(unseen.unwrap().is_none(), "the runner-up was never seen");
+    }
+
+    #[test]
+    fn how_far_away_it_is_counts_from_the_cell_and_not_from_what_the_model_sees_of_it() {
+        let statistics = statistics(Unit::Px);
+        let row = row(&statistics, [10.0, 1.0, 0.5, 0.0]);
+        assert_eq!(row.values[0], 4.0, "clipped");
+        let other = told(&row, 0.5);
+        // 2 x + 1 = 0.5 at x = -0.25
+        assert!((other.flips[0].size - 10.25).abs() < 0.04, "{other:?}");
+        let change = &other.flips[0].changes[0];
+        let told = (change.value - change.needed) / statistics.std[0];
+        assert!((told - other.flips[0].size).abs() < 1e-3, "the values shown are as far apart as it says");
+    }
+
+    #[test]
+    fn flags_and_counts_stay_as_they_are() {
+        for unit in [Unit::Flag, Unit::Count] {
+            let statistics = statistics(unit);
+            let row = row(&statistics, [1.0, 1.0, 0.5, 0.0]);
+            assert!(told(&row, 0.5).flips.is_empty(), "{unit:?}: only the first measurement could flip it");
+            // the second alone reaches 1
+            let other = told(&row, 1.5);
+            assert_eq!(other.flips.len(), 1, "{unit:?}");
+            assert_eq!(other.flips[0].changes[0].name, "cell.solidity", "{unit:?}");
+        }
+    }
 }

@@ -1,54 +1,22 @@
 //! Does a map point to what its phrase is about?
 
 use crate::HeatField;
-use serde::{Deserialize, Serialize};
-use wbc_core::{Attribute, CellMasks, Mask};
-
-/// A part of the cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// Nucleus.
-    Nucleus,
-    /// Cell without nucleus.
-    Cytoplasm,
-    /// Nucleus and cytoplasm.
-    Cell,
-}
+use wbc_core::{Attribute, Mask};
+use wbc_morphology::Compartment;
 
 /// Words that only the nucleus and only the cytoplasm are described by.
 const OF_NUCLEUS: [&str; 5] = ["nucleus", "nuclei", "nuclear", "chromatin", "nucleol"];
 const OF_CYTOPLASM: [&str; 3] = ["cytoplasm", "granul", "vacuole"];
 
-impl Part {
-    /// What the phrases of an attribute are about, by the words in its names: chromatin is in the nucleus, granules and
-    /// vacuoles are in the cytoplasm, and what names both or neither is about the whole cell.
-    pub fn of_attribute(attribute: &Attribute) -> Self {
-        let names = format!("{} {}", attribute.name, attribute.title).to_lowercase();
-        let any = |words: &[&str]| words.iter().any(|w| names.contains(w));
-        match (any(&OF_NUCLEUS), any(&OF_CYTOPLASM)) {
-            (true, false) => Self::Nucleus,
-            (false, true) => Self::Cytoplasm,
-            _ => Self::Cell,
-        }
-    }
-
-    /// Its name in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nucleus => "nucleus",
-            Self::Cytoplasm => "cytoplasm",
-            Self::Cell => "cell",
-        }
-    }
-
-    /// Its pixels.
-    pub fn mask(self, masks: &CellMasks) -> Mask {
-        match self {
-            Self::Nucleus => masks.nucleus().clone(),
-            Self::Cytoplasm => masks.cytoplasm(),
-            Self::Cell => masks.cell().clone(),
-        }
+/// What the phrases of an attribute are about, by the words in its names: chromatin is in the nucleus, granules and
+/// vacuoles are in the cytoplasm, and what names both or neither is about the whole cell.
+pub fn compartment_of_attribute(attribute: &Attribute) -> Compartment {
+    let names = format!("{} {}", attribute.name, attribute.title).to_lowercase();
+    let any = |words: &[&str]| words.iter().any(|w| names.contains(w));
+    match (any(&OF_NUCLEUS), any(&OF_CYTOPLASM)) {
+        (true, false) => Compartment::Nucleus,
+        (false, true) => Compartment::Cytoplasm,
+        _ => Compartment::Cell,
     }
 }
 
@@ -56,6 +24,7 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pointing {
     /// Whether the largest value lies in the part: the pointing game (Zhang et al. 2018, section 4.1), without tolerance.
+    /// A flat map points nowhere, which is a miss.
     pub hit: bool,
     /// Share of all positive values that lies in the part: the energy-based pointing game (Wang et al. 2020, Score-CAM,
     /// section 4.3). `None` for a map without positive values.
@@ -87,7 +56,7 @@ impl Pointing {
         };
         let total = positive(true);
         Some(Self {
-            hit: inside[largest],
+            hit: inside[largest] && !field.is_flat(),
             energy: (total > 0.0).then(|| positive(false) / total),
             centre: part.get(side as isize / 2, side as isize / 2),
             area: area as f64 / (side * side) as f64,
@@ -103,14 +72,14 @@ mod tests {
     #[test]
     fn phrases_are_about_what_their_words_say() {
         let schema = AttributeSchema::wbcatt();
-        let of = |part| -> Vec<&str> {
-            schema.attributes.iter().filter(|a| Part::of_attribute(a) == part).map(|a| a.name.as_str()).collect()
+        let of = |part: Compartment| -> Vec<&str> {
+            schema.attributes.iter().filter(|a| compartment_of_attribute(a) == part).map(|a| a.name.as_str()).collect()
         };
-        assert_eq!(of(Part::Nucleus), ["nucleus_shape", "chromatin_density"]);
+        assert_eq!(of(Compartment::Nucleus), ["nucleus_shape", "chromatin_density"]);
         let cytoplasm =
             ["cytoplasm_vacuole", "cytoplasm_texture", "cytoplasm_colour", "granule_type", "granule_colour"];
-        assert_eq!(of(Part::Cytoplasm), [&cytoplasm[..], &["granularity"]].concat());
-        assert_eq!(of(Part::Cell), ["cell_size", "cell_shape", "nuclear_cytoplasmic_ratio"]);
+        assert_eq!(of(Compartment::Cytoplasm), [&cytoplasm[..], &["granularity"]].concat());
+        assert_eq!(of(Compartment::Cell), ["cell_size", "cell_shape", "nuclear_cytoplasmic_ratio"]);
     }
 
     #[test]
@@ -129,6 +98,12 @@ mod tests {
         );
         let nothing = HeatField::new(4, vec![-1.0; 16]).unwrap();
         assert_eq!(Pointing::new(&nothing, &part).unwrap().energy, None);
+        let everywhere = Mask::from_fn(4, 4, |_, _| true);
+        for flat in [-1.0, 0.0, 2.0] {
+            let flat = HeatField::new(4, vec![flat; 16]).unwrap();
+            assert!(!Pointing::new(&flat, &everywhere).unwrap().hit, "a flat map points nowhere");
+        }
+        assert!(Pointing::new(&field, &everywhere).unwrap().hit);
         assert!(Pointing::new(&field, &Mask::new(4, 4)).is_none());
         assert!(Pointing::new(&field, &Mask::from_fn(5, 5, |_, _| true)).is_none());
         assert!(HeatField::new(4, vec![0.0; 15]).is_none());

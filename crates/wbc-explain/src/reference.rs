@@ -3,7 +3,7 @@ use crate::{Candidate, Decision, ExplainError, MeasuredEvidence, Voter};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use wbc_contrastive::FactSpace;
-use wbc_core::{Annotation, TYPE_FACT};
+use wbc_core::{Annotation, TYPE_FACT, Unit};
 use wbc_encoders::MeasurementStatistics;
 
 /// How many measurements vote on a fact.
@@ -49,7 +49,7 @@ pub struct FactReference {
     pub values: Vec<String>,
     /// Training cells per value.
     pub groups: Vec<GroupMoments>,
-    /// The best separating measurements, at most eight, best first.
+    /// The best separating measurements, at most eight, best first; no flags.
     pub voters: Vec<Separating>,
     /// Share of the annotated training cells for which [`TrainingReference::vote`] names the annotated value: told by the
     /// cells that it was computed from, so somewhat too good. `None` where there is no vote.
@@ -99,6 +99,8 @@ impl TrainingReference {
         }
         let raw: Vec<f32> = rows.iter().copied().collect();
         let (values, mask) = statistics.rows(&raw, length_scale);
+        // a flag is 0 or 1: in a few cells of a group it is often never set, and a normal density would be sure of it
+        let votes: Vec<bool> = statistics.schema.measurements.iter().map(|d| d.unit != Unit::Flag).collect();
         let table = Table { m, values: &values, mask: &mask };
         let overall = table.moments(&(0..n).collect::<Vec<_>>());
         let codes: Vec<Vec<i16>> = annotations.iter().map(|a| space.encode(a)).collect();
@@ -115,7 +117,7 @@ impl TrainingReference {
                         table.moments(&(0..n).filter(own).collect::<Vec<_>>())
                     })
                     .collect();
-                let voters = table.separating(&groups);
+                let voters = table.separating(&groups, &votes);
                 FactReference { name, values, groups, voters, accuracy: None }
             })
             .collect();
@@ -204,8 +206,8 @@ impl TrainingReference {
     /// Every value of the fact has a prior, its share of the training cells (plus one cell each), and for each voting
     /// measurement a normal density with the mean and standard deviation of its training cells. Voters are the at most
     /// eight measurements with the highest ratio of variance between values to variance within values (ANOVA's F over
-    /// the training cells), taken best first, leaving out any that correlates beyond 0.9 with one already taken. They
-    /// are treated as independent, which they are not quite, so the probabilities are on the confident side: read them
+    /// the training cells), taken best first, leaving out flags and any that correlates beyond 0.9 with one already taken.
+    /// They are treated as independent, which they are not quite, so the probabilities are on the confident side: read them
     /// as an independent second opinion, not as calibrated ones.
     ///
     /// `values` and `mask` are one normalised row. `None` for an unknown fact, when no voter is known for the cell, or
@@ -306,9 +308,11 @@ impl Table<'_> {
         moments
     }
 
-    fn separating(&self, groups: &[GroupMoments]) -> Vec<Separating> {
+    /// The best separating measurements among those that may vote.
+    fn separating(&self, groups: &[GroupMoments], votes: &[bool]) -> Vec<Separating> {
+        let columns = (0..self.m).filter(|column| votes[*column]);
         let mut all: Vec<Separating> =
-            (0..self.m).filter_map(|column| Some(Separating { column, f: anova_f(groups, column)? })).collect();
+            columns.filter_map(|column| Some(Separating { column, f: anova_f(groups, column)? })).collect();
         all.sort_by(|a, b| b.f.total_cmp(&a.f).then(a.column.cmp(&b.column)));
         let mut taken: Vec<Separating> = Vec::new();
         for candidate in all {

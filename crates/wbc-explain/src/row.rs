@@ -3,7 +3,7 @@ use crate::{ExplainError, ExplainInput, ModelExplainer};
 use burn::tensor::{Tensor, TensorData};
 use ndarray::Array2;
 use wbc_contrastive::TrainError;
-use wbc_core::Embeddings;
+use wbc_core::{Embeddings, Unit};
 use wbc_encoders::{
     ImageEncoder, ImageInput, MeasurementInput, MeasurementStatistics, Mode, TextEncoder, l2_normalised,
 };
@@ -47,10 +47,54 @@ impl<'m> Row<'m> {
         self.mask.iter().enumerate().filter(|(_, k)| **k > 0.0).map(|(j, _)| j)
     }
 
+    /// Distance from the training mean in training standard deviations, not clipped as [`Self::values`] are.
+    pub(crate) fn z(&self, column: usize) -> f32 {
+        (self.raw[column] - self.statistics.mean[column]) / self.statistics.std[column]
+    }
+
+    /// What is measured in a column.
+    pub(crate) fn unit(&self, column: usize) -> Unit {
+        self.statistics.schema.measurements[column].unit
+    }
+
     /// Whether measured sizes had to be left out.
     pub(crate) fn lacks_sizes(&self) -> bool {
         let defs = self.statistics.schema.measurements.iter().zip(&self.raw).zip(&self.mask);
         defs.into_iter().any(|((d, raw), known)| d.unit.pixel_power() != 0 && raw.is_finite() && *known == 0.0)
+    }
+}
+
+/// A cell's pixels, as the encoder is given them again and again.
+#[derive(Clone, Debug)]
+enum CellPixels {
+    /// What a frozen encoder answered: it does not run again.
+    Features(Tensor<2>),
+    /// The view itself.
+    View(Tensor<4>),
+}
+
+impl CellPixels {
+    /// The pixels `n` times, without measurements.
+    fn input(&self, n: usize) -> ImageInput {
+        match self {
+            Self::Features(f) => ImageInput { features: Some(f.clone().repeat_dim(0, n)), ..ImageInput::default() },
+            Self::View(view) => ImageInput { pixels: Some(view.clone().repeat_dim(0, n)), ..ImageInput::default() },
+        }
+    }
+}
+
+/// One cell as the model sees it.
+pub(crate) struct SeenCell {
+    /// `None` where there are none, or the model looks at none.
+    pixels: Option<CellPixels>,
+    /// What the encoder answers to all of it, `[1, embed_dim]`.
+    pooled: Tensor<2>,
+}
+
+impl SeenCell {
+    /// Its unit embedding.
+    pub(crate) fn embedding(&self) -> Result<Embeddings, ExplainError> {
+        embeddings(self.pooled.clone())
     }
 }
 
@@ -60,10 +104,8 @@ enum Pixels {
     Absent,
     /// The unit vector of the pixel branch, to which that of the measurements is added: late fusion.
     Added(Tensor<2>),
-    /// What a frozen encoder answered.
-    Features(Tensor<2>),
-    /// The view itself, where branches are joined otherwise.
-    View(Tensor<4>),
+    /// They are asked anew, where branches are joined otherwise.
+    Asked(CellPixels),
 }
 
 /// How the type of a cell is decided when its measurements are others: its pixels stay.
@@ -74,9 +116,10 @@ pub(crate) struct OtherMeasurements<'e, 'm, I: ImageEncoder, T: TextEncoder> {
 }
 
 impl<'e, 'm, I: ImageEncoder, T: TextEncoder> OtherMeasurements<'e, 'm, I, T> {
-    pub(crate) fn new(explainer: &'e ModelExplainer<'m, I, T>, pixels: Option<&Tensor<4>>, row: &'e Row<'_>) -> Self {
-        let pixels = match pixels.filter(|_| explainer.model.model.image.sees_pixels()) {
-            Some(pixels) => held(explainer, pixels, row),
+    /// `seen` is the cell with the measurements of `row`.
+    pub(crate) fn new(explainer: &'e ModelExplainer<'m, I, T>, seen: &SeenCell, row: &'e Row<'_>) -> Self {
+        let pixels = match &seen.pixels {
+            Some(pixels) => held(explainer, pixels, &seen.pooled, row),
             None => Pixels::Absent,
         };
         Self { explainer, pixels, mask: &row.mask }
@@ -84,17 +127,16 @@ impl<'e, 'm, I: ImageEncoder, T: TextEncoder> OtherMeasurements<'e, 'm, I, T> {
 
     /// Logarithms of the types' probabilities for normalised rows.
     pub(crate) fn log_probabilities(&self, rows: &[Vec<f32>]) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let slow = matches!(self.pixels, Pixels::View(_));
+        let slow = matches!(self.pixels, Pixels::Asked(CellPixels::View(_)));
         let mut decisions = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(if slow { ROWS_WITH_PIXELS } else { ROWS }) {
             let n = chunk.len();
             let measurements = Some(self.explainer.measurement_tensors(chunk.concat(), self.mask.repeat(n), n));
-            let (pixels, features) = match &self.pixels {
-                Pixels::View(view) => (Some(view.clone().repeat_dim(0, n)), None),
-                Pixels::Features(features) => (None, Some(features.clone().repeat_dim(0, n))),
-                Pixels::Added(_) | Pixels::Absent => (None, None),
+            let input = match &self.pixels {
+                Pixels::Asked(pixels) => pixels.input(n),
+                Pixels::Added(_) | Pixels::Absent => ImageInput::default(),
             };
-            let pooled = self.explainer.forward(ImageInput { pixels, features, measurements }).pooled;
+            let pooled = self.explainer.forward(ImageInput { measurements, ..input }).pooled;
             let pooled = match &self.pixels {
                 Pixels::Added(pixels) => pixels.clone() + l2_normalised(pooled),
                 _ => pooled,
@@ -105,35 +147,48 @@ impl<'e, 'm, I: ImageEncoder, T: TextEncoder> OtherMeasurements<'e, 'm, I, T> {
     }
 }
 
-/// The cheapest way to keep a cell's pixels that gives the same answer.
+/// The cheapest way to keep a cell's pixels that gives the same answer as `whole`, which pixels and measurements gave
+/// together.
 fn held<I: ImageEncoder, T: TextEncoder>(
     explainer: &ModelExplainer<'_, I, T>,
-    pixels: &Tensor<4>,
+    pixels: &CellPixels,
+    whole: &Tensor<2>,
     row: &Row<'_>,
 ) -> Pixels {
-    let image = &explainer.model.model.image;
-    let own = || Some(explainer.measurement_tensors(row.values.clone(), row.mask.clone(), 1));
-    let ask = |pixels: Option<Tensor<4>>, measurements: Option<MeasurementInput>| {
-        let input = ImageInput { pixels, features: None, measurements };
-        l2_normalised(image.forward(input, &mut Mode::Eval).pooled)
-    };
     if row.known().next().is_some() {
-        let alone = ask(Some(pixels.clone()), None);
-        let added = l2_normalised(alone.clone() + ask(None, own()));
-        let difference: f32 = (added - ask(Some(pixels.clone()), own())).abs().max().into_scalar();
+        let ask = |input: ImageInput| l2_normalised(explainer.forward(input).pooled);
+        let alone = ask(pixels.input(1));
+        let measured = ask(ImageInput { measurements: Some(explainer.own_measurements(row)), ..ImageInput::default() });
+        let added = l2_normalised(alone.clone() + measured);
+        let difference: f32 = (added - l2_normalised(whole.clone())).abs().max().into_scalar();
         if difference < ROUNDING {
             return Pixels::Added(alone);
         }
     }
-    match image.features(pixels.clone()) {
-        Some(features) => Pixels::Features(features),
-        None => Pixels::View(pixels.clone()),
-    }
+    Pixels::Asked(pixels.clone())
 }
 
 impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
     pub(crate) fn forward(&self, input: ImageInput) -> wbc_encoders::ImageOutput {
         self.model.model.image.forward(input, &mut Mode::Eval)
+    }
+
+    /// What the encoder says of a cell with its pixels and measurements; a frozen encoder runs here and not again. `view`
+    /// is `[1, 3, side, side]`.
+    pub(crate) fn see(&self, view: Option<Tensor<4>>, row: Option<&Row<'_>>) -> SeenCell {
+        let image = &self.model.model.image;
+        let pixels = view.filter(|_| image.sees_pixels()).map(|view| match image.features(view.clone()) {
+            Some(features) => CellPixels::Features(features),
+            None => CellPixels::View(view),
+        });
+        let measurements = row.map(|r| self.own_measurements(r));
+        let input = pixels.as_ref().map_or_else(ImageInput::default, |p| p.input(1));
+        let pooled = self.forward(ImageInput { measurements, ..input }).pooled;
+        SeenCell { pixels, pooled }
+    }
+
+    fn own_measurements(&self, row: &Row<'_>) -> MeasurementInput {
+        self.measurement_tensors(row.values.clone(), row.mask.clone(), 1)
     }
 
     pub(crate) fn measurement_tensors(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {

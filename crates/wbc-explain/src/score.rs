@@ -1,16 +1,16 @@
-use crate::faithfulness::{Blocks, Curves, area_under, counts, empty_view, falling, random_order};
+use crate::faithfulness::{Blocks, Curves, area_under, counts_between, empty_view, falling, random_order};
 use crate::filters::{blurred_view, planes, surroundings};
 use crate::heat_methods::heat_method;
 use crate::occlusion::effects;
-use crate::pixel_branch::PixelBranch;
+use crate::pointing::compartment_of_attribute;
 use crate::probability::argmax;
-use crate::row::{OtherMeasurements, Row, embeddings};
-use crate::{Decision, ExplainError, ExplainInput, HeatField, HeatKind, ModelExplainer, Part, Pointing};
-use burn::tensor::Tensor;
+use crate::row::{OtherMeasurements, Row, SeenCell};
+use crate::{Decision, ExplainError, ExplainInput, HeatField, HeatKind, ModelExplainer, Pointing};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use wbc_core::CellMasks;
-use wbc_encoders::{ImageEncoder, ImageInput, TextEncoder};
+use wbc_encoders::{ImageEncoder, TextEncoder};
+use wbc_morphology::Compartment;
 
 /// Keeps the random orders apart from other uses of the same seed.
 const STREAM: u64 = 0x6661_6974;
@@ -22,7 +22,8 @@ pub struct ScoreInput<'a> {
     pub cell: ExplainInput<'a>,
     /// Masks that somebody drew, as they lie in the view.
     pub masks: Option<&'a CellMasks>,
-    /// Ways to draw heat maps that are scored, as far as the model has them.
+    /// Ways to draw heat maps that are scored; those that the model lacks are passed over, see
+    /// [`ModelExplainer::has_heat_maps`].
     pub methods: &'a [HeatKind],
     /// Seed of the random orders.
     pub seed: u64,
@@ -32,46 +33,32 @@ pub struct ScoreInput<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Places by a heat map of the type.
-    Patches,
-    /// Places by a heat map of the type.
-    Gradient,
-    /// Places by a heat map of the type.
-    Occlusion,
     /// Places from the centre outwards.
     Centre,
-    /// Measurements by the size of their effect, whether it speaks for the decision or against it.
-    Strongest,
-    /// Measurements by their effect, those that support the decision first.
+    /// Measurements by their effect, those that support the decision first: what explanations are judged by.
     Supporting,
+    /// Measurements by the size of their effect, whether it speaks for the decision or against it: as an explanation lists
+    /// them, not as it would take them away.
+    Strongest,
     /// Measurements by their distance from the training mean.
     Unusual,
     /// By chance.
     Random,
+    /// Places by a heat map of the type.
+    #[serde(untagged)]
+    Heat(HeatKind),
 }
 
 impl Order {
     /// Its name in files.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Patches => "patches",
-            Self::Gradient => "gradient",
-            Self::Occlusion => "occlusion",
             Self::Centre => "centre",
-            Self::Strongest => "strongest",
             Self::Supporting => "supporting",
+            Self::Strongest => "strongest",
             Self::Unusual => "unusual",
             Self::Random => "random",
-        }
-    }
-}
-
-impl From<HeatKind> for Order {
-    fn from(kind: HeatKind) -> Self {
-        match kind {
-            HeatKind::Patches => Self::Patches,
-            HeatKind::Gradient => Self::Gradient,
-            HeatKind::Occlusion => Self::Occlusion,
+            Self::Heat(kind) => kind.as_str(),
         }
     }
 }
@@ -84,9 +71,9 @@ pub struct PointingScore {
     /// `type` or the attribute whose predicted value was looked for.
     pub fact: String,
     /// What the phrase is about.
-    pub phrases: Part,
+    pub phrases: Compartment,
     /// Where the map shall point to.
-    pub part: Part,
+    pub part: Compartment,
     /// Whether it does.
     pub pointing: Pointing,
 }
@@ -97,7 +84,8 @@ pub struct CellScores {
     /// One per method, fact and part; phrases about the cytoplasm are looked for in the whole cell and in the cytoplasm
     /// alone. Empty without masks or pixels.
     pub pointing: Vec<PointingScore>,
-    /// Pixels taken away and given back, for the pixels' own prediction; empty without pixels.
+    /// Pixels covered with the colour of the surroundings, and given back to the blurred view, for the pixels' own
+    /// prediction; empty without pixels.
     pub pixels: Vec<(Order, Curves)>,
     /// Measurements replaced by their training means and given back; empty where none is known.
     pub measurements: Vec<(Order, Curves)>,
@@ -117,31 +105,32 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
         let pixels = self.view_pixels(cell.view)?.filter(|_| self.model.model.image.sees_pixels());
         let known = row.as_ref().filter(|r| r.known().next().is_some());
         let mut scores = CellScores { pointing: Vec::new(), pixels: Vec::new(), measurements: Vec::new() };
-        if let Some(pixels) = &pixels {
-            let decisions = self.decisions(pixels, known)?;
+        let has_pixels = pixels.is_some();
+        if !has_pixels && known.is_none() {
+            return Ok(scores);
+        }
+        let seen = self.see(pixels, known);
+        if has_pixels {
+            let cell = seen.embedding()?;
+            let decisions = self.facts.iter().map(|f| self.decide(f, &cell)).collect::<Result<Vec<_>, _>>()?;
             (scores.pointing, scores.pixels) = self.score_maps(input, &decisions)?;
         }
         if let Some(row) = known {
-            scores.measurements = self.score_measurements(pixels.as_ref(), row, input.seed)?;
+            scores.measurements = self.score_measurements(&seen, row, input.seed)?;
         }
         Ok(scores)
     }
 
-    fn decisions(&self, pixels: &Tensor<4>, row: Option<&Row<'_>>) -> Result<Vec<Decision>, ExplainError> {
-        let measurements = row.map(|r| self.measurement_tensors(r.values.clone(), r.mask.clone(), 1));
-        let input = ImageInput { pixels: Some(pixels.clone()), measurements, ..ImageInput::default() };
-        let cell = embeddings(self.forward(input).pooled)?;
-        self.facts.iter().map(|f| self.decide(f, &cell)).collect()
-    }
-
     fn score_maps(&self, input: &ScoreInput<'_>, decisions: &[Decision]) -> Result<MapScores, ExplainError> {
         let view = &input.cell.view.pixels;
-        let branch = PixelBranch { model: self.model };
+        let (branch, side) = (self.branch(), view.width() as usize);
         let attributes = &self.model.space.schema().attributes;
-        let parts = std::iter::once(Part::Cell).chain(attributes.iter().map(Part::of_attribute));
+        let parts = std::iter::once(Compartment::Cell).chain(attributes.iter().map(compartment_of_attribute));
+        // where curves begin and end is the same for every order
+        let (blank, soft) = (empty_view(view, surroundings(view)), blurred_view(view, side as f32 / 8.0));
+        let ends = self.type_log_probabilities(&branch.embed(side, [view, &blank, &soft].into_iter().map(planes))?)?;
         // the pixels' own type first: what is taken away is compared with that
-        let own = branch.embed(view.width() as usize, std::iter::once(planes(view)))?;
-        let predicted = argmax(&self.type_log_probabilities(&own)?[0]);
+        let predicted = argmax(&ends[0]);
         let mut directions = vec![self.contrast(&self.facts[0], predicted)];
         let asked = if input.masks.is_some() { self.facts.len() } else { 0 };
         let mut facts = Vec::new();
@@ -151,24 +140,24 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
             facts.push((fact.set.name.as_str(), part));
         }
         let (mut pointing, mut orders) = (Vec::new(), Vec::new());
-        let blocks = Blocks::new(view.width() as usize);
+        let blocks = Blocks::new(side);
         for kind in input.methods {
             let Some(maps) = heat_method(*kind, branch).maps(view, &directions)? else { continue };
-            orders.push((Order::from(*kind), blocks.by_map(&maps[0])));
+            orders.push((Order::Heat(*kind), blocks.by_map(&maps[0])));
             for ((fact, phrases), map) in facts.iter().zip(&maps[1..]) {
                 pointing.extend(input.masks.iter().flat_map(|m| pointed(*kind, fact, *phrases, map, m)));
             }
         }
         orders.push((Order::Centre, blocks.outwards()));
         orders.push((Order::Random, random_order(blocks.len(), &[STREAM, input.seed])));
-        let (blank, soft) = (empty_view(view, surroundings(view)), blurred_view(view, view.width() as f32 / 8.0));
-        let watched = |from: &RgbImage, to: &RgbImage, order: &[usize]| -> Result<f64, ExplainError> {
-            let steps = blocks.steps(from, to, order).map(|v| planes(&v));
-            let logs = self.type_log_probabilities(&branch.embed(view.width() as usize, steps)?)?;
-            Ok(area_under(&logs.iter().map(|l| l[predicted].exp()).collect::<Vec<_>>()))
+        let watched = |(from, first): End<'_, RgbImage>, (to, last): End<'_, RgbImage>, order: &[usize]| {
+            let steps = blocks.between(from, to, order).map(|v| planes(&v));
+            let logs = self.type_log_probabilities(&branch.embed(side, steps)?)?;
+            Ok::<_, ExplainError>(area(predicted, first, &logs, last))
         };
+        let (whole, gone, faint) = ((view, &ends[0]), (&blank, &ends[1]), (&soft, &ends[2]));
         let curves = orders.iter().map(|(name, order)| {
-            let (deletion, insertion) = (watched(view, &blank, order)?, watched(&soft, view, order)?);
+            let (deletion, insertion) = (watched(whole, gone, order)?, watched(faint, whole, order)?);
             Ok::<_, ExplainError>((*name, Curves { deletion, insertion }))
         });
         Ok((pointing, curves.collect::<Result<_, _>>()?))
@@ -176,11 +165,11 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
 
     fn score_measurements(
         &self,
-        pixels: Option<&Tensor<4>>,
+        seen: &SeenCell,
         row: &Row<'_>,
         seed: u64,
     ) -> Result<Vec<(Order, Curves)>, ExplainError> {
-        let others = OtherMeasurements::new(self, pixels, row);
+        let others = OtherMeasurements::new(self, seen, row);
         let (predicted, effects) = effects(row, |rows| others.log_probabilities(rows))?;
         let columns: Vec<usize> = effects.iter().map(|(c, _)| *c).collect();
         let by = |value: &dyn Fn(usize) -> f64| -> Vec<usize> {
@@ -189,39 +178,48 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
         let chance: Vec<usize> =
             random_order(columns.len(), &[STREAM, seed, 1]).into_iter().map(|i| columns[i]).collect();
         let orders: [(Order, Vec<usize>); 4] = [
-            (Order::Strongest, by(&|i| effects[i].1.abs())),
             (Order::Supporting, by(&|i| effects[i].1)),
+            (Order::Strongest, by(&|i| effects[i].1.abs())),
             (Order::Unusual, by(&|i| f64::from(row.values[columns[i]].abs()))),
             (Order::Random, chance),
         ];
-        let mut curves = Vec::with_capacity(orders.len());
-        for (name, order) in orders {
-            let watched = |from: &[f32], to: &[f32]| -> Result<f64, ExplainError> {
-                let step = |count: usize| {
-                    let mut values = from.to_vec();
-                    order[..count].iter().for_each(|c| values[*c] = to[*c]);
-                    values
-                };
-                let rows: Vec<Vec<f32>> = counts(order.len()).map(step).collect();
-                let logs = others.log_probabilities(&rows)?;
-                Ok(area_under(&logs.iter().map(|l| l[predicted].exp()).collect::<Vec<_>>()))
+        let average = vec![0.0; row.values.len()];
+        let ends = others.log_probabilities(&[row.values.clone(), average.clone()])?;
+        let watched = |(from, first): End<'_, Vec<f32>>, (to, last): End<'_, Vec<f32>>, order: &[usize]| {
+            let step = |count: usize| {
+                let mut values = from.clone();
+                order[..count].iter().for_each(|c| values[*c] = to[*c]);
+                values
             };
-            let average = vec![0.0; row.values.len()];
-            let deletion = watched(&row.values, &average)?;
-            curves.push((name, Curves { deletion, insertion: watched(&average, &row.values)? }));
-        }
-        Ok(curves)
+            let logs = others.log_probabilities(&counts_between(order.len()).map(step).collect::<Vec<_>>())?;
+            Ok::<_, ExplainError>(area(predicted, first, &logs, last))
+        };
+        let (own, usual) = ((&row.values, &ends[0]), (&average, &ends[1]));
+        let curves = orders.iter().map(|(name, order)| {
+            let (deletion, insertion) = (watched(own, usual, order)?, watched(usual, own, order)?);
+            Ok::<_, ExplainError>((*name, Curves { deletion, insertion }))
+        });
+        curves.collect()
     }
 }
 
+/// Where a curve begins or ends, with the logarithms of the types' probabilities there.
+type End<'e, V> = (&'e V, &'e Vec<f64>);
+
+/// Area under the probability of a type on the way between two ends.
+fn area(of: usize, first: &[f64], between: &[Vec<f64>], last: &[f64]) -> f64 {
+    let logs = std::iter::once(first[of]).chain(between.iter().map(|l| l[of])).chain([last[of]]);
+    area_under(&logs.map(f64::exp).collect::<Vec<_>>())
+}
+
 /// Where a map of a phrase points to.
-fn pointed(kind: HeatKind, fact: &str, phrases: Part, map: &HeatField, masks: &CellMasks) -> Vec<PointingScore> {
-    let parts: &[Part] = match phrases {
-        Part::Nucleus => &[Part::Nucleus],
-        Part::Cytoplasm => &[Part::Cell, Part::Cytoplasm],
-        Part::Cell => &[Part::Cell],
+fn pointed(kind: HeatKind, fact: &str, phrases: Compartment, map: &HeatField, masks: &CellMasks) -> Vec<PointingScore> {
+    let parts: &[Compartment] = match phrases {
+        Compartment::Nucleus => &[Compartment::Nucleus],
+        Compartment::Cytoplasm => &[Compartment::Cell, Compartment::Cytoplasm],
+        Compartment::Cell => &[Compartment::Cell],
     };
-    let score = |part: &Part| {
+    let score = |part: &Compartment| {
         let pointing = Pointing::new(map, &part.mask(masks))?;
         Some(PointingScore { method: kind, fact: fact.to_owned(), phrases, part: *part, pointing })
     };

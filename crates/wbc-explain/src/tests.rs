@@ -188,6 +188,34 @@ fn alike_measurements_vote_once() {
 }
 
 #[test]
+fn flags_do_not_vote_and_are_told_beside_the_share_of_training_cells_that_have_them() {
+    let mut model = model(false, true);
+    let (mut rows, annotations) = training();
+    // set in every big cell and no small one: nothing would separate sizes better
+    rows.column_mut(2).iter_mut().enumerate().for_each(|(i, v)| *v = if i % 2 == 0 { 1.0 } else { 0.0 });
+    let mut schema = measurements();
+    schema.measurements[2].unit = Unit::Flag;
+    let statistics = MeasurementStatistics::compute(&schema, rows.as_slice().unwrap()).unwrap();
+    let annotations: Vec<&Annotation> = annotations.iter().collect();
+    let reference =
+        TrainingReference::compute(&model.space, &statistics, rows.view(), &[Some(1.0); 40], &annotations).unwrap();
+    let voters = &reference.fact("cell_size").unwrap().voters;
+    assert!(!voters.is_empty() && voters.iter().all(|v| v.column != 2), "{voters:?}");
+
+    model.preprocess.statistics = Some(statistics);
+    let (image, view) = (disc(), view(Some([Some(61.0), Some(0.91), Some(1.0), Some(1.0)])));
+    let moved = |explainer: ModelExplainer<'_>| {
+        let explained = explainer.explain(&ExplainInput::new("c", &image, &view)).unwrap();
+        explained.measurements.unwrap().into_iter().find(|m| m.name == NAMES[2].0)
+    };
+    let explainer = || ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+    let flag = moved(explainer().with_reference(&reference).unwrap()).unwrap();
+    assert!((flag.training.mean - 0.5).abs() < 1e-6 && (flag.training.std - 0.5).abs() < 1e-6, "{flag:?}");
+    assert!((flag.z - 1.0).abs() < 1e-5 && flag.value == 1.0);
+    assert!(moved(explainer()).is_none(), "how many training cells have it is not known");
+}
+
+#[test]
 fn a_reference_survives_its_file_and_refuses_other_models() {
     let with = model(false, true);
     let reference = reference(&with);
@@ -300,7 +328,7 @@ fn a_model_without_pixel_branch_or_measurements_is_explained_as_far_as_it_goes()
     let measured = view(Some(BIG));
     let e = explainer.explain(&ExplainInput::new("c", &image, &measured)).unwrap();
     assert!(e.heat_maps.is_none() && e.measurements.is_some());
-    assert!(e.notes.iter().any(|n| n.contains("sees no pixels, so there is no heat map")));
+    assert!(e.notes.iter().any(|n| n.contains("no heat map: the model sees no pixels")));
     let pixelless = CellView { pixels: RgbImage::new(1, 1), ..measured.clone() };
     let same = explainer.explain(&ExplainInput::new("c", &image, &pixelless)).unwrap();
     assert!(same.cell_type == e.cell_type && !same.pictures.contains_key(Explanation::VIEW));
@@ -333,20 +361,23 @@ pub(crate) fn perceptron_model(perceptron: bool) -> Model {
 
 #[test]
 fn behind_a_perceptron_no_place_has_a_share_and_squares_are_covered_instead() {
-    let explained = |model: &Model, heat_maps| {
+    let asked = |model: &Model, heat_maps| {
         let options = ExplainOptions { heat_maps, ..ExplainOptions::default() };
         let explainer = ModelExplainer::new(model, options).unwrap();
-        explainer.explain(&ExplainInput::new("c", &disc(), &view(None))).unwrap()
+        explainer.explain(&ExplainInput::new("c", &disc(), &view(None)))
     };
+    let explained = |model: &Model, heat_maps| asked(model, heat_maps).unwrap();
     let (mixing, adding) = (perceptron_model(true), perceptron_model(false));
     let method = |e: &Explanation| e.heat_maps.as_ref().map(|maps| maps[0].method);
     let covered = explained(&mixing, None);
     assert_eq!(method(&covered), Some(HeatKind::Occlusion));
     assert!(covered.notes.iter().all(|n| !n.contains("heat map")), "{:?}", covered.notes);
     assert!(html_page(&covered).contains("covered with the colour"));
-    let refused = explained(&mixing, Some(HeatKind::Patches));
-    assert!(refused.heat_maps.is_none());
-    assert!(refused.notes.iter().any(|n| n.contains("perceptron") && n.contains("no heat map")), "{:?}", refused.notes);
+    let refused = asked(&mixing, Some(HeatKind::Patches)).unwrap_err();
+    assert!(matches!(refused, ExplainError::HeatMap { method: HeatKind::Patches, .. }), "{refused}");
+    assert!(refused.to_string().contains("no heat map by patches") && refused.to_string().contains("perceptron"));
+    let explainer = ModelExplainer::new(&mixing, ExplainOptions::default()).unwrap();
+    assert_eq!(HeatKind::ALL.map(|kind| explainer.has_heat_maps(kind).unwrap()), [false, true, true]);
     assert_eq!(method(&explained(&mixing, Some(HeatKind::Gradient))), Some(HeatKind::Gradient));
     assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
 }
@@ -425,6 +456,21 @@ fn an_explanation_survives_its_folder() {
     let elsewhere = explanation.to_json().replace("\"cell.png\"", "\"../cell.png\"");
     std::fs::write(folder.path().join(Explanation::JSON), elsewhere).unwrap();
     assert!(Explanation::read(folder.path()).is_err());
+}
+
+/// As the first builds wrote it: without counterfactual measurements, other types and names of heat methods.
+#[test]
+fn an_explanation_of_an_earlier_build_is_read() {
+    let text = include_str!("../tests/golden/explanation-1.json");
+    let read = Explanation::from_json(text).unwrap();
+    assert_eq!((read.cell_type.value.as_str(), read.counterfactual_measurements.as_ref()), ("monocyte", None));
+    assert_eq!(read.heat_maps.as_ref().unwrap()[0].method, HeatKind::Patches, "the only way there was");
+    assert_eq!(read.counterfactuals.as_ref().unwrap().other_type, None);
+    assert_eq!(Explanation::from_json(&read.to_json()).unwrap(), read);
+    assert!(
+        Explanation::from_json(&text.replacen("\"notes\"", "\"remarks\"", 1)).is_err(),
+        "unknown fields are refused"
+    );
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub use measure::{
     measure, measure_groups, measurement_schema, schema_of,
 };
 pub use micrometres::Micrometres;
+pub use ops::gaussian_blurred;
 pub use overlay::overlay;
 #[cfg(feature = "plot")]
 pub use plot::Distributions;

@@ -6,11 +6,13 @@ use super::tally::Tally;
 use crate::ops::{Bounds, LabConverter, Plane, hsv_u8_from_rgb, lab_u8_from_rgb};
 use crate::segment::mask_flags;
 use crate::stain::{StainTable, background_colour};
+use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use wbc_core::{CellMasks, Mask, QualityFlags, RgbImage};
 
 /// A part of the cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Compartment {
     /// Nucleus.
     Nucleus,
@@ -30,6 +32,15 @@ impl Compartment {
             Self::Nucleus => "nucleus",
             Self::Cytoplasm => "cytoplasm",
             Self::Cell => "cell",
+        }
+    }
+
+    /// Its pixels.
+    pub fn mask(self, masks: &CellMasks) -> Mask {
+        match self {
+            Self::Nucleus => masks.nucleus().clone(),
+            Self::Cytoplasm => masks.cytoplasm(),
+            Self::Cell => masks.cell().clone(),
         }
     }
 }

@@ -39,6 +39,17 @@ pub(crate) fn gaussian_blur(plane: &Plane, sigma: f32) -> Plane {
     down
 }
 
+/// A plane of whole rows, row by row, blurred by a Gaussian of `sigma_px` pixels. Borders are mirrored without repeating
+/// the outermost pixels; the kernel ends at three sigmas, that of a sigma below 1.5 at four.
+///
+/// # Panics
+/// If the values are not whole rows of `width`.
+pub fn gaussian_blurred(values: Vec<f32>, width: usize, sigma_px: f32) -> Vec<f32> {
+    let height = values.len().checked_div(width).unwrap_or(0);
+    assert_eq!(values.len(), width * height, "whole rows");
+    gaussian_blur(&Plane { width, height, data: values }, sigma_px).data
+}
+
 /// `out = w[0] * centre + sum w[k] * (before + after)`, a few pixels at a time so that the sums stay in registers; `starts`
 /// says where in `source` the pixels before and after begin.
 fn weigh(weights: &[f32], source: &[f32], starts: &[(usize, usize)], out: &mut [f32]) {
@@ -131,6 +142,18 @@ mod tests {
             let blurred = gaussian_blur(&Plane { width, height, data }, sigma);
             prop_assert!(blurred.data.iter().all(|v| (-1e-3..96.001).contains(v)));
         }
+    }
+
+    #[test]
+    fn a_point_becomes_a_gaussian() {
+        let mut point = vec![0.0; 21 * 31];
+        point[15 * 21 + 10] = 1.0;
+        let soft = gaussian_blurred(point, 21, 1.0);
+        assert!((soft.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        // the centre of a Gaussian of deviation 1 over whole steps: (1 / 2.5066)^2
+        assert!((soft[15 * 21 + 10] - 0.15915).abs() < 1e-4);
+        assert!((soft[15 * 21 + 12] - soft[17 * 21 + 10]).abs() < 1e-7, "the same in both directions");
+        assert_eq!(gaussian_blurred(vec![1.0, 2.0], 2, 0.0), [1.0, 2.0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod resize;
 pub(crate) mod runs;
 mod threshold;
 
+pub use blur::gaussian_blurred;
 pub(crate) use blur::{blur_3x3_rgb, gaussian_blur};
 pub(crate) use colour::{LabConverter, hsv_u8, hsv_u8_from_rgb, lab_u8_from_rgb};
 pub(crate) use components::{Components, Connectivity, components, fill_holes};
