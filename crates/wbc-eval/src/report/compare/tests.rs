@@ -119,6 +119,7 @@ fn trust_words_and_shifts_are_compared_where_asked_for() {
             mean_accuracy: pairs.into(),
             mean_balanced_accuracy: Figure::UNDEFINED,
             per_attribute: [("cell_shape".into(), scores)].into(),
+            held_out: None,
         };
         dataset.words =
             Some(Words { minimal_pairs: Some(choices), negation: None, paraphrase: None, combinations: None });
