@@ -253,7 +253,12 @@ fn measured_views(
     session: &Session,
     warnings: &Warnings,
 ) -> Result<ViewSet, Error> {
-    let canonical = CanonicalOptions { side: SIDE_PX, with_pixels: false, measurements: Some(MeasurementSet::all()) };
+    let canonical = CanonicalOptions {
+        side: SIDE_PX,
+        with_pixels: false,
+        measurements: Some(MeasurementSet::all()),
+        ..CanonicalOptions::default()
+    };
     let viewer = CanonicalViewer::new(Arc::new(segmenter), canonical)?;
     session.views(samples, &viewer, ViewOptions { keep_pixels: false, ..options }, warnings)
 }

@@ -177,7 +177,13 @@ pub(crate) fn viewer_from_config(config: &RunConfig, encoders: &RunEncoders) -> 
         ViewerKind::Canonical => {
             let measures = config.model.branches != crate::BranchKind::Pixels;
             let measurements = measures.then(|| MeasurementSet::of(&config.view.measurements)).transpose()?;
-            let options = CanonicalOptions { side: config.view.side, with_pixels: config.has_pixels(), measurements };
+            let options = CanonicalOptions {
+                side: config.view.side,
+                with_pixels: config.has_pixels(),
+                measurements,
+                stain_normalised: config.view.stain_normalised,
+                faded: config.view.faded,
+            };
             Arc::new(CanonicalViewer::new(Arc::new(VoteSegmenter::default()), options)?)
         }
     })

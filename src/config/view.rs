@@ -22,6 +22,10 @@ pub struct ViewSection {
     pub viewer: ViewerKind,
     /// Side of the view in pixels.
     pub side: u32,
+    /// Whether the stain of a canonical view's pixels is normalised.
+    pub stain_normalised: bool,
+    /// Whether the surroundings of the cell are faded to white in a canonical view.
+    pub faded: bool,
     /// Groups of measurements that the model sees.
     pub measurements: Vec<String>,
     /// Simulated other hospitals per training cell.
@@ -35,6 +39,8 @@ impl Default for ViewSection {
         Self {
             viewer: ViewerKind::Canonical,
             side: 112,
+            stain_normalised: true,
+            faded: true,
             measurements: MeasurementSet::for_models().names(),
             shifted_copies: 1,
             shift: HospitalShift::default(),

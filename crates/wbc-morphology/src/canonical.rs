@@ -12,8 +12,17 @@ const WINDOW: (f64, f64) = (1.35, 1.08);
 /// How much of a rim of one twentieth of the diameter around the cell is still seen.
 const RIM: f32 = 0.6;
 
+/// What is done to the pixels beside centring and scaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Stain normalised.
+    pub(crate) stain_normalised: bool,
+    /// Surroundings faded to white.
+    pub(crate) faded: bool,
+}
+
 /// Cell centred, scaled to its own size, stain normalised, surroundings faded to white. White where there is no cell.
-pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage {
+pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32, look: Look) -> RgbImage {
     let cell = masks.cell();
     let Some((x0, y0, x1, y1)) = cell.bounds() else {
         return RgbImage::from_pixel(side, side, image::Rgb([WHITE as u8; 3]));
@@ -25,18 +34,26 @@ pub(crate) fn pixels(image: &RgbImage, masks: &CellMasks, side: u32) -> RgbImage
     let rim = ((diameter / 20.0) as usize).max(3) / 2;
     let view_sigma = 0.35 * (reduction - 1.0);
     let margin = (4.0 * (fade_sigma + view_sigma.max(0.0))) as usize + rim + 3;
-    let crop = Crop {
-        x0: x0.saturating_sub(margin),
-        y0: y0.saturating_sub(margin),
-        x1: (x1 + margin).min(cell.width()),
-        y1: (y1 + margin).min(cell.height()),
+    let crop = match look.faded {
+        true => Crop {
+            x0: x0.saturating_sub(margin),
+            y0: y0.saturating_sub(margin),
+            x1: (x1 + margin).min(cell.width()),
+            y1: (y1 + margin).min(cell.height()),
+        },
+        false => Crop { x0: 0, y0: 0, x1: cell.width(), y1: cell.height() },
     };
 
-    let visible = visibility(&crop.mask(cell), fade_sigma as f32, rim);
-    let table = StainTable::of_masked(image, masks.nucleus(), background_colour(image));
+    let mut visible = visibility(&crop.mask(cell), fade_sigma as f32, rim);
+    if !look.faded {
+        visible.data.fill(1.0);
+    }
+    let table = match look.stain_normalised {
+        true => StainTable::of_masked(image, masks.nucleus(), background_colour(image)).levels,
+        false => [std::array::from_fn(|v| v as f32 / WHITE); 3],
+    };
     let channels: [Plane; 3] = std::array::from_fn(|c| {
-        let seen =
-            crop.channel(image, c).zip(&visible.data).map(|(v, s)| table.levels[c][usize::from(v)] * s + 1.0 - s);
+        let seen = crop.channel(image, c).zip(&visible.data).map(|(v, s)| table[c][usize::from(v)] * s + 1.0 - s);
         let plane = Plane { data: seen.collect(), ..visible };
         let mut plane = if view_sigma > 0.3 { gaussian_blur(&plane, view_sigma as f32) } else { plane };
         plane.data.iter_mut().for_each(|v| *v = (*v * WHITE).clamp(0.0, 255.0).floor());
@@ -144,6 +161,26 @@ mod tests {
     use super::*;
     use image::Rgb;
 
+    const WHOLE: Look = Look { stain_normalised: true, faded: true };
+
+    #[test]
+    fn what_is_left_out_stays_as_it_was() {
+        let (image, masks) = scene(200, (100.0, 100.0), 40.0);
+        let plain = pixels(&image, &masks, 112, Look { stain_normalised: false, faded: false });
+        // a window of 1.35 diameters shows the surroundings at its rim
+        assert_eq!(plain.get_pixel(1, 56).0, [236, 232, 226]);
+        let middle = plain.get_pixel(56, 56).0;
+        assert!(middle.iter().zip([95_u8, 40, 140]).all(|(seen, own)| seen.abs_diff(own) <= 1), "{middle:?}");
+        let unfaded = pixels(&image, &masks, 112, Look { faded: false, ..WHOLE });
+        let whole = pixels(&image, &masks, 112, WHOLE);
+        assert_eq!(unfaded.get_pixel(56, 56), whole.get_pixel(56, 56), "the middle is only normalised");
+        assert_ne!(whole.get_pixel(56, 56).0, middle);
+        let (image, masks) = scene(200, (55.0, 100.0), 40.0);
+        let red = |look| pixels(&image, &masks, 112, look).get_pixel(2, 56).0;
+        assert_eq!(red(WHOLE), [240; 3]);
+        assert!(red(Look { faded: false, ..WHOLE })[1] < 160, "red surroundings are seen");
+    }
+
     /// A cell of the given radius and centre among red surroundings.
     fn scene(side: u32, centre: (f32, f32), radius: f32) -> (RgbImage, CellMasks) {
         let distance = |x: u32, y: u32| (x as f32 - centre.0).hypot(y as f32 - centre.1) / radius;
@@ -170,7 +207,7 @@ mod tests {
 
     #[test]
     fn place_and_size_of_the_cell_do_not_matter() {
-        let view = |(image, masks): (RgbImage, CellMasks)| pixels(&image, &masks, 80);
+        let view = |(image, masks): (RgbImage, CellMasks)| pixels(&image, &masks, 80, WHOLE);
         let reference = view(scene(300, (150.0, 150.0), 60.0));
         assert!(difference(&reference, &view(scene(300, (190.0, 170.0), 60.0))) < 2.0);
         assert!(difference(&reference, &view(scene(390, (200.0, 200.0), 90.0))) < 3.0);
@@ -179,7 +216,7 @@ mod tests {
     #[test]
     fn surroundings_are_white_and_the_cell_is_in_the_middle() {
         let (image, masks) = scene(200, (60.0, 100.0), 40.0);
-        let view = pixels(&image, &masks, 112);
+        let view = pixels(&image, &masks, 112, WHOLE);
         assert_eq!(view.get_pixel(1, 56).0, [240; 3]);
         assert_eq!(view.get_pixel(110, 110).0, [240; 3]);
         assert!(view.get_pixel(56, 56).0[1] < 120);
@@ -192,7 +229,7 @@ mod tests {
             [(200, (60.0, 100.0), 40.0), (300, (190.0, 170.0), 33.0), (100, (20.0, 60.0), 45.0)]
         {
             let (image, masks) = scene(side, centre, radius);
-            let view = pixels(&image, &masks, 112);
+            let view = pixels(&image, &masks, 112, WHOLE);
             let seen = masks_in_view(masks.cell(), &masks, 112).unwrap();
             let dark = |below: u8| Mask::from_fn(112, 112, |x, y| view.get_pixel(x as u32, y as u32)[1] < below);
             assert!(seen.nucleus().dice(&dark(110)).unwrap() > 0.98, "nucleus at {centre:?}");
@@ -220,9 +257,9 @@ mod tests {
     #[test]
     fn cells_at_the_frame_are_completed_with_white() {
         let (image, masks) = scene(100, (5.0, 5.0), 40.0);
-        let view = pixels(&image, &masks, 64);
+        let view = pixels(&image, &masks, 64, WHOLE);
         assert_eq!(view.get_pixel(0, 0).0, [240; 3]);
         let (blank, none) = (RgbImage::new(9, 9), CellMasks::empty(9, 9));
-        assert!(pixels(&blank, &none, 16).pixels().all(|p| p.0 == [240; 3]));
+        assert!(pixels(&blank, &none, 16, WHOLE).pixels().all(|p| p.0 == [240; 3]));
     }
 }

@@ -1,6 +1,7 @@
+use crate::canonical::{self, Look};
 use crate::ops::{resize_mask, resize_rgb};
 use crate::segment::MIN_CELL_PX;
-use crate::{MeasurementSet, MorphologyError, VoteSegmenter, canonical};
+use crate::{MeasurementSet, MorphologyError, VoteSegmenter};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use wbc_core::{
@@ -19,12 +20,22 @@ pub struct CanonicalOptions {
     pub with_pixels: bool,
     /// The measurements to make. Without, views carry none.
     pub measurements: Option<MeasurementSet>,
+    /// Normalise the stain of the pixels. Measurements have normalisations of their own.
+    pub stain_normalised: bool,
+    /// Fade the surroundings of the cell to white.
+    pub faded: bool,
 }
 
 impl Default for CanonicalOptions {
-    /// 112 px, with pixels and the measurements that models see.
+    /// 112 px, with pixels, normalised and faded, and the measurements that models see.
     fn default() -> Self {
-        Self { side: 112, with_pixels: true, measurements: Some(MeasurementSet::for_models()) }
+        Self {
+            side: 112,
+            with_pixels: true,
+            measurements: Some(MeasurementSet::for_models()),
+            stain_normalised: true,
+            faded: true,
+        }
     }
 }
 
@@ -48,6 +59,15 @@ struct Params {
     max_side: u32,
     with_pixels: bool,
     measurements: Vec<String>,
+    // said where they are off, so that views and runs that were stored before keep their names
+    #[serde(default = "yes")]
+    stain_normalised: bool,
+    #[serde(default = "yes")]
+    faded: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl CanonicalViewer {
@@ -65,12 +85,17 @@ impl CanonicalViewer {
             let found = options.side.to_string();
             return Err(MorphologyError::Parameter { field: "side", expected: "16 to 1024 px", found });
         }
-        let params = serde_json::json!({
+        let mut params = serde_json::json!({
             "segmenter": segmenter.id(),
             "max_side": MAX_SIDE,
             "with_pixels": options.with_pixels,
             "measurements": options.measurements.as_ref().map(MeasurementSet::names).unwrap_or_default(),
         });
+        for (name, on) in [("stain_normalised", options.stain_normalised), ("faded", options.faded)] {
+            if !on {
+                params[name] = false.into();
+            }
+        }
         let spec = ViewerSpec {
             name: Self::NAME.into(),
             version: Self::VERSION,
@@ -106,7 +131,13 @@ impl CanonicalViewer {
             }
             None => None,
         };
-        let options = CanonicalOptions { side: spec.side, with_pixels: params.with_pixels, measurements };
+        let options = CanonicalOptions {
+            side: spec.side,
+            with_pixels: params.with_pixels,
+            measurements,
+            stain_normalised: params.stain_normalised,
+            faded: params.faded,
+        };
         Self::new(segmenter, options)
     }
 
@@ -137,7 +168,8 @@ impl CanonicalViewer {
         } else if missing {
             resize_rgb(image, side as usize, side as usize)
         } else {
-            canonical::pixels(image, &found.masks, side)
+            let Self { options: CanonicalOptions { stain_normalised, faded, .. }, .. } = *self;
+            canonical::pixels(image, &found.masks, side, Look { stain_normalised, faded })
         };
         let measurements = self
             .options
@@ -217,7 +249,7 @@ fn params_of(spec: &ViewerSpec) -> Result<Params, MorphologyError> {
     let params = serde_json::from_value::<Params>(spec.params.clone()).map_err(|_| MorphologyError::Viewer {
         field: "params",
         found: spec.params.to_string(),
-        expected: "`segmenter`, `max_side`, `with_pixels` and `measurements`".into(),
+        expected: "`segmenter`, `max_side`, `with_pixels`, `measurements`, `stain_normalised` and `faded`".into(),
     })?;
     expect("max_side", &params.max_side.to_string(), &MAX_SIDE.to_string())?;
     Ok(params)
@@ -296,6 +328,9 @@ mod tests {
     fn stored_viewers_are_built_again_and_others_refused() {
         let stored = viewer(CanonicalOptions { side: 96, ..CanonicalOptions::default() }).spec().clone();
         assert_eq!(CanonicalViewer::from_spec(&stored).unwrap().spec(), &stored);
+        assert!(stored.params.get("faded").is_none(), "what is usual is not said");
+        let plain = viewer(CanonicalOptions { faded: false, stain_normalised: false, ..CanonicalOptions::default() });
+        assert_eq!(CanonicalViewer::from_spec(plain.spec()).unwrap().options(), plain.options());
         let refused = |change: &dyn Fn(&mut ViewerSpec)| {
             let mut other = stored.clone();
             change(&mut other);
