@@ -90,8 +90,9 @@ pub(super) fn of_attributes(attributes: &Attributes) -> Markup {
                 }
             }
             p.hint {
-                "Over the probability of the decided value, as above for types. All attributes: every decision about any of "
-                "them, together; its error (ECE) is not the mean of theirs."
+                "Over the stated probability of the decided value: bars and dots the share that is right, dashed what was "
+                "stated, below the share of cells. All attributes: every decision about any of them, together; its error (ECE) "
+                "is not the mean of theirs."
             }
         }
     }
