@@ -11,7 +11,8 @@ use std::path::Path;
 use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
 use wbc_eval::{
-    Bootstrap, ClassDescriptions, DatasetReport, EvalDocument, EvalInput, EvalOptions, Trust, evaluate_dataset,
+    Bootstrap, ClassDescriptions, DatasetReport, EmbeddedViews, EvalDocument, EvalInput, EvalOptions, Trust,
+    evaluate_dataset,
 };
 use wbc_morphology::describe::Descriptor;
 
@@ -67,7 +68,8 @@ impl EvaluateOptions {
 }
 
 /// Evaluates a run on datasets (`DATASET[:split]` or manifest CSVs). One that fails enters `errors`, as do images that
-/// cannot be read; the others are evaluated.
+/// cannot be read; the others are evaluated. So does what fails of second annotators, images without cells and shifts,
+/// beside the dataset's other figures.
 ///
 /// # Errors
 /// [`Error::Usage`] for a class that the run does not know.
@@ -142,11 +144,19 @@ fn evaluate_one(
         Some(register) => run.config.grammar.build_in(schema, register)?,
         None => run.config.grammar.build(schema)?,
     };
+    let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale)?;
+    let cells = EvalInput {
+        id,
+        samples: &dataset.samples,
+        views: &views,
+        length_scale: &length_scale,
+        embedded: &embedded,
+        trust: None,
+    };
     let mut report = {
-        let (samples, views, length_scale) = (&dataset.samples, &views, &length_scale);
-        let trust = options.selective.then(|| trust(run, views, length_scale)).transpose()?;
+        let trust = options.selective.then(|| trust(run, &views, &length_scale)).transpose()?;
         let trust = trust.as_ref().map(|of| of as &Trust<'_>);
-        evaluate_dataset(&run.trained, EvalInput { id, samples, views, length_scale, trust }, &captioner, protocol)?
+        evaluate_dataset(&run.trained, EvalInput { trust, ..cells }, &captioner, protocol)?
     };
     if report.n == 0 {
         // told apart by descriptions alone: there is nothing to compare them with
@@ -156,13 +166,23 @@ fn evaluate_one(
         let beside = descriptor_report(descriptor, known, id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
     }
-    let cells = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: None };
-    report.second_reader = second_reader_report(run, &dataset, cells, options, session, errors)?;
+    let readers = second_reader_report(run, &dataset, cells, options, session);
+    report.second_reader = found(readers, id, "second annotators", errors);
     if options.no_cell || options.no_cell_images.is_some() {
-        report.no_cell = no_cell_report(run, &dataset, cells, options, session, errors)?;
+        let told = no_cell_report(run, &dataset, cells, options, session, errors);
+        report.no_cell = found(told, id, "images without cells", errors);
     }
     if options.shifts {
-        report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);
+        let shifted = shift_report(run, id, &dataset.samples, views, options, session);
+        report.shifts = found(shifted.map(Some), id, "shifts", errors);
     }
     Ok(report)
+}
+
+/// What fails of a part beyond a dataset's own figures, or is stopped, is listed: the figures stay.
+fn found<R>(part: Result<Option<R>, Error>, id: &str, name: &str, errors: &Warnings) -> Option<R> {
+    part.unwrap_or_else(|e| {
+        errors.push_error(format!("{id}: {name}"), &e);
+        None
+    })
 }

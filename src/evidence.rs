@@ -1,6 +1,7 @@
 //! What a run itself tells its evaluation: what its training showed, and how far its measurements bear out its words.
 
 use crate::config::GRAMMAR;
+use crate::measured::MeasuredViews;
 use crate::{Error, Run, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_data::ViewSet;
@@ -42,21 +43,14 @@ pub(crate) fn trust<'a>(
     views: &'a ViewSet,
     length_scale: &'a [Option<f64>],
 ) -> Result<impl Fn(&[Answers]) -> BTreeMap<String, Vec<f64>> + 'a, Error> {
-    let known = match (&run.reference, &run.trained.preprocess.statistics, &views.measurements) {
-        (Some(reference), Some(statistics), Some(rows)) => {
-            reference.check_fits(&run.trained.space, statistics)?;
-            Some((reference, statistics, rows))
-        }
-        _ => None,
-    };
+    let known = MeasuredViews::of(run, views, length_scale)?;
     let sets = run.trained.prompts.sets.get(1..).unwrap_or_default();
     Ok(move |answers: &[Answers]| {
-        let Some((reference, statistics, rows)) = known else { return BTreeMap::new() };
+        let Some(measured) = known else { return BTreeMap::new() };
         let borne_out = |row: usize| {
-            let raw: Vec<f32> = rows.row(row).to_vec();
-            let (values, mask) = statistics.rows(&raw, &length_scale[row..=row]);
+            let (values, mask) = measured.row(row);
             let votes = sets.iter().zip(answers).filter_map(|(set, answers)| {
-                let vote = reference.vote(&set.name, &values, &mask)?;
+                let vote = measured.reference.vote(&set.name, &values, &mask)?;
                 let decided = &set.values[answers.top(row).0];
                 let candidate = vote.decision.candidates.iter().find(|c| c.value == *decided)?;
                 Some(f64::from(candidate.probability))

@@ -65,6 +65,7 @@ mod export;
 mod faithfulness;
 mod features;
 mod files;
+mod measured;
 mod model_card;
 mod no_cell;
 mod published;

@@ -8,13 +8,14 @@ use wbc_clip::data::{SyntheticOptions, synthetic_samples};
 
 /// Runs the command with `--json` and answers the document; it must exit with 0.
 fn json(folder: &Path, args: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_wbc-clip"))
-        .args(["--json", "--no-cache"])
-        .args(args)
-        .current_dir(folder)
-        .env_remove("WBC_CLIP_DATA")
-        .output()
-        .unwrap();
+    json_on(None, folder, args)
+}
+
+/// The same with a data folder.
+fn json_on(data: Option<&Path>, folder: &Path, args: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wbc-clip"));
+    command.args(["--json", "--no-cache"]).args(args).current_dir(folder).env_remove("WBC_CLIP_DATA");
+    let output = command.envs(data.map(|data| ("WBC_CLIP_DATA", data))).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {stderr}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}"))
@@ -109,6 +110,8 @@ fn every_document_validates() {
     let told = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--no-cell-images", "nothing"]);
     check("eval", &told);
     assert!(told.pointer("/datasets/0/no_cell/scores/energy").is_some());
+    places_of_fields(folder.path());
+    second_annotators(folder.path());
     let typical = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/described-types.toml");
     let described = run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--described", typical]);
     check("eval", &described);
@@ -135,6 +138,100 @@ fn every_document_validates() {
     for record in std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap().lines() {
         check("caption-record", &serde_json::from_str(record).unwrap());
     }
+}
+
+/// Places without cells from fields in the layout of bccd: three with nothing beside their cell, one full of red cells.
+fn places_of_fields(folder: &Path) {
+    use wbc_clip::core::image::{Luma, Rgb};
+    use wbc_clip::core::{GrayImage, RgbImage};
+    let data = tempfile::tempdir().unwrap();
+    let within = |x: u32, y: u32, (cx, cy, radius): (u32, u32, f64)| {
+        (f64::from(x) - f64::from(cx)).hypot(f64::from(y) - f64::from(cy)) < radius
+    };
+    let white_cell = (40, 40, 30.0);
+    let drawn = |x: u32, y: u32| Luma([if within(x, y, white_cell) { 255 } else { 0 }]);
+    let mut table = String::from("crop,crop_mask,image,label\n");
+    for (name, reds) in [("a", false), ("b", false), ("c", false), ("d", true)] {
+        let colour = |x: u32, y: u32| match () {
+            () if within(x, y, white_cell) => Rgb([110, 90, 190]),
+            () if reds && within(x, y, ((x + 10) / 20 * 20, (y + 10) / 20 * 20, 8.0)) => Rgb([185, 140, 135]),
+            () => Rgb([205, 205, 195]),
+        };
+        let at = |part: &str| data.path().join("bccd").join(part).join(format!("{name}.png"));
+        for part in ["images", "masks", "crops", "crop_masks"] {
+            std::fs::create_dir_all(at(part).parent().unwrap()).unwrap();
+        }
+        RgbImage::from_fn(200, 200, colour).save(at("images")).unwrap();
+        GrayImage::from_fn(200, 200, drawn).save(at("masks")).unwrap();
+        RgbImage::from_fn(60, 60, |x, y| colour(x + 10, y + 10)).save(at("crops")).unwrap();
+        GrayImage::from_fn(60, 60, |x, y| drawn(x + 10, y + 10)).save(at("crop_masks")).unwrap();
+        table += &format!("crops/{name}.png,crop_masks/{name}.png,images/{name}.png,monocyte\n");
+    }
+    std::fs::write(data.path().join("bccd/labels.csv"), table).unwrap();
+    let told = json_on(Some(data.path()), folder, &["eval", "run", "--dataset", "bccd", "--no-cell"]);
+    check("eval", &told);
+    let found = &told["datasets"][0]["no_cell"];
+    assert_eq!(found["n_cells"], 4);
+    assert_eq!(found["n_without"], serde_json::json!({ "blank": 3, "red_cells": 1 }));
+    for score in found["scores"].as_object().unwrap().values() {
+        let of = |kind: &str, what: &str| !score["per_kind"][kind][what].is_null();
+        assert_eq!(["blank", "red_cells"].map(|kind| of(kind, "value")), [true; 2], "{score}");
+        // all red cells are of one field
+        assert_eq!(["blank", "red_cells"].map(|kind| of(kind, "ci95")), [true, false], "{score}");
+    }
+}
+
+/// Agreement with second annotators who read seven of ten cells in the layout of wbcatt, each of another size, against what
+/// comes of manifests with the words of either.
+fn second_annotators(folder: &Path) {
+    let data = tempfile::tempdir().unwrap();
+    let table = std::fs::read_to_string(folder.join("cells.csv")).unwrap();
+    let (header, rows) = table.split_once('\n').unwrap();
+    let attributes = header.strip_prefix("path,id,label,split,").unwrap();
+    let size = attributes.split(',').position(|a| a == "cell_size").unwrap();
+    let cells: Vec<Vec<&str>> =
+        rows.lines().map(|row| row.split(',').collect()).filter(|c: &Vec<_>| c[3] == "val").collect();
+    assert_eq!(cells.len(), 10);
+    let first: Vec<Vec<&str>> = cells.iter().map(|c| c[4..].to_vec()).collect();
+    let mut second = first.clone();
+    second.iter_mut().for_each(|values| values[size] = if values[size] == "big" { "small" } else { "big" });
+    std::fs::create_dir_all(data.path().join("pbc/X")).unwrap();
+    std::fs::create_dir_all(data.path().join("wbcatt")).unwrap();
+    let published = |file: &str, values: &[Vec<&str>]| {
+        let row = |(c, v): (&Vec<&str>, &Vec<&str>)| format!("{0}.png,{1},{2},X/{0}.png\n", c[1], c[2], v.join(","));
+        let rows: String = cells.iter().zip(values).map(row).collect();
+        std::fs::write(data.path().join("wbcatt").join(file), format!("img_name,label,{attributes},path\n{rows}"))
+            .unwrap();
+    };
+    for cell in &cells {
+        std::fs::copy(folder.join(cell[0]), data.path().join(format!("pbc/X/{}.png", cell[1]))).unwrap();
+    }
+    published("pbc_attr_v1_val.csv", &first);
+    published("pbc_attr_reannotations.csv", &second[..7]);
+    let told = json_on(Some(data.path()), folder, &["eval", "run", "--dataset", "wbcatt:val"]);
+    check("eval", &told);
+    let found = &told["datasets"][0]["second_reader"];
+    assert_eq!((&told["datasets"][0]["n"], &found["n"]), (&10.into(), &7.into()));
+    for (pair, values) in [("model_first", &first), ("model_second", &second)] {
+        let row = |(c, v): (&Vec<&str>, &Vec<&str>)| format!("{},{},{},{}\n", c[0], c[1], c[2], v.join(","));
+        let rows: String = cells[..7].iter().zip(values).map(row).collect();
+        std::fs::write(folder.join("read.csv"), format!("path,id,label,{attributes}\n{rows}")).unwrap();
+        let read = json(folder, &["eval", "run", "--dataset", "read.csv"]);
+        let expected = &read["datasets"][0]["attributes"];
+        for attribute in attributes.split(',') {
+            for figure in ["accuracy", "macro_f1"] {
+                let [found, expected] =
+                    [&found["per_attribute"][attribute][pair], &expected["per_attribute"][attribute]]
+                        .map(|of| of[figure]["value"].as_f64().unwrap());
+                assert!((found - expected).abs() < 1e-12, "{pair} {attribute} {figure}: {found} {expected}");
+            }
+        }
+    }
+    // of seven cells the model cannot agree with both alike where they never agree
+    let of_size = |pair: &str| found["per_attribute"]["cell_size"][pair]["accuracy"]["value"].as_f64().unwrap();
+    assert_eq!(of_size("first_second"), 0.0);
+    assert_ne!(of_size("model_first"), of_size("model_second"));
+    assert_eq!(found["per_attribute"]["cell_shape"]["first_second"]["accuracy"]["value"], 1.0);
 }
 
 /// EfficientNet-Lite0 with random weights, under the names of its package.

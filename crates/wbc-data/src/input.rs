@@ -36,6 +36,27 @@ pub fn resolve_input(input: &str, store: &DataStore) -> Result<Dataset, DataErro
     Err(DataError::NotAnInput { input: input.into(), known: store.registry.ids().join(", ") })
 }
 
+impl DataStore {
+    /// Whether an input is opened as a folder of images.
+    pub fn is_folder(&self, input: &str) -> bool {
+        dataset_of(input, self).is_none() && Path::new(input).is_dir()
+    }
+
+    /// Whether two inputs are the same dataset, folder or file, whichever their splits: only then do their groups share
+    /// names.
+    pub fn same_source(&self, one: &str, other: &str) -> bool {
+        let place = |input: &str| {
+            let path = manifest_of(input).map_or(Path::new(input), |(file, _)| file).to_owned();
+            path.canonicalize().unwrap_or(path)
+        };
+        match (dataset_of(one, self), dataset_of(other, self)) {
+            (Some(one), Some(other)) => one.id == other.id,
+            (None, None) => place(one) == place(other),
+            _ => false,
+        }
+    }
+}
+
 /// The manifest that an input names, with its split; whether a dataset has the same name is not looked at.
 pub(crate) fn manifest_of(input: &str) -> Option<(&Path, Option<&str>)> {
     let is_manifest = |file: &Path| is_table(file) && file.is_file();
@@ -274,6 +295,29 @@ mod tests {
         assert_eq!(found.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>(), ["monocyte", "neutrophil"]);
         RgbImage::new(2, 2).save(dir.path().join("loose.png")).unwrap();
         assert!(open(dir.path()).unwrap().classes.is_empty());
+    }
+
+    #[test]
+    fn a_source_is_the_same_whatever_the_split_and_the_way_to_it() {
+        let dir = folder_with(&["sub/a.png"]);
+        for name in ["a.csv", "b.csv"] {
+            std::fs::write(dir.path().join(name), "path\nsub/a.png\n").unwrap();
+        }
+        let store = DataStore::new(None);
+        let place = |name: &str| dir.path().join(name).display().to_string();
+        let [a, b] = ["a.csv", "b.csv"].map(place);
+        for (one, other, same) in [
+            ("wbcatt:val", "wbcatt:train", true),
+            ("wbcatt", "bccd", false),
+            (a.as_str(), &format!("{a}:test"), true),
+            (&format!("{a}:val"), &place("sub/../a.csv"), true),
+            (&a, &b, false),
+            (&a, "wbcatt", false),
+            (&place("sub"), &place("sub/../sub"), true),
+        ] {
+            assert_eq!((store.same_source(one, other), store.same_source(other, one)), (same, same), "{one} {other}");
+        }
+        assert_eq!([place("sub"), a, "bccd".into()].map(|input| store.is_folder(&input)), [true, false, false]);
     }
 
     #[cfg(target_os = "linux")]

@@ -1,5 +1,3 @@
-mod select;
-
 use crate::cache::{StoredView, ViewKey};
 use crate::{DataError, HospitalShift, ViewCache};
 use ndarray::Array2;

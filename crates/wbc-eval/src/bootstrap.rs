@@ -46,6 +46,11 @@ impl Groups {
         self.members.iter().map(Vec::len).sum()
     }
 
+    /// Number of groups with at least one row of which `holds` is true.
+    pub(crate) fn n_holding(&self, holds: impl Fn(usize) -> bool) -> usize {
+        self.members.iter().filter(|rows| rows.iter().any(|row| holds(*row))).count()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -179,6 +184,10 @@ mod tests {
     fn a_row_without_a_group_is_its_own() {
         let groups = Groups::new(&[Some("a"), None, Some("b"), None, Some("a")]);
         assert_eq!(groups.members, [vec![0, 4], vec![1], vec![2], vec![3]]);
+        assert_eq!(
+            [groups.n_holding(|row| row % 4 == 0), groups.n_holding(|row| row < 3), groups.n_holding(|_| false)],
+            [1, 3, 0]
+        );
         assert!(Groups::new::<&str>(&[]).is_empty());
     }
 

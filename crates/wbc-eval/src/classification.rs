@@ -155,6 +155,18 @@ impl Confusion {
     pub fn macro_f1_of_all(&self) -> Option<f64> {
         mean((0..self.n_classes).map(|c| self.f1(c))).filter(|_| self.n() > 0)
     }
+
+    /// Cohen's kappa, agreement beyond chance: `(p_o - p_e) / (1 - p_e)`, where `p_o` is the accuracy and `p_e` the accuracy
+    /// to be expected if the true and the predicted classes, each as frequent as they are, had nothing to do with one
+    /// another (Cohen 1960, doi 10.1177/001316446002000104). 1 is full agreement, 0 that of chance. `None` where nothing
+    /// was counted, and where `p_e` is 1: both name the same single class.
+    pub fn kappa(&self) -> Option<f64> {
+        let classes = || 0..self.n_classes;
+        let n = self.n() as f64;
+        let agreed: f64 = classes().map(|c| self.at(c, c) as f64).sum();
+        let by_chance: f64 = classes().map(|c| self.n_true(c) as f64 * self.n_predicted(c) as f64).sum();
+        (by_chance < n * n).then(|| (agreed * n - by_chance) / (n * n - by_chance))
+    }
 }
 
 impl fmt::Display for Confusion {
@@ -220,6 +232,21 @@ mod tests {
     fn a_value_that_never_occurs_lowers_only_the_mean_over_the_schema() {
         let c = Confusion::new(&[0, 1], &[0, 1], 4).unwrap();
         assert_eq!((c.macro_f1_of_occurring(), c.macro_f1_of_all()), (Some(1.0), Some(0.5)));
+    }
+
+    /// By hand, and as scikit-learn's `cohen_kappa_score` defines it.
+    #[test]
+    fn kappa_is_agreement_beyond_chance() {
+        let kappa = |truth: &[usize], predicted: &[usize]| Confusion::new(truth, predicted, 4).unwrap().kappa();
+        // 4, 2, 4 and 0 are true, 4, 3, 2 and 1 predicted: (16 + 6 + 8) / 100 by chance, 0.7 in truth
+        close(kappa(&TRUTH, &PREDICTED), (0.7 - 0.3) / (1.0 - 0.3));
+        assert_eq!(kappa(&PREDICTED, &TRUTH), kappa(&TRUTH, &PREDICTED));
+        assert_eq!(kappa(&[0, 1, 2, 2], &[0, 1, 2, 2]), Some(1.0));
+        assert_eq!(kappa(&[0, 0, 1, 1], &[0, 1, 0, 1]), Some(0.0));
+        assert_eq!(kappa(&[0, 1], &[1, 0]), Some(-1.0));
+        // nine of ten agree, as many as chance would give
+        close(kappa(&[0; 10], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 0.0);
+        assert_eq!((kappa(&[3, 3], &[3, 3]), kappa(&[], &[])), (None, None));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use wbc_encoders::{ImageTower, TextEncoder};
 pub(crate) struct Judge<'a, T: TextEncoder> {
     pub(crate) trained: &'a TrainedModel<ImageTower, T>,
     pub(crate) options: &'a EvalOptions,
-    pub(crate) ensembles: Ensembles,
+    pub(crate) ensembles: &'a Ensembles,
     /// Positions of the candidates among the types.
     pub(crate) candidates: Vec<usize>,
     /// Position of the true type among the candidates, per evaluated cell.
@@ -50,7 +50,6 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
     /// `rows` are the evaluated cells among the views.
     pub(crate) fn new(
         trained: &'a TrainedModel<ImageTower, T>,
-        ensembles: Ensembles,
         candidates: Vec<usize>,
         input: EvalInput<'a>,
         rows: &[usize],
@@ -73,7 +72,7 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
             groups: samples.iter().map(|s| s.group.as_deref()).collect(),
             trained,
             options,
-            ensembles,
+            ensembles: input.embedded.ensembles(),
             candidates,
             annotations,
             gallery,

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! # Concepts
-//! - [`evaluate_dataset`]: everything about one model and one dataset, as a [`DatasetReport`].
+//! - [`evaluate_dataset`]: everything about one model and one dataset, as a [`DatasetReport`], from [`EmbeddedViews`], which
+//!   serve the other evaluations of the same cells, too.
 //! - [`evaluate_guesses`]: the same figures of any other classifier, on the same cells.
 //! - [`ShiftJudge`]: one model on the same cells under many simulated shifts, as a [`ShiftReport`].
 //! - [`EvalDocument`]: what `eval --json` prints; [`render`] makes tables, [`Report`] an HTML page of it,
@@ -27,7 +28,7 @@
 //! - [`Confusion`], [`expected_calibration_error`], [`Bootstrap`]: figures on plain numbers, usable alone.
 //! - [`Words`]: whether every word of a caption is understood; [`Selective`], [`RiskCoverage`]: which decisions to trust.
 //! - [`evaluate_no_cell`]: whether cells are told from images that show none.
-//! - [`evaluate_second_reader`]: agreement with second annotators, beside that of people with each other.
+//! - [`evaluate_second_reader`]: agreement with second annotators, beside that of the annotators with each other.
 //! - [`ZeroShotValidator`]: the same figures during training.
 //!
 //! # What it does not do
@@ -40,6 +41,7 @@ mod calibration;
 mod classification;
 mod described;
 mod document;
+mod embedded;
 mod error;
 mod figures;
 mod gallery;
@@ -57,6 +59,9 @@ mod validator;
 mod words;
 mod zero_shot;
 
+#[cfg(test)]
+mod test_model;
+
 pub use bootstrap::{Bootstrap, Groups};
 pub use calibration::{N_BINS, ReliabilityBin, expected_calibration_error, reliability_bins};
 pub use classification::{Confusion, MetricsError, mean};
@@ -65,6 +70,7 @@ pub use document::{
     AttributeScores, Attributes, ClassScores, DatasetReport, Direction, EvalDocument, Figure, RelevanceRule, Retrieval,
     Scores, ValueScores, ZeroShot,
 };
+pub use embedded::EmbeddedViews;
 pub use error::EvalError;
 pub use guesses::{CellGuess, evaluate_guesses};
 pub use no_cell::{NoCell, NoCellInput, NoCellScores, evaluate_no_cell};

@@ -2,10 +2,11 @@ use crate::EvalError;
 use crate::bootstrap::Bootstrap;
 use crate::described::{ClassDescriptions, DescribedScores, described_scores};
 use crate::document::DatasetReport;
+use crate::embedded::EmbeddedViews;
 use crate::judge::{Judge, Told};
 use crate::selective::selective_types;
 use crate::words::{WordsOptions, words};
-use crate::zero_shot::{Answers, Ensembles};
+use crate::zero_shot::Answers;
 use std::collections::BTreeMap;
 use std::fmt;
 use wbc_contrastive::TrainedModel;
@@ -28,6 +29,8 @@ pub struct EvalInput<'a> {
     pub views: &'a ViewSet,
     /// Per row of the views, the factor that brings its lengths to the training optics.
     pub length_scale: &'a [Option<f64>],
+    /// The views as the evaluated model embeds them by that scale.
+    pub embedded: &'a EmbeddedViews,
     /// Further scores for [`EvalOptions::selective`] to compare beside its own, whose names (`confidence`, `branches`,
     /// `mask`) they must not take.
     pub trust: Option<&'a Trust<'a>>,
@@ -69,7 +72,8 @@ pub struct EvalOptions {
 /// report has `n` 0 and nothing but their figures.
 ///
 /// # Errors
-/// [`EvalError::UnknownClass`], [`EvalError::Empty`], [`EvalError::ReservedScore`], or what the model says.
+/// [`EvalError::UnknownClass`], [`EvalError::Empty`], [`EvalError::ReservedScore`]; [`EvalError::Metrics`] for another
+/// number of embedded views than of views; what the model says.
 pub fn evaluate_dataset<T: TextEncoder>(
     trained: &TrainedModel<ImageTower, T>,
     input: EvalInput<'_>,
@@ -77,13 +81,13 @@ pub fn evaluate_dataset<T: TextEncoder>(
     options: &EvalOptions,
 ) -> Result<DatasetReport, EvalError> {
     let candidates = candidates(trained.space.types(), options.classes.as_deref())?;
+    input.embedded.check(input.views)?;
     let annotation = |row: usize| &input.samples[input.views.samples[row]].annotation;
     let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
     let rows: Vec<usize> =
         (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
-    let ensembles = Ensembles::new(trained)?;
-    let all = trained.embed_views(input.views, input.length_scale, Branches::All)?;
-    let said = ensembles.ask_attributes(&all)?;
+    let all = input.embedded.cells();
+    let said = input.embedded.ensembles().ask_attributes(all)?;
     let described = described(trained, input, options, &said)?;
     let classes = candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect();
     if rows.is_empty() {
@@ -91,7 +95,7 @@ pub fn evaluate_dataset<T: TextEncoder>(
         let Some(described) = described else { return Err(nothing_comparable(input.id)) };
         return Ok(DatasetReport { described: Some(described), ..DatasetReport::of(input.id, 0, classes) });
     }
-    let judge = Judge::new(trained, ensembles, candidates, input, &rows, captioner, options)?;
+    let judge = Judge::new(trained, candidates, input, &rows, captioner, options)?;
     let whole = judge.told(all.select(&rows), said.iter().map(|a| a.select(&rows)).collect())?;
     let alone = |branches| -> Result<Told, EvalError> {
         judge.tell(trained.embed_views(input.views, input.length_scale, branches)?.select(&rows))

@@ -1,19 +1,19 @@
-//! Agreement with second annotators beside agreement with the first: how far people themselves agree.
+//! Agreement with second annotators beside agreement with the first, and that of both with each other.
 
 use crate::EvalError;
 use crate::bootstrap::{Bootstrap, Groups};
-use crate::classification::{Confusion, MetricsError, mean};
+use crate::classification::{Confusion, MetricsError, check_lengths, mean};
 use crate::document::Figure;
 use crate::protocol::{EvalInput, EvalOptions, candidates, is_comparable, position};
-use crate::zero_shot::ask;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wbc_contrastive::TrainedModel;
 use wbc_core::Annotation;
-use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
+use wbc_encoders::{ImageEncoder, TextEncoder};
 
-/// Attributes of the cells that two people read: how well the model agrees with each, and they with each other. All
-/// three on the same cells, so that they can be compared.
+/// Attributes of the cells that two annotators read: how well the model agrees with each, and they with each other. All
+/// three on the same cells, so that they can be compared. On cells that the model was trained on, agreement with the first
+/// annotators is how well training fitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecondReader {
@@ -33,24 +33,30 @@ pub struct Agreements {
     pub model_first: Agreement,
     /// The model with the second annotators.
     pub model_second: Agreement,
-    /// The first annotators with the second: what people reach, and more than which says little.
+    /// The first annotators with the second. No upper limit: where their readings differ by chance, a model without error
+    /// agrees with either more than they do with each other.
     pub first_second: Agreement,
 }
 
-/// How well two agree; neither figure depends on who of them is taken for the truth.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// How well two agree; no figure depends on who of them is taken for the truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
     /// Share of cells of which both say the same value.
     pub accuracy: Figure,
     /// Mean F1 of all values of the schema, 0 for a value that neither says of any cell.
     pub macro_f1: Figure,
+    /// Cohen's kappa, agreement beyond chance ([`Confusion::kappa`]); undefined for an attribute of which both always say
+    /// the same single value, and the mean leaves such attributes out.
+    pub kappa: Figure,
 }
 
 /// Positions of those who agree or not in what was said of a cell: model, first, second.
 const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
-/// Figures per attribute: accuracy and macro-F1 of each pair.
-const N_FIGURES: usize = 2 * PAIRS.len();
+/// Figures of a pair: accuracy, macro-F1, kappa.
+const N_OF_PAIR: usize = 3;
+/// Figures per attribute, one pair after the other.
+const N_FIGURES: usize = N_OF_PAIR * PAIRS.len();
 
 /// Compares the model with two annotators, over the cells that [`crate::evaluate_dataset`] evaluates with the same
 /// options and that `second`, one entry per sample, knows. `None` where no attribute was read twice.
@@ -64,10 +70,8 @@ pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     second: &[Option<&Annotation>],
     options: &EvalOptions,
 ) -> Result<Option<SecondReader>, EvalError> {
-    if second.len() != input.samples.len() {
-        let (expected, found) = (input.samples.len(), second.len());
-        return Err(MetricsError::Count { what: "second annotations", expected, found }.into());
-    }
+    check_lengths("second annotations", input.samples.len(), second.len())?;
+    input.embedded.check(input.views)?;
     let types = trained.space.types();
     let candidates = candidates(types, options.classes.as_deref())?;
     let sample = |row: usize| &input.samples[input.views.samples[row]];
@@ -83,12 +87,11 @@ pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     if rows.is_empty() {
         return Ok(None);
     }
-    let length_scale: Vec<Option<f64>> = rows.iter().map(|row| input.length_scale[*row]).collect();
-    let cells = trained.embed_views(&input.views.select(&rows), &length_scale, Branches::All)?;
+    let cells = input.embedded.cells().select(&rows);
     let mut read = Vec::new();
     for (a, set) in trained.prompts.sets.iter().skip(1).enumerate() {
         let value = |annotation: &Annotation| annotation.values.get(a).copied().flatten().map(usize::from);
-        let said = ask(trained, &cells, set)?.predicted();
+        let said = input.embedded.ensembles().ask(a + 1, &cells)?.predicted();
         let told = readings.iter().zip(said).map(|((first, second), said)| Some([said, value(first)?, value(second)?]));
         read.push(Read { name: &set.name, n_values: set.values.len(), told: told.collect() });
     }
@@ -107,10 +110,10 @@ struct Read<'a> {
 impl Read<'_> {
     fn figures(&self, rows: &[usize]) -> Result<[Option<f64>; N_FIGURES], MetricsError> {
         let mut figures = [None; N_FIGURES];
-        for (pair, (one, other)) in figures.chunks_exact_mut(2).zip(PAIRS) {
+        for (pair, (one, other)) in figures.chunks_exact_mut(N_OF_PAIR).zip(PAIRS) {
             let both = rows.iter().filter_map(|row| self.told[*row]).map(|told| (told[other], told[one]));
             let confusion = Confusion::count(both, self.n_values)?;
-            pair.copy_from_slice(&[confusion.accuracy(), confusion.macro_f1_of_all()]);
+            pair.copy_from_slice(&[confusion.accuracy(), confusion.macro_f1_of_all(), confusion.kappa()]);
         }
         Ok(figures)
     }
@@ -127,19 +130,23 @@ fn second_reader(
     if read.is_empty() {
         return Ok(None);
     }
+    // what contradicts itself is refused here, so that resamples cannot
+    let all: Vec<usize> = (0..n).collect();
+    read.iter().try_for_each(|r| r.figures(&all).map(|_| ()))?;
     // the attributes one after the other, their means last
-    let statistics = |rows: &[usize]| -> Result<Vec<[Option<f64>; N_FIGURES]>, MetricsError> {
-        let mut all = read.iter().map(|r| r.figures(rows)).collect::<Result<Vec<_>, _>>()?;
-        all.push(std::array::from_fn(|i| mean(all.iter().filter_map(|figures| figures[i]))));
-        Ok(all)
-    };
-    let values = statistics(&(0..n).collect::<Vec<_>>())?;
-    // what contradicts itself was found above
-    let intervals = bootstrap.intervals(groups, |rows| statistics(rows).unwrap_or_default().concat());
+    let figures = bootstrap.figures(groups, |rows| {
+        let mut each: Vec<[Option<f64>; N_FIGURES]> =
+            read.iter().map(|r| r.figures(rows).unwrap_or_default()).collect();
+        each.push(std::array::from_fn(|i| mean(each.iter().filter_map(|figures| figures[i]))));
+        each.concat()
+    });
     let agreements = |at: usize| {
-        let figure = |i: usize| Figure::new(values[at][i], intervals.get(at * N_FIGURES + i).copied().flatten());
-        let [model_first, model_second, first_second] =
-            [0, 2, 4].map(|i| Agreement { accuracy: figure(i), macro_f1: figure(i + 1) });
+        let figure = |i: usize| figures.get(at * N_FIGURES + i).copied().unwrap_or_default();
+        let [model_first, model_second, first_second] = [0, 1, 2].map(|pair| N_OF_PAIR * pair).map(|i| Agreement {
+            accuracy: figure(i),
+            macro_f1: figure(i + 1),
+            kappa: figure(i + 2),
+        });
         Agreements { model_first, model_second, first_second }
     };
     let per_attribute = read.iter().enumerate().map(|(at, r)| (r.name.to_owned(), agreements(at))).collect();
@@ -149,6 +156,8 @@ fn second_reader(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::EmbeddedViews;
+    use crate::test_model;
     use proptest::prelude::*;
     use wbc_core::AttributeSchema;
     use wbc_data::DataStore;
@@ -164,6 +173,10 @@ mod tests {
         (of.accuracy.value().unwrap(), of.macro_f1.value().unwrap())
     }
 
+    fn kappas(of: &Agreements) -> [Option<f64>; 3] {
+        [of.model_first, of.model_second, of.first_second].map(|pair| pair.kappa.value())
+    }
+
     #[test]
     fn each_pair_is_compared_on_the_cells_that_were_read_twice() {
         // model, first, second
@@ -177,6 +190,10 @@ mod tests {
         assert_eq!(values(&found.mean.model_second), (accuracy, macro_f1));
         let (accuracy, macro_f1) = values(&found.mean.first_second);
         assert!((accuracy - 0.5).abs() < 1e-12 && (macro_f1 - (2.0 / 4.0 + 2.0 / 4.0) / 2.0).abs() < 1e-12);
+        // beyond chance, which is 8/16, 8/16 and 6/16
+        for (kappa, expected) in kappas(&found.mean).into_iter().zip([0.5, 0.5, 0.2]) {
+            assert!((kappa.unwrap() - expected).abs() < 1e-12, "{kappa:?} {expected}");
+        }
         assert_eq!(of(vec![None, None], 2, &NONE), None);
     }
 
@@ -201,6 +218,65 @@ mod tests {
         assert!(low < mean.value().unwrap() && mean.value().unwrap() < high, "{low} {high}");
         let beyond = [Read { name: "size", n_values: 1, told: vec![Some([1, 0, 0])] }];
         assert!(second_reader(&beyond, 1, &Groups::singletons(1), &NONE).is_err());
+    }
+
+    #[test]
+    fn the_mean_of_kappa_leaves_out_attributes_of_which_it_is_undefined() {
+        let read = [
+            Read { name: "one value", n_values: 2, told: vec![Some([1, 1, 1]); 4] },
+            Read {
+                name: "two values",
+                n_values: 2,
+                told: [[0, 0, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1]].map(Some).into(),
+            },
+        ];
+        let found = second_reader(&read, 4, &Groups::singletons(4), &NONE).unwrap().unwrap();
+        assert_eq!(kappas(&found.per_attribute["one value"]), [None; 3]);
+        assert_eq!(kappas(&found.mean), kappas(&found.per_attribute["two values"]));
+        assert!(kappas(&found.mean).iter().all(Option::is_some));
+        assert_eq!(found.mean.model_first.accuracy.value(), Some((1.0 + 0.75) / 2.0));
+    }
+
+    #[test]
+    fn a_model_is_compared_with_each_reader_by_the_cells_that_both_read() {
+        let trained = test_model::model();
+        let n = 12;
+        let (views, scale) = (test_model::views(n, 200), vec![None; n]);
+        let embedded = EmbeddedViews::new(&trained, &views, &scale).unwrap();
+        let said = embedded.ensembles().ask_attributes(embedded.cells()).unwrap();
+        // the first annotators say of cell_size what the model says, the second of four cells something else
+        let mut samples = test_model::samples(&vec![None; n]);
+        let second: Vec<Annotation> = (0..n)
+            .map(|i| {
+                let value = said[0].top(i).0 as u8;
+                samples[i].annotation.values[0] = Some(value);
+                let mut second = samples[i].annotation.clone();
+                second.values[0] = Some(if i < 4 { 1 - value } else { value });
+                second
+            })
+            .collect();
+        // nobody read the last cell again, and of the one before the second know nothing
+        let mut second: Vec<Option<&Annotation>> = second.iter().map(Some).collect();
+        let unknown = Annotation::unknown(trained.space.schema());
+        (second[n - 1], second[n - 2]) = (None, Some(&unknown));
+        let input = EvalInput {
+            id: "cells",
+            samples: &samples,
+            views: &views,
+            length_scale: &scale,
+            embedded: &embedded,
+            trust: None,
+        };
+        let options = EvalOptions { bootstrap: NONE, ..EvalOptions::default() };
+        let found = evaluate_second_reader(&trained, input, &second, &options).unwrap().unwrap();
+        assert_eq!(found.n, n - 2);
+        assert_eq!(found.per_attribute.keys().collect::<Vec<_>>(), ["cell_size"]);
+        let Agreements { model_first, model_second, first_second } = found.per_attribute["cell_size"];
+        assert_eq!(model_first.accuracy.value(), Some(1.0));
+        assert_eq!(model_second.accuracy.value(), Some(0.6));
+        assert_eq!(first_second, model_second);
+        let short = evaluate_second_reader(&trained, input, &second[1..], &options).unwrap_err();
+        assert_eq!(short.to_string(), "second annotations: expected 12, found 11");
     }
 
     proptest! {
@@ -238,5 +314,7 @@ mod tests {
         // counted from both tables by other means
         let (accuracy, macro_f1) = values(&found.mean.first_second);
         assert!((accuracy - 0.965_909).abs() < 1e-6 && (macro_f1 - 0.948_681).abs() < 1e-6, "{accuracy} {macro_f1}");
+        let kappa = found.mean.first_second.kappa.value().unwrap();
+        assert!((kappa - 0.910_995).abs() < 1e-6, "{kappa}");
     }
 }

@@ -63,6 +63,7 @@ pub fn ask<I: ImageEncoder, T: TextEncoder>(
 }
 
 /// The prompt ensembles of a model, embedded once for all that is asked of its cells.
+#[derive(Debug)]
 pub(crate) struct Ensembles {
     /// Of the type, then of each attribute: `[n_values, embed_dim]`, unit rows.
     sets: Vec<Embeddings>,
@@ -73,6 +74,11 @@ impl Ensembles {
     pub(crate) fn new<I: ImageEncoder, T: TextEncoder>(trained: &TrainedModel<I, T>) -> Result<Self, EvalError> {
         let sets = trained.prompts.sets.iter().map(|set| trained.prompt_ensembles(set));
         Ok(Self { sets: sets.collect::<Result<_, _>>()?, scale: trained.prompt_scale() })
+    }
+
+    /// Factor that turns cosines into logits.
+    pub(crate) fn scale(&self) -> f32 {
+        self.scale
     }
 
     /// Those of some types.

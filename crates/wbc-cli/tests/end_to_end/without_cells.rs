@@ -32,19 +32,19 @@ fn cells_are_told_from_images_that_somebody_says_show_none() {
     let no_cell = told["datasets"][0].as_object_mut().unwrap().remove("no_cell").unwrap();
     assert_eq!(told, plain, "the rest is what it is without");
     assert_eq!(no_cell["n_cells"], plain["datasets"][0]["n"]);
-    assert_eq!(no_cell["n_without"], serde_json::json!({ "blank": 4, "grid": 4 }));
+    assert_eq!(no_cell["n_without"], serde_json::json!({ "given:blank": 4, "given:grid": 4 }));
     let scores = no_cell["scores"].as_object().unwrap();
     let names: Vec<&String> = scores.keys().collect();
-    assert_eq!(names, ["confidence", "cosine", "energy", "found", "mask", "measured"]);
+    assert_eq!(names, ["confidence", "cosine", "energy", "found", "mask", "type_distance"]);
     for score in scores.values() {
-        let kinds = ["blank", "grid"].map(|kind| score["per_kind"][kind]["value"].as_f64().unwrap());
+        let kinds = ["given:blank", "given:grid"].map(|kind| score["per_kind"][kind]["value"].as_f64().unwrap());
         let whole = score["auroc"]["value"].as_f64().unwrap();
         // as many of each kind
         assert!((kinds[0] / 2.0 + kinds[1] / 2.0 - whole).abs() < 1e-9, "{score}");
     }
     // nothing to be found in nothing, and nothing to be measured
-    for name in ["found", "measured"] {
-        let against_blank = scores[name]["per_kind"]["blank"]["value"].as_f64().unwrap();
+    for name in ["found", "type_distance"] {
+        let against_blank = scores[name]["per_kind"]["given:blank"]["value"].as_f64().unwrap();
         assert!(against_blank > 0.9, "{name}: {against_blank}");
     }
 }

@@ -1,24 +1,18 @@
 //! What speaks for a cell in a view: the model's answers, and what the segmenter found.
 
 use crate::EvalError;
+use crate::embedded::EmbeddedViews;
 use std::collections::BTreeMap;
-use wbc_contrastive::TrainedModel;
 use wbc_core::{QualityFlag, QualityFlags};
-use wbc_data::ViewSet;
-use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
 
 /// `confidence`, `cosine` and `energy` of some rows, over the candidate types.
-pub(super) fn model_scores<I: ImageEncoder, T: TextEncoder>(
-    trained: &TrainedModel<I, T>,
+pub(super) fn model_scores(
+    embedded: &EmbeddedViews,
     candidates: &[usize],
-    views: &ViewSet,
-    length_scale: &[Option<f64>],
     rows: &[usize],
 ) -> Result<BTreeMap<String, Vec<f64>>, EvalError> {
-    let prompts = trained.prompt_ensembles(&trained.prompts.sets[0])?.select(candidates);
-    let cells = trained.embed_views(views, length_scale, Branches::All)?.select(rows);
-    let cosines = cells.cosine(&prompts)?;
-    let scale = f64::from(trained.prompt_scale());
+    let cosines = embedded.cells().select(rows).cosine(&embedded.ensembles().types(candidates))?;
+    let scale = f64::from(embedded.ensembles().scale());
     let each: Vec<[f64; 3]> = cosines.rows().into_iter().map(|row| answers(row.iter().copied(), scale)).collect();
     let score = |i: usize| each.iter().map(|a| a[i]).collect::<Vec<f64>>();
     let names = ["confidence", "cosine", "energy"].into_iter().enumerate();

@@ -12,10 +12,10 @@ pub(super) fn table(datasets: &[DatasetReport]) -> Table {
         ];
         pairs.map(|(who, agreement)| {
             let names = [d.id.clone(), who.to_owned(), found.n.to_string()];
-            names.into_iter().chain([agreement.accuracy, agreement.macro_f1].map(share)).collect()
+            names.into_iter().chain([agreement.accuracy, agreement.macro_f1, agreement.kappa].map(share)).collect()
         })
     });
-    let header = ["dataset", "annotators", "cells", "accuracy", "macro-F1"];
+    let header = ["dataset", "annotators", "cells", "accuracy", "macro-F1", "kappa"];
     Table::new("Attributes that two annotators read", &header, rows.collect())
 }
 
@@ -30,7 +30,8 @@ mod tests {
     fn model_and_annotators_stand_below_each_other() {
         let agreement = |accuracy: f64| Agreement {
             accuracy: Figure::new(accuracy, Some([0.5, 1.0])),
-            macro_f1: Figure::UNDEFINED,
+            kappa: Figure::new(2.0 * accuracy - 1.0, None),
+            ..Agreement::default()
         };
         let mean =
             Agreements { model_first: agreement(0.75), model_second: agreement(0.625), first_second: agreement(0.875) };
@@ -40,10 +41,10 @@ mod tests {
         let text = render(&document, TableStyle::Text);
         let expected = "\
 Attributes that two annotators read
-  dataset    annotators     cells  accuracy              macro-F1
-  cells.csv  model, first   3      0.750 [0.500, 1.000]  –
-  cells.csv  model, second  3      0.625 [0.500, 1.000]  –
-  cells.csv  first, second  3      0.875 [0.500, 1.000]  –
+  dataset    annotators     cells  accuracy              macro-F1  kappa
+  cells.csv  model, first   3      0.750 [0.500, 1.000]  –         0.500
+  cells.csv  model, second  3      0.625 [0.500, 1.000]  –         0.250
+  cells.csv  first, second  3      0.875 [0.500, 1.000]  –         0.750
 ";
         assert!(text.contains(expected), "{text}");
         let written = serde_json::to_value(&document).unwrap();

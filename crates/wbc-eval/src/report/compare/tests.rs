@@ -162,7 +162,7 @@ fn people_images_without_cells_and_words_never_trained_are_compared() {
     let mut page = two();
     for (run, better) in page.runs.iter_mut().zip([0.5, 0.625]) {
         let dataset = &mut run.report.evaluation.as_mut().unwrap().datasets[0];
-        let agreement = |accuracy: f64| Agreement { accuracy: accuracy.into(), macro_f1: Figure::UNDEFINED };
+        let agreement = |accuracy: f64| Agreement { accuracy: accuracy.into(), ..Agreement::default() };
         let (model_first, model_second) = (agreement(better), agreement(0.75));
         let mean = Agreements { model_first, model_second, first_second: agreement(better + 0.25) };
         dataset.second_reader = Some(SecondReader { n: 3, mean, per_attribute: [("cell_shape".into(), mean)].into() });
