@@ -36,6 +36,18 @@ pub fn resolve_input(input: &str, store: &DataStore) -> Result<Dataset, DataErro
     Err(DataError::NotAnInput { input: input.into(), known: store.registry.ids().join(", ") })
 }
 
+/// The folder, manifest or image that an input names, without its split; `None` for a registered dataset and for what is
+/// not there.
+pub fn path_of_input<'i>(input: &'i str, store: &DataStore) -> Option<&'i Path> {
+    if dataset_of(input, store).is_some() {
+        return None;
+    }
+    match manifest_of(input) {
+        Some((file, _)) => Some(file),
+        None => Some(Path::new(input)).filter(|path| path.exists()),
+    }
+}
+
 /// The manifest that an input names, with its split; whether a dataset has the same name is not looked at.
 pub(crate) fn manifest_of(input: &str) -> Option<(&Path, Option<&str>)> {
     let is_manifest = |file: &Path| is_table(file) && file.is_file();
@@ -287,6 +299,22 @@ mod tests {
         let found = open(dir.path()).unwrap();
         assert_eq!(ids(&found), ["a", "b"]);
         assert!(found.warnings.len() == 2 && found.warnings.iter().all(|w| w.cause.contains("UTF-8")));
+    }
+
+    #[test]
+    fn an_input_is_a_file_or_folder_unless_it_is_registered() {
+        let dir = folder_with(&["a.png"]);
+        let table = dir.path().join("cells.csv");
+        std::fs::write(&table, "path\na.png\n").unwrap();
+        let of = |input: &str| path_of_input(input, &DataStore::new(None)).map(Path::to_owned);
+        let text = table.display().to_string();
+        assert_eq!((of(&text), of(&format!("{text}:val"))), (Some(table.clone()), Some(table)));
+        for path in [dir.path().to_owned(), dir.path().join("a.png")] {
+            assert_eq!(of(path.to_str().unwrap()), Some(path));
+        }
+        for none in ["bccd", "wbcatt:val", "nowhere.csv"] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[cfg(unix)]
