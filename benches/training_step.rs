@@ -74,7 +74,7 @@ fn step(model: WbcClip, optimiser: &mut ModuleOptimizer, batch: &Batch) -> WbcCl
     let (captions, prompts) = (cosine(&batch.captions), cosine(&batch.prompts));
     let loss = InfoNce.loss(captions, model.logit_scale(), model.logit_bias(), &batch.targets);
     let weights = vec![1.0; batch.sizes.len()];
-    let loss = loss + contrast_set_loss(prompts, model.contrast_scale(), &batch.sizes, &batch.codes, &weights);
+    let loss = loss + contrast_set_loss(prompts, model.contrast_scale(), &batch.sizes, &batch.codes, &weights, None);
     let gradients = GradientsParams::from_grads(loss.backward(), &model);
     optimiser.step(1e-4, model, gradients)
 }

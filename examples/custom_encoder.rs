@@ -119,6 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         length_scale: vec![None; training.len()],
         captions: Arc::new(captions),
         statistics: None,
+        soft_targets: None,
         augmentation: Augmentation::default(),
         annotations,
         space,

@@ -75,6 +75,7 @@ mod search;
 mod second_reader;
 mod session;
 mod shifts;
+mod soft_targets;
 mod train;
 mod weights;
 
@@ -87,8 +88,8 @@ pub use cells::{
 };
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{
-    BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig, TextEncoderSection,
-    ViewSection, ViewerKind,
+    BranchKind, ContrastTargets, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig,
+    TextEncoderSection, ViewSection, ViewerKind,
 };
 pub use demo::{DemoOptions, demo};
 pub use description::{

@@ -4,6 +4,7 @@ use crate::files::{make_dir, read_text};
 use crate::run::{
     CONFIG, ENCODERS, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble,
 };
+use crate::soft_targets::soft_targets;
 use crate::{
     EncoderFolder, Error, ImageEncoderSection, PublishedImage, RunConfig, RunEncoders, Session, TextEncoderSection,
     device, write_report,
@@ -83,6 +84,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
+    let space = FactSpace::new(types, schema.clone());
+    let soft_targets = soft_targets(config, &training, &space, session)?;
     let viewer = viewer_from_config(config, &encoders)?;
 
     let warnings = Warnings::new();
@@ -110,7 +113,6 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let optics = Optics::common(training.samples.iter().map(|s| &s.optics));
     let statistics = statistics(&views, viewer.as_ref())?;
     let annotations: Vec<Annotation> = training.samples.iter().map(|s| s.annotation.clone()).collect();
-    let space = FactSpace::new(types, schema.clone());
     let reference = reference(&space, statistics.as_ref(), &views, &training.samples, &optics)?;
     let captions = caption_source(config, &training)?;
     let tokenizer = match &config.model.text_encoder {
@@ -180,6 +182,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         space,
         captions,
         prompts,
+        soft_targets,
         tokenizer,
         statistics: preprocess.statistics.clone(),
         augmentation: config.augmentation,

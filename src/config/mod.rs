@@ -14,6 +14,24 @@ use wbc_core::{AttributeSchema, CellType};
 use wbc_data::Augmentation;
 use wbc_morphology::MeasurementSet;
 
+/// What contrast sets are trained towards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContrastTargets {
+    /// The annotated value.
+    #[default]
+    Annotated,
+    /// What second annotators call training cells of the annotated value, [`wbc_contrastive::SoftTargets`]; the type as
+    /// annotated.
+    SecondReaders,
+}
+
+impl ContrastTargets {
+    fn is_annotated(&self) -> bool {
+        *self == Self::Annotated
+    }
+}
+
 /// Everything that determines a training run; `config.toml` of a run folder holds it with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +54,9 @@ pub struct RunConfig {
     /// `grammar`, or a JSON Lines file of captions.
     #[serde(default = "default_captions")]
     pub captions: String,
+    /// What contrast sets are trained towards.
+    #[serde(default, skip_serializing_if = "ContrastTargets::is_annotated")]
+    pub contrast_targets: ContrastTargets,
     /// What the grammar writes.
     #[serde(default)]
     pub grammar: GrammarSection,
@@ -164,6 +185,9 @@ impl RunConfig {
         if let Some(twice) = self.types.iter().enumerate().find_map(|(i, t)| self.types[..i].contains(t).then_some(t)) {
             return invalid(format!("types names `{twice}` twice"));
         }
+        if !self.contrast_targets.is_annotated() && self.optimiser.contrast_weight == 0.0 {
+            return invalid("contrast_targets: optimiser.contrast_weight = 0 leaves the contrast sets out".into());
+        }
         self.optimiser.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
         self.view
             .shift
@@ -252,6 +276,24 @@ mod tests {
         ] {
             let error = RunConfig::parse(MINIMAL, &[change.into()], "x.toml").unwrap_err();
             assert!(error.is_usage(), "{change}");
+        }
+    }
+
+    #[test]
+    fn targets_of_contrast_sets_are_written_only_where_they_are_not_the_annotation() {
+        let plain = RunConfig::parse(MINIMAL, &[], "x.toml").unwrap();
+        assert_eq!(plain.contrast_targets, ContrastTargets::Annotated);
+        assert!(!plain.to_toml().unwrap().contains("contrast_targets"));
+        let text = format!("{MINIMAL}contrast_targets = 'second_readers'\n");
+        let soft = RunConfig::parse(&text, &[], "x.toml").unwrap();
+        assert_eq!(soft.contrast_targets, ContrastTargets::SecondReaders);
+        assert_eq!(RunConfig::parse(&soft.to_toml().unwrap(), &[], "again").unwrap(), soft);
+        for (change, said) in [
+            ("contrast_targets=third_readers", "third_readers"),
+            ("optimiser.contrast_weight=0", "contrast_targets: optimiser.contrast_weight = 0"),
+        ] {
+            let error = RunConfig::parse(&text, &[change.into()], "x.toml").unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains(said), "{error}");
         }
     }
 

@@ -87,7 +87,12 @@ fn every_document_validates() {
     check("caption-plan", &planned);
     check("caption-verify", &run(&["caption", "verify", "captions.jsonl"]));
     check("train", &run(&["train", "run.toml"]));
-    check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val")]));
+    let plain = run(&["eval", "run", "--dataset", &format!("{cells}:val")]);
+    check("eval", &plain);
+    for of in ["/zero_shot", "/attributes", "/attributes/per_attribute/cell_size", "/branches/pixels/zero_shot"] {
+        let bins = plain.pointer(&format!("/datasets/0{of}/reliability")).and_then(Value::as_array);
+        assert_eq!(bins.map(Vec::len), Some(15), "{of}");
+    }
     let beside = ["eval", "run", "--dataset", "synthetic:val", "--descriptor", "cells.wbcdesc"];
     check("eval", &run(&beside));
     check("eval", &run(&["eval", "run", "--dataset", &format!("{cells}:val"), "--shifts"]));

@@ -20,7 +20,7 @@
 //! # Concepts
 //! - [`DualEncoder`]: an image and a text encoder with their temperatures; [`WbcClip`] is the built-in pair.
 //! - [`ContrastiveLoss`]: [`InfoNce`] (CLIP) and [`SigmoidLoss`] (SigLIP); [`contrast_set_loss`].
-//! - [`FactSpace`], [`PairTargets`]: who goes with whom, from annotations.
+//! - [`FactSpace`], [`PairTargets`]: who goes with whom, from annotations; [`SoftTargets`]: how sure annotators are.
 //! - [`Trainer`]: AdamW, warm-up and cosine, clipping, checkpoints; batches beyond memory (GradCache), frozen parts,
 //!   rates by layer, moving average, low-rank factors, bf16; resumes bit for bit.
 //! - [`Validator`], [`CaptionSource`]: what validation means and where captions come from is handed in.
@@ -45,6 +45,7 @@ mod loss;
 mod optimiser;
 mod parameters;
 mod precision;
+mod soft_targets;
 mod step;
 mod targets;
 mod trained;
@@ -55,6 +56,7 @@ pub use config::{Keep, LoraConfig, LossKind, ModelConfig, OptimiserConfig, Preci
 pub use dual::{DualEncoder, WbcClip};
 pub use error::TrainError;
 pub use loss::{ContrastiveLoss, InfoNce, SigmoidLoss, contrast_set_loss};
+pub use soft_targets::SoftTargets;
 pub use step::StepLosses;
 pub use targets::{FactSpace, MeasuredFact, PairTargets};
 pub use trained::TrainedModel;

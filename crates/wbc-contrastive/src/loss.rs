@@ -1,4 +1,4 @@
-use crate::PairTargets;
+use crate::{PairTargets, SoftTargets};
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -53,27 +53,30 @@ impl ContrastiveLoss for SigmoidLoss {
 /// Softmax cross-entropy of each image against one text per value, for several facts at once.
 ///
 /// `cosine` is `[n_images, n_texts]` with the texts of fact 0 first, then fact 1…; `sizes` has the number of values per
-/// fact, `codes` the true value per image and fact (`-1` unknown, left out), `weights` one weight per fact. The answer
-/// is the weighted mean over facts, `[1]`.
+/// fact, `codes` the true value per image and fact (`-1` unknown, left out), `weights` one weight per fact. With `soft`
+/// targets the true value stands for its distribution over all values of the fact, where it has one. The answer is the
+/// weighted mean over facts, `[1]`.
 ///
 /// # Panics
-/// If sizes, codes and weights disagree with `cosine`.
+/// If sizes, codes, weights or soft targets disagree with `cosine`, or a code is none of its fact's values.
 pub fn contrast_set_loss(
     cosine: Tensor<2>,
     scale: Tensor<1>,
     sizes: &[usize],
     codes: &[Vec<i16>],
     weights: &[f64],
+    soft: Option<&SoftTargets>,
 ) -> Tensor<1> {
     let [n_images, n_texts] = cosine.dims();
     assert_eq!((sizes.iter().sum::<usize>(), codes.len(), weights.len()), (n_texts, n_images, sizes.len()));
+    assert!(soft.is_none_or(|soft| soft.fits(sizes)), "soft targets of other facts");
     let device = cosine.device();
     let logits = cosine * scale.unsqueeze::<2>();
     let total: f64 = weights.iter().sum();
     let mut loss = Tensor::<1>::zeros([1], &device);
     let mut at = 0;
     for (fact, (n, weight)) in sizes.iter().zip(weights).enumerate() {
-        if let Some(target) = one_hot(codes, fact, *n, &device) {
+        if let Some(target) = targets(codes, fact, *n, soft, &device) {
             let log_probability = log_softmax(logits.clone().narrow(1, at, *n), 1);
             loss = loss - (log_probability * target).sum() * (weight / total);
         }
@@ -82,16 +85,26 @@ pub fn contrast_set_loss(
     loss
 }
 
-/// `[n_images, n]`: 1 / (number of known rows) at the true value; `None` when no row is known.
-fn one_hot(codes: &[Vec<i16>], fact: usize, n: usize, device: &Device) -> Option<Tensor<2>> {
+/// `[n_images, n]`: 1 / (number of known rows) at the true value, or spread as its soft target says; `None` when no row
+/// is known.
+fn targets(
+    codes: &[Vec<i16>],
+    fact: usize,
+    n: usize,
+    soft: Option<&SoftTargets>,
+    device: &Device,
+) -> Option<Tensor<2>> {
     let known = codes.iter().filter(|c| c[fact] >= 0).count();
     if known == 0 {
         return None;
     }
+    let share = 1.0 / known as f32;
     let mut data = vec![0.0_f32; codes.len() * n];
-    for (i, code) in codes.iter().enumerate() {
-        if let Ok(value) = usize::try_from(code[fact]) {
-            data[i * n + value] = 1.0 / known as f32;
+    for (row, code) in data.chunks_exact_mut(n).zip(codes) {
+        let Ok(value) = usize::try_from(code[fact]) else { continue };
+        match soft.and_then(|soft| soft.distribution(fact, value)) {
+            Some(distribution) => row.iter_mut().zip(distribution).for_each(|(to, q)| *to = share * *q as f32),
+            None => row[value] = share,
         }
     }
     Some(Tensor::from_data(TensorData::new(data, [codes.len(), n]), &device.clone().inner()))
@@ -161,8 +174,50 @@ mod tests {
         let cosine = Tensor::<2>::from_floats([[1.0, 0.0, 0.3, 0.9], [0.0, 1.0, 0.2, 0.1]], &d);
         let one = Tensor::from_floats([1.0], &d);
         let codes = vec![vec![0, -1], vec![1, -1]];
-        let got = value(contrast_set_loss(cosine, one, &[2, 2], &codes, &[1.0, 1.0]));
+        let got = value(contrast_set_loss(cosine, one, &[2, 2], &codes, &[1.0, 1.0], None));
         let expected = (1.0 + (-1.0_f64).exp()).ln() / 2.0;
         assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+    }
+
+    /// Three cells, a fact of two values and one of three.
+    fn contrast(soft: Option<&SoftTargets>) -> f32 {
+        let d = Device::flex();
+        let cosine = [[0.9, 0.1, 0.3, -0.9, 0.2], [-0.7, 0.4, 0.2, 0.1, 0.6], [0.5, 0.3, -0.2, 0.8, 0.1]];
+        let codes = vec![vec![0, 2], vec![1, -1], vec![0, 1]];
+        let scale = Tensor::from_floats([7.0], &d);
+        contrast_set_loss(Tensor::<2>::from_floats(cosine, &d), scale, &[2, 3], &codes, &[2.0, 1.0], soft)
+            .into_scalar::<f32>()
+    }
+
+    #[test]
+    fn targets_that_are_the_identity_are_hard_targets_to_the_bit() {
+        let identity = |n: usize| (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+        let hard = contrast(None);
+        for soft in [vec![Some(identity(2)), Some(identity(3))], vec![None, Some(identity(3))], vec![None, None]] {
+            let soft = SoftTargets::new(soft).unwrap();
+            assert_eq!(contrast(Some(&soft)).to_bits(), hard.to_bits(), "{soft:?}");
+        }
+        let doubtful = vec![vec![0.9, 0.1, 0.0], vec![0.1, 0.9, 0.0], vec![0.0, 0.1, 0.9]];
+        assert_ne!(contrast(Some(&SoftTargets::new(vec![None, Some(doubtful)]).unwrap())), hard);
+    }
+
+    #[test]
+    fn soft_targets_spread_what_is_learned_over_the_values() {
+        let d = Device::flex();
+        let cosine = Tensor::<2>::from_floats([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]], &d);
+        let one = Tensor::from_floats([1.0], &d);
+        let soft = SoftTargets::new(vec![None, Some(vec![vec![0.75, 0.25], vec![0.0, 1.0]])]).unwrap();
+        let codes = vec![vec![0, 0], vec![1, 1]];
+        let got = value(contrast_set_loss(cosine, one, &[2, 2], &codes, &[1.0, 1.0], Some(&soft)));
+        // with a = ln(1 + e^-1) the right value costs a and the other 1 + a: the first fact a; of the second fact the
+        // first cell 3/4 a + 1/4 (1 + a) = a + 1/4, the second cell a
+        let expected = (1.0 + (-1.0_f64).exp()).ln() + 0.25 / 4.0;
+        assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+    }
+
+    #[test]
+    #[should_panic(expected = "soft targets of other facts")]
+    fn soft_targets_of_another_space_are_a_broken_invariant() {
+        contrast(Some(&SoftTargets::new(vec![None, Some(vec![vec![1.0, 0.0], vec![0.0, 1.0]])]).unwrap()));
     }
 }

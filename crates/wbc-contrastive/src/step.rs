@@ -163,6 +163,10 @@ impl<'a> StepContext<'a> {
         if let Some(measurements) = &mut measurements {
             measurements.copy_absolute_sizes(&data.views);
         }
+        let sizes = data.space.sizes();
+        if data.soft_targets.as_ref().is_some_and(|soft| !soft.fits(&sizes)) {
+            return Err(TrainError::Data { cause: "soft targets have other facts or values than the cells".into() });
+        }
         let weights = (0..data.space.len()).map(|fact| if fact == 0 { TYPE_WEIGHT } else { 1.0 }).collect();
         Ok(Self {
             config,
@@ -173,7 +177,7 @@ impl<'a> StepContext<'a> {
             scales,
             codes: data.annotations.iter().map(|a| data.space.encode(a)).collect(),
             prompts: data.space.prompts(&data.prompts)?,
-            sizes: data.space.sizes(),
+            sizes,
             weights,
             loss: match config.loss {
                 LossKind::InfoNce => &InfoNce,
@@ -276,7 +280,8 @@ impl<'a> StepContext<'a> {
         }
         if let (Some(codes), Some(text)) = (codes, embeddings.next()) {
             let cosine = image.matmul(text.transpose());
-            let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights);
+            let soft = self.data.soft_targets.as_ref();
+            let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights, soft);
             losses.contrast = add(part, self.config.contrast_weight);
         }
         losses.total = self.config.caption_weight * losses.captions + self.config.contrast_weight * losses.contrast;

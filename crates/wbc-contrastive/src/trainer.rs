@@ -8,7 +8,8 @@ use crate::parameters::{frozen, parameter_paths};
 use crate::precision::check_model;
 use crate::step::StepContext;
 use crate::{
-    Checkpoint, CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, StepLosses, TrainError, TrainState,
+    Checkpoint, CheckpointStore, DualEncoder, FactSpace, Keep, OptimiserConfig, SoftTargets, StepLosses, TrainError,
+    TrainState,
 };
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -66,6 +67,8 @@ pub struct TrainingData {
     pub captions: Arc<dyn CaptionSource>,
     /// Texts of contrast sets.
     pub prompts: PromptSets,
+    /// What contrast sets are trained towards in the place of the annotated value; `None` for that value alone.
+    pub soft_targets: Option<SoftTargets>,
     /// Tokenizer.
     pub tokenizer: Tokenizer,
     /// How measurements are normalised; `None` for pixels alone.
@@ -358,6 +361,9 @@ impl Trainer<'_> {
             data.space.encode(annotation).iter().for_each(|c| {
                 hasher.update(&c.to_le_bytes());
             });
+        }
+        if let Some(soft) = &data.soft_targets {
+            soft.hash_into(&mut hasher);
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

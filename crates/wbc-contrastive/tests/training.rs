@@ -3,9 +3,13 @@
 
 mod common;
 
+use burn::tensor::Device;
 use common::config;
-use common::run::{outputs, train};
-use wbc_contrastive::{LoraConfig, LossKind, OptimiserConfig, TrainError};
+use common::run::{outputs, train, train_on};
+use std::path::Path;
+use wbc_contrastive::burn;
+use wbc_contrastive::{LoraConfig, LossKind, OptimiserConfig, SoftTargets, StepLosses, TrainError, Trainer};
+use wbc_core::{CancelToken, NoProgress};
 
 #[test]
 fn resume_equals_uninterrupted_run() {
@@ -88,4 +92,58 @@ fn losses_fall_with_every_combination() {
             assert!(last < 0.9 * first, "{loss:?} {caption_weight} {contrast_weight}: {first} to {last}");
         }
     }
+}
+
+/// For every attribute of the toy cells, each value keeps this share, the next one gets the rest.
+fn soft_targets(kept: f64, data: &wbc_contrastive::TrainingData) -> SoftTargets {
+    let rows = |n: usize| -> Vec<Vec<f64>> {
+        let mut rows = vec![vec![0.0; n]; n];
+        for (value, row) in rows.iter_mut().enumerate() {
+            row[value] = kept;
+            row[(value + 1) % n] = 1.0 - kept;
+        }
+        rows
+    };
+    let sizes = data.space.sizes();
+    SoftTargets::new(sizes.iter().enumerate().map(|(fact, n)| (fact > 0).then(|| rows(*n))).collect()).unwrap()
+}
+
+#[test]
+fn soft_targets_change_what_contrast_sets_learn_and_nothing_else() {
+    let (device, cancel, config) = (Device::flex(), CancelToken::default(), config());
+    let mut data = common::data(16, false);
+    let model = common::model(&data, false, &device);
+    let mut losses = |soft: Option<SoftTargets>| -> Result<StepLosses, TrainError> {
+        data.soft_targets = soft;
+        let (folder, progress) = (Path::new("."), &NoProgress);
+        let trainer = Trainer { config: &config, seed: 3, folder, device: device.clone(), progress, cancel: &cancel };
+        let rows: Vec<usize> = (0..16).collect();
+        Ok(trainer.gradients(&model, &data, 0, &rows)?.0)
+    };
+    let cells = common::data(16, false);
+    let hard = losses(None).unwrap();
+    assert_eq!(losses(Some(soft_targets(1.0, &cells))).unwrap(), hard, "the identity");
+    let soft = losses(Some(soft_targets(0.8, &cells))).unwrap();
+    assert_eq!(soft.captions, hard.captions);
+    assert_ne!(soft.contrast, hard.contrast);
+    let refused = losses(Some(SoftTargets::new(vec![None]).unwrap())).unwrap_err();
+    assert!(matches!(refused, TrainError::Data { .. }), "{refused}");
+}
+
+#[test]
+fn a_training_goes_on_with_the_soft_targets_that_it_was_begun_with() {
+    let run = |folder: &Path, kept: Option<f64>, steps: Option<u64>| {
+        let mut data = common::data(common::run::N, false);
+        data.soft_targets = kept.map(|kept| soft_targets(kept, &data));
+        train_on(&data, folder, false, steps, &config())
+    };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(whole.path(), Some(0.8), None).unwrap();
+    run(parts.path(), Some(0.8), Some(4)).unwrap_err();
+    for other in [None, Some(0.7), Some(1.0)] {
+        let refused = run(parts.path(), other, None).unwrap_err().to_string();
+        assert!(refused.contains("another configuration"), "{other:?}: {refused}");
+    }
+    run(parts.path(), Some(0.8), None).unwrap();
+    assert!(outputs(whole.path()) == outputs(parts.path()));
 }

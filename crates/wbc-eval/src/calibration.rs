@@ -69,10 +69,16 @@ pub fn reliability_bins(
 /// # Errors
 /// As [`reliability_bins`].
 pub fn expected_calibration_error(confidence: &[f64], correct: &[bool]) -> Result<Option<f64>, MetricsError> {
-    let bins = reliability_bins(confidence, correct, N_BINS)?;
+    Ok(calibration_error(&reliability_bins(confidence, correct, N_BINS)?))
+}
+
+/// The same of cells that are sorted into bins; `None` without cells.
+pub(crate) fn calibration_error(bins: &[ReliabilityBin]) -> Option<f64> {
+    // bins of a file may say anything: as numbers their counts cannot overflow
+    let n: f64 = bins.iter().map(|bin| bin.n as f64).sum();
     let gap = |bin: &ReliabilityBin| Some(bin.n as f64 * (bin.confidence? - bin.accuracy?).abs());
     let total: f64 = bins.iter().filter_map(gap).sum();
-    Ok((!correct.is_empty()).then(|| total / correct.len() as f64))
+    (n > 0.0).then(|| total / n)
 }
 
 #[cfg(test)]
@@ -104,6 +110,16 @@ mod tests {
         assert_eq!((bins[1].lower, bins[1].upper), (0.5, 1.0));
         let bins = reliability_bins(&[0.9], &[true], 4).unwrap();
         assert_eq!((bins[0].confidence, bins[0].accuracy), (None, None));
+    }
+
+    #[test]
+    fn bins_that_no_counting_made_have_an_error_too() {
+        let bin = |n, confidence, accuracy| ReliabilityBin { lower: 0.0, upper: 1.0, n, confidence, accuracy };
+        let whole = bin(usize::MAX, Some(0.75), Some(0.5));
+        assert_eq!(calibration_error(&[whole.clone(), whole]), Some(0.25));
+        assert_eq!(calibration_error(&[bin(3, Some(0.75), Some(0.5)), bin(1, None, Some(0.5))]), Some(0.1875));
+        assert_eq!(calibration_error(&[bin(0, None, None)]), None);
+        assert_eq!(calibration_error(&[]), None);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use crate::calibration::ReliabilityBin;
 use crate::described::DescribedScores;
 use crate::no_cell::NoCell;
 use crate::second_reader::SecondReader;
@@ -248,6 +249,9 @@ pub struct ZeroShot {
     pub macro_f1: Figure,
     /// Expected calibration error, 15 bins.
     pub ece: Figure,
+    /// The bins of that error, by ascending probability of the predicted type; absent in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
     /// By type.
     pub per_class: BTreeMap<String, ClassScores>,
     /// `[true][predicted]` cells, in the order of [`DatasetReport::classes`].
@@ -278,6 +282,11 @@ pub struct Attributes {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_ece: Option<Figure>,
+    /// The decisions about all attributes of which probabilities are known, together, in such bins as
+    /// [`AttributeScores::reliability`]. Their error is not `mean_ece`: what one attribute is too sure of, another may be
+    /// too unsure of. Absent where `mean_ece` is and in documents of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
     /// By attribute.
     pub per_attribute: BTreeMap<String, AttributeScores>,
 }
@@ -293,6 +302,10 @@ pub struct AttributeScores {
     /// Expected calibration error of the predicted value's probability, 15 bins; absent where no probabilities are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ece: Option<Figure>,
+    /// The bins of that error, by ascending probability of the predicted value; absent where it is and in documents of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
     /// By value.
     pub per_value: BTreeMap<String, ValueScores>,
 }

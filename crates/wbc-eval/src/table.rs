@@ -41,6 +41,15 @@ pub fn render(document: &EvalDocument, style: TableStyle) -> String {
     written.collect::<Vec<_>>().join("\n")
 }
 
+/// What one dataset was asked beyond types, attributes, retrieval and trust, by tables that have rows. Their first column
+/// names the dataset.
+pub(crate) fn further(dataset: &DatasetReport) -> Vec<Table> {
+    let one = std::slice::from_ref(dataset);
+    let first = [second_reader::table(one), described(one), shifts::table(one)];
+    let all = first.into_iter().chain(words::tables(one)).chain([no_cell::table(one)]);
+    all.filter(|table| !table.rows.is_empty()).collect()
+}
+
 fn types(datasets: &[DatasetReport]) -> Table {
     let rows = datasets.iter().flat_map(|d| {
         d.columns().filter_map(|(branch, scores)| {
@@ -147,6 +156,19 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(title: &str, header: &[&str], rows: Vec<Vec<String>>) -> Self {
         Self { title: title.into(), header: header.iter().map(|h| (*h).to_owned()).collect(), rows }
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(crate) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// As many texts each as [`Self::header`] has.
+    pub(crate) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
     }
 
     fn render(&self, style: TableStyle) -> String {

@@ -91,6 +91,7 @@ pub(crate) fn data(n: usize, pixels: bool) -> TrainingData {
         space: FactSpace::new(types, schema),
         captions: Arc::new(captions),
         prompts,
+        soft_targets: None,
         tokenizer: Tokenizer::train(texts.iter().map(String::as_str), &TokenizerConfig { vocab_size: 300 }).unwrap(),
         statistics: Some(MeasurementStatistics::compute(&toy, &raw).unwrap()),
         length_scale: vec![Some(1.0); n],
@@ -113,7 +114,7 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
             branch_dropout: 0.25,
         },
-        text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1 }.into(),
+        text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1, whole_blocks: 0 }.into(),
         tokenizer: TokenizerConfig::default(),
     }
 }

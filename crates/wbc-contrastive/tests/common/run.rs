@@ -5,7 +5,9 @@ use burn::tensor::Device;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wbc_contrastive::burn;
-use wbc_contrastive::{DualEncoder, OptimiserConfig, TrainError, TrainOutcome, Trainer, Validation, Validator};
+use wbc_contrastive::{
+    DualEncoder, OptimiserConfig, TrainError, TrainOutcome, Trainer, TrainingData, Validation, Validator,
+};
 use wbc_core::{CancelToken, NoProgress, Progress};
 use wbc_encoders::{ImageTower, TextTower};
 
@@ -42,12 +44,22 @@ pub(crate) fn train(
     stop_after: Option<u64>,
     config: &OptimiserConfig,
 ) -> Result<TrainOutcome, TrainError> {
-    let (device, data, cancel) = (Device::flex(), super::data(N, pixels), CancelToken::default());
+    train_on(&super::data(N, pixels), folder, pixels, stop_after, config)
+}
+
+pub(crate) fn train_on(
+    data: &TrainingData,
+    folder: &Path,
+    pixels: bool,
+    stop_after: Option<u64>,
+    config: &OptimiserConfig,
+) -> Result<TrainOutcome, TrainError> {
+    let (device, cancel) = (Device::flex(), CancelToken::default());
     let stop = StopAfter { left: AtomicU64::new(stop_after.unwrap_or(0)), cancel: cancel.clone() };
     let silent = NoProgress;
     let progress: &dyn Progress = if stop_after.is_some() { &stop } else { &silent };
     let trainer = Trainer { config, seed: 3, folder, device: device.clone(), progress, cancel: &cancel };
-    trainer.run(model(&data, pixels, &device), &data, &mut Fingerprint)
+    trainer.run(model(data, pixels, &device), data, &mut Fingerprint)
 }
 
 pub(crate) fn outputs(folder: &Path) -> (Vec<u8>, Vec<u8>) {

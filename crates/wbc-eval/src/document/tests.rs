@@ -3,6 +3,18 @@ use crate::shifts::{ShiftCaseReport, ShiftFigures, ShiftMean};
 use serde_json::{Value, json};
 use wbc_data::{ShiftKind, ShiftStrength};
 
+/// Four bins of so many cells, half of each right and stated as surely as the middle of their bin.
+pub(crate) fn quarters(counts: [usize; 4]) -> Vec<ReliabilityBin> {
+    let bin = |(n, i): (usize, u8)| ReliabilityBin {
+        lower: f64::from(i) / 4.0,
+        upper: f64::from(i + 1) / 4.0,
+        n,
+        confidence: (n > 0).then(|| f64::from(i) / 4.0 + 0.125),
+        accuracy: (n > 0).then_some(0.5),
+    };
+    counts.into_iter().zip(0..).map(bin).collect()
+}
+
 pub(crate) fn example() -> EvalDocument {
     let class = |recall: Option<f64>, n| ClassScores { recall: recall.into(), precision: Figure::UNDEFINED, n };
     let zero_shot = ZeroShot {
@@ -10,6 +22,7 @@ pub(crate) fn example() -> EvalDocument {
         balanced_accuracy: 0.75.into(),
         macro_f1: f64::NAN.into(),
         ece: Figure::UNDEFINED,
+        reliability: quarters([0, 0, 1, 3]),
         per_class: [("monocyte".into(), class(Some(0.75), 4)), ("basophil".into(), class(None, 0))].into(),
         confusion: vec![vec![0, 0], vec![1, 3]],
     };
@@ -18,12 +31,14 @@ pub(crate) fn example() -> EvalDocument {
         accuracy: 1.0.into(),
         macro_f1: 0.5.into(),
         ece: Some(0.25.into()),
+        reliability: quarters([0, 1, 0, 3]),
         per_value: [("round".into(), value)].into(),
     };
     let attributes = Attributes {
         mean_accuracy: 1.0.into(),
         mean_macro_f1: 0.5.into(),
         mean_ece: Some(0.25.into()),
+        reliability: quarters([0, 1, 0, 3]),
         per_attribute: [("cell_shape".into(), shape)].into(),
     };
     let retrieval = Retrieval {
@@ -92,6 +107,25 @@ fn documents_round_trip_through_text() {
     assert!(unknown.is_err());
     let empty: Value = serde_json::to_value(EvalDocument::new(vec![], vec![])).unwrap();
     assert_eq!(empty, json!({"schema": "wbc-clip.eval", "version": 1, "datasets": [], "errors": []}));
+}
+
+#[test]
+fn documents_without_bins_are_read() {
+    let mut document = example();
+    let written = serde_json::to_value(&document).unwrap();
+    let bins = &written["datasets"][0]["zero_shot"]["reliability"];
+    assert_eq!(bins[3], json!({"lower": 0.75, "upper": 1.0, "n": 3, "confidence": 0.875, "accuracy": 0.5}));
+    assert_eq!(bins[0], json!({"lower": 0.0, "upper": 0.25, "n": 0, "confidence": null, "accuracy": null}));
+    let scores = &mut document.datasets[0].scores;
+    scores.zero_shot.as_mut().unwrap().reliability.clear();
+    let attributes = scores.attributes.as_mut().unwrap();
+    attributes.reliability.clear();
+    attributes.per_attribute.values_mut().for_each(|a| a.reliability.clear());
+    let branches = document.datasets[0].branches.iter_mut().flat_map(|b| b.values_mut());
+    branches.filter_map(|b| b.zero_shot.as_mut()).for_each(|z| z.reliability.clear());
+    let text = serde_json::to_string(&document).unwrap();
+    assert!(!text.contains("reliability"), "{text}");
+    assert_eq!(serde_json::from_str::<EvalDocument>(&text).unwrap(), document);
 }
 
 #[test]

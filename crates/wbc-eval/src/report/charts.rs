@@ -150,7 +150,8 @@ fn colour(i: usize) -> String {
     format!("line c{}{}", i % N_COLOURS, if i >= N_COLOURS { " dashed" } else { "" })
 }
 
-fn px(value: f64) -> String {
+/// A coordinate as it stands in SVG.
+pub(super) fn px(value: f64) -> String {
     format!("{value:.1}")
 }
 

@@ -1,6 +1,6 @@
 //! All figures of one dataset.
 
-use super::{figures, overview, risk};
+use super::{figures, overview, reliability, risk, told};
 use crate::document::{AttributeScores, Attributes, DatasetReport, Figure, Retrieval, ZeroShot};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A confusion matrix of more types takes the whole width.
 const MAX_BESIDE: usize = 5;
 
-/// Types, attributes, retrieval, branches and trust, each where the dataset has them.
+/// Types, attributes, retrieval, branches, trust and what else was asked, each where the dataset has it.
 pub(super) fn section(id: &str, report: &DatasetReport) -> Markup {
     let scores = &report.scores;
+    let told = told::tables(report);
     html! {
         section.card id=(id) {
             h2 { (report.id) " " span.count { (figures::count(report.n)) " cells" } }
@@ -19,7 +20,8 @@ pub(super) fn section(id: &str, report: &DatasetReport) -> Markup {
             @if !scores.retrieval.is_empty() { (retrieval(&scores.retrieval)) }
             (overview::branches(report))
             @if let Some(selective) = &report.selective { (risk::part(selective)) }
-            @if scores.zero_shot.is_none() && scores.attributes.is_none() && scores.retrieval.is_empty() {
+            (told)
+            @if scores.zero_shot.is_none() && scores.attributes.is_none() && scores.retrieval.is_empty() && told.0.is_empty() {
                 p.empty { "Nothing could be measured on this dataset." }
             }
         }
@@ -40,6 +42,7 @@ fn types(classes: &[String], zero_shot: &ZeroShot) -> Markup {
             div { (confusion(classes, &zero_shot.confusion)) }
             div { (per_class(classes, zero_shot)) }
         }
+        (reliability::of_types(zero_shot))
     }
 }
 
@@ -121,6 +124,7 @@ fn attribute_list(attributes: &Attributes) -> Markup {
             @for (name, scores) in &attributes.per_attribute { (attribute(name, scores)) }
         }
         p.hint { "Open an attribute to see its values." }
+        (reliability::of_attributes(attributes))
     }
 }
 

@@ -9,7 +9,9 @@ mod figures;
 mod overview;
 mod page;
 mod pictures;
+mod reliability;
 mod risk;
+mod told;
 
 pub use compare::{ComparedRun, RunComparison, Setting};
 pub use curves::curves_from_metrics;

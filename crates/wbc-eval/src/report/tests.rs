@@ -56,6 +56,8 @@ fn every_part_is_on_the_page() {
         "Confusion",
         "monocyte predicted as basophil: 1 of 4",
         "calibration error",
+        "types: share of right answers by stated probability",
+        "cell shape: share of right answers by stated probability",
         "cell shape",
         "same attributes",
         "Branches",

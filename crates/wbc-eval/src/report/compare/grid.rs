@@ -8,8 +8,8 @@ use maud::{Markup, html};
 /// What a column holds.
 pub(super) struct Column {
     name: String,
-    /// Whether less is better.
-    lower: bool,
+    /// The better of two; `None` where neither is.
+    better: Option<fn(f64, f64) -> f64>,
     /// Decimals; shares, which are written as percent, have none.
     decimals: Option<usize>,
 }
@@ -17,24 +17,28 @@ pub(super) struct Column {
 impl Column {
     /// Shares of which more is better.
     pub(super) fn share(name: &str) -> Self {
-        Self { name: name.to_owned(), lower: false, decimals: None }
+        Self { name: name.to_owned(), better: Some(f64::max), decimals: None }
     }
 
     /// Numbers that are no shares.
     pub(super) fn number(name: &str, decimals: usize) -> Self {
-        Self { name: name.to_owned(), lower: false, decimals: Some(decimals) }
+        Self { name: name.to_owned(), better: Some(f64::max), decimals: Some(decimals) }
     }
 
     /// The same, less being better.
     pub(super) fn lower(self) -> Self {
-        Self { lower: true, ..self }
+        Self { better: Some(f64::min), ..self }
+    }
+
+    /// The same of what says nothing about a run: nothing is the best.
+    pub(super) fn unjudged(self) -> Self {
+        Self { better: None, ..self }
     }
 
     /// The best of some figures; `None` where nothing stands out.
     fn best(&self, figures: impl Iterator<Item = Figure>) -> Option<f64> {
         let values: Vec<f64> = figures.filter_map(|f| f.value()).collect();
-        let better: fn(f64, f64) -> f64 = if self.lower { f64::min } else { f64::max };
-        let best = values.iter().copied().reduce(better)?;
+        let best = values.iter().copied().reduce(self.better?)?;
         values.iter().any(|v| *v != best).then_some(best)
     }
 
@@ -177,5 +181,8 @@ mod tests {
             let html = of(values);
             assert!(html.contains("50.0") && !html.contains("★"), "{html}");
         }
+        let people = [Column::share("people").unjudged()];
+        let html = by_run("Types", &["run"], &people, &[row("a", &[Some(0.5)]), row("b", &[Some(0.75)])]).into_string();
+        assert!(html.contains("75.0") && !html.contains("★"), "{html}");
     }
 }

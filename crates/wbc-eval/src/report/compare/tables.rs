@@ -3,8 +3,10 @@
 use super::Entry;
 use super::grid::{Column, Fact, Row, by_fact, by_run};
 use crate::document::{AttributeScores, Direction, Figure, RelevanceRule, Scores};
+use crate::no_cell::NoCell;
 use crate::report::risk::{COVERAGE, hint, risk_at, risk_chart};
 use crate::report::{figures, overview};
+use crate::second_reader::Agreements;
 use crate::shifts::{ShiftFigures, ShiftReport};
 use crate::words::{RegisterScores, TextChoices, Words};
 use maud::{Markup, html};
@@ -20,10 +22,12 @@ pub(super) fn all(entries: &[Entry<'_>]) -> Markup {
         key_figures(entries),
         types(entries),
         attributes(entries),
+        readers(entries),
         described(entries),
         words(entries),
         tones(entries),
         selective(entries),
+        no_cell(entries),
         shifts(entries),
     ];
     let parts: Vec<Markup> = parts.into_iter().filter(|part| !part.0.is_empty()).collect();
@@ -133,6 +137,52 @@ fn attributes(entries: &[Entry<'_>]) -> Markup {
     by_fact("Attributes", "attribute", entries, &columns, &facts.collect::<Vec<_>>())
 }
 
+/// Agreement with two annotators; how well they agree with each other is a measure and no run's merit.
+fn readers(entries: &[Entry<'_>]) -> Markup {
+    let rows = entries.iter().filter_map(|e| Some((e, e.report.second_reader.as_ref()?)));
+    let rows = rows.map(|(entry, found)| {
+        let pairs = [found.mean.model_first, found.mean.model_second, found.mean.first_second];
+        Row {
+            names: vec![name(entry), html! { (figures::count(found.n)) }],
+            figures: pairs.iter().flat_map(|pair| [pair.accuracy, pair.macro_f1]).collect(),
+        }
+    });
+    let columns = [
+        Column::share("accuracy with first"),
+        Column::share("macro-F1 with first"),
+        Column::share("accuracy with second"),
+        Column::share("macro-F1 with second"),
+        Column::share("accuracy of people").unjudged(),
+        Column::share("macro-F1 of people").unjudged(),
+    ];
+    let means = by_run("Attributes that two annotators read", &["run", "cells"], &columns, &rows.collect::<Vec<_>>());
+    html! {
+        @if !means.0.is_empty() {
+            (means)
+            p.hint {
+                "Agreement of a run with the first annotators, whose reading counts as the truth elsewhere, and with the second; "
+                "of people: of these with each other, on the same cells. Who agrees with the first more than people do has "
+                "learned their habits."
+            }
+            (agreement_by_attribute(entries))
+        }
+    }
+}
+
+fn agreement_by_attribute(entries: &[Entry<'_>]) -> Markup {
+    let of_runs: Vec<_> = entries.iter().map(|e| e.report.second_reader.as_ref()).collect();
+    let names: BTreeSet<&String> = of_runs.iter().flatten().flat_map(|s| s.per_attribute.keys()).collect();
+    let figures = |a: &Agreements| [a.model_first, a.model_second, a.first_second].map(|pair| pair.accuracy).to_vec();
+    let facts = names.into_iter().map(|name| Fact {
+        name: figures::spoken(name),
+        figures: (of_runs.iter())
+            .map(|run| run.and_then(|s| s.per_attribute.get(name)).map_or_else(Vec::new, figures))
+            .collect(),
+    });
+    let columns = [Column::share("with first"), Column::share("with second"), Column::share("people").unjudged()];
+    by_fact("Agreement with them by attribute", "attribute", entries, &columns, &facts.collect::<Vec<_>>())
+}
+
 fn described(entries: &[Entry<'_>]) -> Markup {
     let rows = entries.iter().filter_map(|e| Some((e, e.report.described.as_ref()?)));
     let rows = rows.map(|(entry, found)| Row {
@@ -150,15 +200,19 @@ fn words(entries: &[Entry<'_>]) -> Markup {
     };
     let row = |(entry, words): (&Entry<'_>, &Words)| {
         let [pairs, negation] = [words.minimal_pairs.as_ref(), words.negation.as_ref()].map(pair);
+        let held_out = words.negation.as_ref().and_then(|n| n.held_out);
+        let untrained = held_out.map_or([Figure::UNDEFINED; 2], |m| [m.mean_accuracy, m.mean_balanced_accuracy]);
         let hits = words
             .combinations
             .map_or([Figure::UNDEFINED; 2], |c| [c.seen, c.unseen].map(|part| part.image_to_text.hit_rate_1));
-        Row { names: vec![name(entry)], figures: [pairs, negation, hits].concat() }
+        Row { names: vec![name(entry)], figures: [pairs, negation, untrained, hits].concat() }
     };
     let columns = [
         Column::share("minimal pairs"),
         Column::share("balanced"),
         Column::share("negation"),
+        Column::share("balanced"),
+        Column::share("negation in words never trained"),
         Column::share("balanced"),
         Column::share("R@1 seen combinations"),
         Column::share("R@1 unseen combinations"),
@@ -218,6 +272,39 @@ fn selective(entries: &[Entry<'_>]) -> Markup {
         (by_run("Which decisions to trust", &["run", "score"], &columns, &rows))
         (hint())
         div.charts.risk { (risk_chart("Risk over coverage by confidence", str::to_owned, lines)) }
+    }
+}
+
+/// Cells against images that show none: by every score, against all of them and each kind.
+fn no_cell(entries: &[Entry<'_>]) -> Markup {
+    let asked: Vec<(&Entry<'_>, &NoCell)> =
+        entries.iter().filter_map(|e| Some((e, e.report.no_cell.as_ref()?))).collect();
+    let kinds: BTreeSet<&String> = asked.iter().flat_map(|(_, found)| found.n_without.keys()).collect();
+    let rows = asked.iter().flat_map(|(entry, found)| {
+        // counts of a file may be any numbers
+        let n_without = found.n_without.values().fold(0_usize, |sum, n| sum.saturating_add(*n));
+        let kinds = &kinds;
+        found.scores.iter().map(move |(score, s)| {
+            let cells = format!("{} / {}", figures::count(found.n_cells), figures::count(n_without));
+            let of_kinds = kinds.iter().map(|kind| s.per_kind.get(*kind).copied().unwrap_or_default());
+            Row {
+                names: vec![name(entry), html! { (figures::spoken(score)) }, html! { (cells) }],
+                figures: std::iter::once(s.auroc).chain(of_kinds).collect(),
+            }
+        })
+    });
+    let of_kinds = kinds.iter().map(|kind| Column::number(&figures::spoken(kind), 3));
+    let columns: Vec<Column> = std::iter::once(Column::number("AUROC", 3)).chain(of_kinds).collect();
+    let headings = ["run", "score", "cells / without"];
+    let table = by_run("Cells against images without any", &headings, &columns, &rows.collect::<Vec<_>>());
+    html! {
+        @if !table.0.is_empty() {
+            (table)
+            p.hint {
+                "AUROC: the chance that a cell scores higher than an image that shows none, 0.5 being chance; against all such "
+                "images, then against each kind."
+            }
+        }
     }
 }
 

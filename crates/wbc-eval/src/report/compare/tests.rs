@@ -1,10 +1,12 @@
 use super::*;
 use crate::document::tests::example;
 use crate::document::{EvalDocument, Figure, ZeroShot};
+use crate::no_cell::{NoCell, NoCellScores};
 use crate::report::risk::tests::example as selective;
 use crate::report::{Failure, Picture, curves_from_metrics};
+use crate::second_reader::{Agreement, Agreements, SecondReader};
 use crate::shifts::{ShiftCaseReport, ShiftFigures, ShiftMean, ShiftReport};
-use crate::words::{ChoiceScores, TextChoices, Words};
+use crate::words::{ChoiceMeans, ChoiceScores, TextChoices, Words};
 use wbc_data::{ShiftKind, ShiftStrength};
 
 fn run(name: &str, evaluation: EvalDocument) -> ComparedRun {
@@ -90,8 +92,16 @@ fn every_run_has_its_own_parts() {
 #[test]
 fn blocks_that_nobody_has_are_left_out() {
     let html = two().to_html();
-    for absent in ["Which decisions to trust", "Words understood", "other tones", "by description", "Simulated shifts"]
-    {
+    for absent in [
+        "Which decisions to trust",
+        "Words understood",
+        "other tones",
+        "by description",
+        "Simulated shifts",
+        "two annotators",
+        "without any",
+        "Negation",
+    ] {
         assert!(!html.contains(absent), "{absent}");
     }
     let alone = RunComparison { runs: vec![run("alone", example())], ..RunComparison::default() }.to_html();
@@ -145,6 +155,63 @@ fn trust_words_and_shifts_are_compared_where_asked_for() {
         assert!(shifts.contains(row), "{row} in {shifts}");
     }
     assert!(!shifts.contains("strong") && !shifts.contains("attribute accuracy"), "{shifts}");
+}
+
+#[test]
+fn people_images_without_cells_and_words_never_trained_are_compared() {
+    let mut page = two();
+    for (run, better) in page.runs.iter_mut().zip([0.5, 0.625]) {
+        let dataset = &mut run.report.evaluation.as_mut().unwrap().datasets[0];
+        let agreement = |accuracy: f64| Agreement { accuracy: accuracy.into(), macro_f1: Figure::UNDEFINED };
+        let (model_first, model_second) = (agreement(better), agreement(0.75));
+        let mean = Agreements { model_first, model_second, first_second: agreement(better + 0.25) };
+        dataset.second_reader = Some(SecondReader { n: 3, mean, per_attribute: [("cell_shape".into(), mean)].into() });
+        let scores = NoCellScores { auroc: better.into(), per_kind: [("red_cells".into(), 0.75.into())].into() };
+        let scores = [("energy".into(), scores.clone()), ("mask".into(), scores)].into();
+        dataset.no_cell = Some(NoCell { n_cells: 4, n_without: [("red_cells".into(), 2)].into(), scores });
+        let mean = |accuracy: f64| ChoiceMeans { mean_accuracy: accuracy.into(), mean_balanced_accuracy: 0.25.into() };
+        let negation = TextChoices {
+            mean_accuracy: 0.875.into(),
+            mean_balanced_accuracy: 0.875.into(),
+            per_attribute: Default::default(),
+            held_out: Some(mean(better)),
+        };
+        dataset.words =
+            Some(Words { minimal_pairs: None, negation: Some(negation), paraphrase: None, combinations: None });
+    }
+    // only one of the runs was asked about blank places
+    let first = &mut page.runs[0].report.evaluation.as_mut().unwrap().datasets[0];
+    first.no_cell.as_mut().unwrap().n_without.insert("blank".into(), 1);
+    for scores in first.no_cell.as_mut().unwrap().scores.values_mut() {
+        scores.per_kind.insert("blank".into(), 1.0.into());
+    }
+    let html = page.to_html();
+
+    let people = between(&html, "Attributes that two annotators read</h3>", "</table>");
+    assert_eq!(people.matches("★").count(), 1, "who agrees more with the first; people are no run's merit: {people}");
+    assert!(people.contains("87.5\u{202f}%") && !people.contains("macro-F1"), "{people}");
+    let people = between(&html, "Agreement with them by attribute</h3>", "</table>");
+    assert!(people.contains(">cell shape<") && people.matches("75.0\u{202f}%").count() == 3, "{people}");
+    assert_eq!(people.matches("★").count(), 1, "{people}");
+    let without = between(&html, "Cells against images without any</h3>", "</table>");
+    for part in ["<th class=\"n\">blank</th>", "<th class=\"n\">red cells</th>", "<td>4 / 3</td>", "<td>4 / 2</td>"] {
+        assert!(without.contains(part), "{part} in {without}");
+    }
+    assert_eq!(without.matches("★").count(), 2, "the higher AUROC, once for each of two scores: {without}");
+    let words = between(&html, "Words understood</h3>", "</table>");
+    assert!(words.contains("negation in words never trained") && words.contains("62.5\u{202f}%"), "{words}");
+    assert_eq!(words.matches("★").count(), 1, "{words}");
+
+    // and each run has its own tables and diagrams
+    let runs: Vec<&str> = html.split("<details class=\"run\"").skip(1).collect();
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        for part in ["<h3>Attributes that two annotators read</h3>", "<h3>Negation</h3>", "<td>red_cells</td>"] {
+            assert_eq!(run.matches(part).count(), if part.starts_with("<td>") { 2 } else { 1 }, "{part} in {run}");
+        }
+        // types, all attributes, the one attribute
+        assert_eq!(run.matches("<figure class=\"chart reliability\">").count(), 3, "{run}");
+    }
 }
 
 #[test]
