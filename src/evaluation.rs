@@ -54,6 +54,16 @@ impl EvaluateOptions {
         }
     }
 
+    /// Fails for classes and for a descriptor's types that are not among those that the run knows.
+    pub(crate) fn check(&self, who: &str, known: &[CellType]) -> Result<(), Error> {
+        self.check_classes(who, known)?;
+        let others = |d: &Descriptor| known_types(d).iter().any(|t| !known.contains(t));
+        if self.descriptor.as_ref().is_some_and(others) {
+            return Err(Error::Usage(format!("the descriptor tells types apart that {who} does not know")));
+        }
+        Ok(())
+    }
+
     /// For the crate that evaluates.
     pub(crate) fn protocol(&self) -> EvalOptions {
         EvalOptions {
@@ -77,18 +87,24 @@ pub fn evaluate(
     options: &EvaluateOptions,
     session: &Session,
 ) -> Result<EvalDocument, Error> {
-    let types = run.trained.space.types();
-    options.check_classes("the run", types)?;
-    let others = |d: &Descriptor| known_types(d).iter().any(|t| !types.contains(t));
-    if options.descriptor.as_ref().is_some_and(others) {
-        return Err(Error::Usage("the descriptor tells types apart that the run does not know".into()));
-    }
+    evaluate_and_show(run, datasets, options, session, &mut |_| ())
+}
+
+/// The same; `show` is handed the cells of every dataset with their views, which would else be made twice.
+pub(crate) fn evaluate_and_show(
+    run: &Run,
+    datasets: &[String],
+    options: &EvaluateOptions,
+    session: &Session,
+    show: &mut dyn FnMut(EvalInput<'_>),
+) -> Result<EvalDocument, Error> {
+    options.check("the run", run.trained.space.types())?;
     let words = options.words.then(|| training_words(run, session)).transpose()?;
     let protocol = EvalOptions { words, selective: options.selective, ..options.protocol() };
     let errors = Warnings::new();
     let mut reports = Vec::new();
     for id in datasets {
-        match evaluate_one(run, id, options, &protocol, session, &errors) {
+        match evaluate_one(run, id, (options, &protocol), session, &errors, show) {
             Ok(report) => reports.push(report),
             Err(e) => errors.push_error(id, &e),
         }
@@ -108,10 +124,10 @@ pub fn open_class_descriptions(path: &Path, run: &Run) -> Result<ClassDescriptio
 fn evaluate_one(
     run: &Run,
     id: &str,
-    options: &EvaluateOptions,
-    protocol: &EvalOptions,
+    (options, protocol): (&EvaluateOptions, &EvalOptions),
     session: &Session,
     errors: &Warnings,
+    show: &mut dyn FnMut(EvalInput<'_>),
 ) -> Result<DatasetReport, Error> {
     let dataset = session.open(id)?;
     if dataset.schema != *run.trained.space.schema() {
@@ -148,7 +164,9 @@ fn evaluate_one(
         let trust = trust.as_ref().map(|of| of as &Trust<'_>);
         evaluate_dataset(&run.trained, EvalInput { id, samples, views, length_scale, trust }, &captioner, protocol)?
     };
+    let cells = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: None };
     if report.n == 0 {
+        show(cells);
         // told apart by descriptions alone: there is nothing to compare them with
         return Ok(report);
     }
@@ -156,11 +174,11 @@ fn evaluate_one(
         let beside = descriptor_report(descriptor, known, id, &dataset, options, session, &Warnings::new())?;
         report.descriptor = Some(beside.scores);
     }
-    let cells = EvalInput { id, samples: &dataset.samples, views: &views, length_scale: &length_scale, trust: None };
     report.second_reader = second_reader_report(run, &dataset, cells, options, session, errors)?;
     if options.no_cell || options.no_cell_images.is_some() {
         report.no_cell = no_cell_report(run, &dataset, cells, options, session, errors)?;
     }
+    show(cells);
     if options.shifts {
         report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);
     }
