@@ -95,6 +95,9 @@ pub fn compare_runs(
             None => Some(checked(input, options)?),
         });
     }
+    // what runs are evaluated on unless told otherwise, and what their words are judged by
+    let own = configs.iter().flatten().flat_map(|config| [config.train.clone(), config.validation.clone()]);
+    check_out(out, std::iter::empty(), &own.collect::<Vec<_>>(), session)?;
     let settings = settings(&configs)?;
 
     let mut runs = Vec::with_capacity(inputs.len());

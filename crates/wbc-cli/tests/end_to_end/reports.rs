@@ -136,6 +136,8 @@ fn a_page_replaces_nothing_that_it_is_made_from() {
         let ended = run(folder.path(), &["report", &run_folder, option, value, "--out", out]);
         ended.refused(2, &["would replace", out]);
     }
+    // the run's own validation cells
+    run(folder.path(), &["report", &run_folder, "--out", "cells.csv"]).refused(2, &["would replace", "cells.csv"]);
     assert!(read() == before);
 
     // a page is called as that of the run is, unless told otherwise
