@@ -1,6 +1,6 @@
 use crate::files::make_dir;
 use crate::report::report;
-use crate::{Error, EvaluateOptions, Run, RunConfig, Session, evaluate, train};
+use crate::{Error, EvaluateOptions, Run, RunConfig, Session, train};
 use std::path::Path;
 use wbc_eval::EvalDocument;
 
@@ -22,7 +22,7 @@ pub struct DemoOptions {
 /// cells held out and explained. Writes `out/run` and `out/report.html`; an interrupted demonstration is continued.
 ///
 /// # Errors
-/// Those of [`train`] and [`evaluate`].
+/// Those of [`train`] and [`crate::evaluate`].
 pub fn demo(out: &Path, options: &DemoOptions, session: &Session) -> Result<EvalDocument, Error> {
     make_dir(out)?;
     let folder = out.join("run");
@@ -32,12 +32,6 @@ pub fn demo(out: &Path, options: &DemoOptions, session: &Session) -> Result<Eval
     config.seed = options.seed.unwrap_or(config.seed);
     train(&config, true, session)?;
     let run = Run::open(&folder, &options.device)?;
-    let evaluation = evaluate(
-        &run,
-        &[HELD_OUT.to_owned()],
-        &EvaluateOptions { seed: config.seed, selective: true, ..EvaluateOptions::default() },
-        session,
-    )?;
-    report(&run, HELD_OUT, evaluation.clone(), &out.join("report.html"), session)?;
-    Ok(evaluation)
+    let options = EvaluateOptions { seed: config.seed, selective: true, ..EvaluateOptions::default() };
+    report(&run, HELD_OUT, &options, &out.join("report.html"), session)
 }

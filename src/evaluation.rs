@@ -55,6 +55,16 @@ impl EvaluateOptions {
         }
     }
 
+    /// Fails for classes and for a descriptor's types that are not among those that the run knows.
+    pub(crate) fn check(&self, who: &str, known: &[CellType]) -> Result<(), Error> {
+        self.check_classes(who, known)?;
+        let others = |d: &Descriptor| known_types(d).iter().any(|t| !known.contains(t));
+        if self.descriptor.as_ref().is_some_and(others) {
+            return Err(Error::Usage(format!("the descriptor tells types apart that {who} does not know")));
+        }
+        Ok(())
+    }
+
     /// For the crate that evaluates.
     pub(crate) fn protocol(&self) -> EvalOptions {
         EvalOptions {
@@ -79,18 +89,24 @@ pub fn evaluate(
     options: &EvaluateOptions,
     session: &Session,
 ) -> Result<EvalDocument, Error> {
-    let types = run.trained.space.types();
-    options.check_classes("the run", types)?;
-    let others = |d: &Descriptor| known_types(d).iter().any(|t| !types.contains(t));
-    if options.descriptor.as_ref().is_some_and(others) {
-        return Err(Error::Usage("the descriptor tells types apart that the run does not know".into()));
-    }
+    evaluate_and_show(run, datasets, options, session, &mut |_| ())
+}
+
+/// The same; `show` is handed the cells of every dataset with their views, which would else be made twice.
+pub(crate) fn evaluate_and_show(
+    run: &Run,
+    datasets: &[String],
+    options: &EvaluateOptions,
+    session: &Session,
+    show: &mut dyn FnMut(EvalInput<'_>),
+) -> Result<EvalDocument, Error> {
+    options.check("the run", run.trained.space.types())?;
     let words = options.words.then(|| training_words(run, session)).transpose()?;
     let protocol = EvalOptions { words, selective: options.selective, ..options.protocol() };
     let errors = Warnings::new();
     let mut reports = Vec::new();
     for id in datasets {
-        match evaluate_one(run, id, options, &protocol, session, &errors) {
+        match evaluate_one(run, id, (options, &protocol), session, &errors, show) {
             Ok(report) => reports.push(report),
             Err(e) => errors.push_error(id, &e),
         }
@@ -110,10 +126,10 @@ pub fn open_class_descriptions(path: &Path, run: &Run) -> Result<ClassDescriptio
 fn evaluate_one(
     run: &Run,
     id: &str,
-    options: &EvaluateOptions,
-    protocol: &EvalOptions,
+    (options, protocol): (&EvaluateOptions, &EvalOptions),
     session: &Session,
     errors: &Warnings,
+    show: &mut dyn FnMut(EvalInput<'_>),
 ) -> Result<DatasetReport, Error> {
     let dataset = session.open(id)?;
     if dataset.schema != *run.trained.space.schema() {
@@ -159,6 +175,7 @@ fn evaluate_one(
         evaluate_dataset(&run.trained, EvalInput { trust, ..cells }, &captioner, protocol)?
     };
     if report.n == 0 {
+        show(cells);
         // told apart by descriptions alone: there is nothing to compare them with
         return Ok(report);
     }
@@ -172,6 +189,7 @@ fn evaluate_one(
         let told = no_cell_report(run, &dataset, cells, options, session, errors);
         report.no_cell = found(told, id, "images without cells", errors);
     }
+    show(cells);
     if options.shifts {
         let shifted = shift_report(run, id, &dataset.samples, views, options, session);
         report.shifts = found(shifted.map(Some), id, "shifts", errors);

@@ -34,33 +34,35 @@ pub fn explain_image(
 ) -> Result<Explanation, Error> {
     let source = ImageSource::File { path: image.to_owned(), crop: None };
     let id = image.file_stem().map_or_else(|| "cell".into(), |s| s.to_string_lossy().into_owned());
-    let explanation = explain_source(run, &source, &SampleId(id), None, options, session)?;
+    let explainer = captioned_explainer(run, options.heat_maps)?;
+    let explanation = explain_source(run, &explainer, &source, &SampleId(id), None, &options.phrases, session)?;
     if let Some(folder) = out {
         explanation.write(folder)?;
     }
     Ok(explanation)
 }
 
+/// Explains one image by an explainer of the run.
 pub(crate) fn explain_source(
     run: &Run,
+    explainer: &ModelExplainer<'_>,
     source: &ImageSource,
     id: &SampleId,
     length_scale: Option<f64>,
-    options: &ExplainOptions,
+    phrases: &[String],
     session: &Session,
 ) -> Result<Explanation, Error> {
     let image = source.load(&session.store.limits)?;
     let view = run.viewer.view(&image);
     let masks = VoteSegmenter::default().segment(&image).masks;
-    let gallery = caption_gallery(run)?;
-    let explainer = explainer(run, options.heat_maps)?.with_captions(&gallery)?;
-    let input = ExplainInput {
-        masks: Some(&masks),
-        length_scale,
-        phrases: &options.phrases,
-        ..ExplainInput::new(&id.0, &image, &view)
-    };
+    let input = ExplainInput { masks: Some(&masks), length_scale, phrases, ..ExplainInput::new(&id.0, &image, &view) };
     Ok(explainer.explain(&input)?)
+}
+
+/// The explainer of a run with the descriptions that the nearest are chosen from. It embeds them, up to
+/// [`MAX_GALLERY`]: one explainer serves all cells.
+pub(crate) fn captioned_explainer(run: &Run, heat_maps: Option<HeatKind>) -> Result<ModelExplainer<'_>, Error> {
+    Ok(explainer(run, heat_maps)?.with_captions(&caption_gallery(run)?)?)
 }
 
 /// The explainer of a run, without captions.

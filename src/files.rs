@@ -7,9 +7,9 @@ pub(crate) fn write_atomic(path: &Path, content: impl AsRef<[u8]>) -> Result<(),
     wbc_core::write_atomic(path, content).map_err(Error::io(path))
 }
 
-/// Refuses an output that would replace the table or image that is the input.
-pub(crate) fn not_the_input(out: &Path, input: &str) -> Result<(), Error> {
-    match (out.canonicalize(), Path::new(input).canonicalize()) {
+/// Refuses an output that would replace a file that is read.
+pub(crate) fn not_the_input(out: &Path, input: impl AsRef<Path>) -> Result<(), Error> {
+    match (out.canonicalize(), input.as_ref().canonicalize()) {
         (Ok(out), Ok(input)) if out == input => {
             Err(Error::Usage(format!("the output would replace the input: {}", out.display())))
         }

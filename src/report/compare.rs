@@ -1,8 +1,8 @@
 //! Several runs, or evaluations made before, on one page.
 
-use super::cells::Cells;
-use super::with_cells;
-use crate::files::{not_the_input, read_text, write_atomic};
+use super::out::check_out;
+use super::{curves, evaluated_with_cells, with_cells};
+use crate::files::{read_text, write_atomic};
 use crate::{Error, EvaluateOptions, Run, RunConfig, Session, evaluate, open_class_descriptions};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,8 @@ pub struct CompareOptions {
     pub evaluate: EvaluateOptions,
     /// A file of class descriptions, see [`open_class_descriptions`].
     pub described: Option<PathBuf>,
-    /// Whether the page shows cells of the first dataset: some thumbnails, mistakes, searches and explanations per run.
+    /// Whether the page shows cells of the first dataset: some thumbnails, mistakes, searches and explanations per run;
+    /// the last not where types are asked for, since explanations weigh all that a run knows.
     pub pictures: bool,
     /// Device.
     pub device: String,
@@ -62,12 +63,14 @@ fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 /// is to say of each run alone.
 ///
 /// An input is `PATH` or `NAME=PATH`: a run folder, or a file `….json` with what `eval --json` printed, of which nothing
-/// is computed anew. Everything is opened and checked before anything is evaluated; then run after run, so that one
-/// model at a time is in memory. A dataset that fails enters `errors`.
+/// is computed anew and no cell is shown. Names, runs, evaluations, types, the descriptor, descriptions and the place of
+/// the page are checked before anything is evaluated; datasets are opened in their turn. Then run after run, so that one
+/// model at a time is in memory. A dataset or a run that fails enters `errors`, the others are on the page.
 ///
 /// # Errors
-/// [`Error::Usage`] for two inputs of one name, for an output that is an input, and where evaluation is asked for but no
-/// run folder given; [`Error::Run`], [`Error::Io`] and [`Error::Data`] naming the input that cannot be used.
+/// [`Error::Usage`] for two inputs of one name, for an output that would replace an input, a file of a run folder or of
+/// the data folder or an image, and where evaluation is asked for but no run folder given; [`Error::Run`], [`Error::Io`]
+/// and [`Error::Data`] naming the input that cannot be used; [`DataError::Cancelled`].
 pub fn compare_runs(
     inputs: &[String],
     out: &Path,
@@ -75,46 +78,54 @@ pub fn compare_runs(
     session: &Session,
 ) -> Result<CompareSummary, Error> {
     let mut inputs = named(inputs)?;
-    let mut documents = Vec::with_capacity(inputs.len());
-    for input in &inputs {
-        not_the_input(out, &input.path.display().to_string())?;
-        documents.push(is_document(&input.path).then(|| read_document(&input.path)).transpose()?);
-    }
+    let files = inputs.iter().map(|input| &*input.path).chain(options.described.as_deref());
+    check_out(out, files, &options.datasets, session)?;
+    let read = |input: &ComparedInput| is_document(&input.path).then(|| read_document(&input.path)).transpose();
+    let documents: Vec<Option<EvalDocument>> = inputs.iter().map(read).collect::<Result<_, _>>()?;
     let asked = &options.evaluate;
     let further = asked.shifts || asked.words || asked.selective || asked.descriptor.is_some();
     let evaluates = !options.datasets.is_empty() || options.described.is_some() || asked.classes.is_some() || further;
     if evaluates && documents.iter().all(Option::is_some) {
         return Err(Error::Usage("an evaluation is as it is: datasets and further figures need a run folder".into()));
     }
-    for (input, _) in inputs.iter().zip(&documents).filter(|(_, document)| document.is_none()) {
-        let run = Run::open(&input.path, &options.device)?;
-        asked.check_classes(&format!("the run `{}`", input.name), run.trained.space.types())?;
-        options.described.as_ref().map(|file| open_class_descriptions(file, &run)).transpose()?;
+    let mut configs = Vec::with_capacity(inputs.len());
+    for (input, document) in inputs.iter().zip(&documents) {
+        configs.push(match document {
+            Some(_) => None,
+            None => Some(checked(input, options)?),
+        });
     }
+    // what runs are evaluated on unless told otherwise, and what their words are judged by
+    let own = configs.iter().flatten().flat_map(|config| [config.train.clone(), config.validation.clone()]);
+    check_out(out, std::iter::empty(), &own.collect::<Vec<_>>(), session)?;
+    let settings = settings(&configs)?;
 
-    let (mut runs, mut configs) = (Vec::new(), Vec::new());
+    let mut runs = Vec::with_capacity(inputs.len());
     for (input, document) in inputs.iter().zip(documents) {
         let place = input.path.display().to_string();
-        let (report, config) = match document {
+        let report = match document {
             Some(evaluation) => {
                 let summary = vec![("Evaluation".to_owned(), place)];
-                (Report { summary, evaluation: Some(evaluation), ..Report::default() }, None)
+                Report { summary, evaluation: Some(evaluation), ..Report::default() }
             }
             None => {
-                let run = Run::open(&input.path, &options.device)?;
-                let mut report = evaluated(&run, options, session)?;
+                let found = Run::open(&input.path, &options.device).and_then(|run| evaluated(&run, options, session));
+                // what was interrupted is no evaluation
+                if session.cancel.is_cancelled() {
+                    return Err(DataError::Cancelled.into());
+                }
+                let mut report = or_failed(found);
                 report.summary.insert(0, ("Run folder".to_owned(), place));
-                (report, Some(run.config))
+                report
             }
         };
         runs.push(ComparedRun { name: input.name.clone(), report });
-        configs.push(config);
     }
     let title = match &inputs[..] {
         [only] => format!("WBC-CLIP: {}", only.name),
         _ => "WBC-CLIP runs compared".into(),
     };
-    let page = RunComparison { title, runs, settings: settings(&configs)? };
+    let page = RunComparison { title, runs, settings };
     write_atomic(out, page.to_html())?;
 
     let mut errors = Vec::new();
@@ -127,30 +138,41 @@ pub fn compare_runs(
     Ok(CompareSummary { out: out.to_owned(), runs: inputs, errors })
 }
 
+/// The configuration of a run of which everything is there that a page needs, but for its datasets.
+fn checked(input: &ComparedInput, options: &CompareOptions) -> Result<RunConfig, Error> {
+    let run = Run::open(&input.path, &options.device)?;
+    options.evaluate.check(&format!("the run `{}`", input.name), run.trained.space.types())?;
+    options.described.as_ref().map(|file| open_class_descriptions(file, &run)).transpose()?;
+    curves(&run)?;
+    Ok(run.config)
+}
+
+/// What is known of a run, or else why nothing is: runs that are evaluated before and after it are worth a page.
+fn or_failed(found: Result<Report, Error>) -> Report {
+    found.unwrap_or_else(|e| {
+        let failed = Warnings::new();
+        failed.push_error("evaluation", &e);
+        Report { evaluation: Some(EvalDocument::new(Vec::new(), failed.sorted())), ..Report::default() }
+    })
+}
+
 /// All that a page says of one run.
 fn evaluated(run: &Run, options: &CompareOptions, session: &Session) -> Result<Report, Error> {
     let own = [run.config.validation.clone()];
     let datasets = if options.datasets.is_empty() { &own[..] } else { &options.datasets[..] };
     let described = options.described.as_ref().map(|file| open_class_descriptions(file, run)).transpose()?;
     let asked = EvaluateOptions { described, ..options.evaluate.clone() };
-    let mut evaluation = evaluate(run, datasets, &asked, session)?;
-    // what was interrupted is no evaluation
-    if session.cancel.is_cancelled() {
-        return Err(DataError::Cancelled.into());
+    if !options.pictures {
+        return with_cells(run, evaluate(run, datasets, &asked, session)?, None);
     }
-    let first = evaluation.datasets.first().map(|d| d.id.clone()).filter(|_| options.pictures);
-    let mut cells = None;
-    if let Some(id) = first {
-        match Cells::of(run, &id, asked.classes.as_deref(), session) {
-            Ok(found) => cells = Some(found),
-            Err(_) if session.cancel.is_cancelled() => return Err(DataError::Cancelled.into()),
-            Err(e) => {
-                let failed = Warnings::new();
-                failed.push_error(format!("cells of {id}"), &e);
-                evaluation.errors.extend(failed.sorted());
-            }
-        }
-    }
+    let (mut evaluation, cells) = evaluated_with_cells(run, datasets, &asked, session)?;
+    let cells = cells.transpose().unwrap_or_else(|e| {
+        let failed = Warnings::new();
+        let of = evaluation.datasets.first().map_or("", |d| d.id.as_str());
+        failed.push_error(format!("cells of {of}"), &e);
+        evaluation.errors.extend(failed.sorted());
+        None
+    });
     with_cells(run, evaluation, cells)
 }
 
@@ -269,6 +291,17 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let found = named(&[path.display().to_string()]).unwrap();
         assert_eq!((found[0].name.as_str(), &found[0].path), ("lr=0.1", &path));
+    }
+
+    #[test]
+    fn a_run_that_fails_late_leaves_the_others_on_the_page() {
+        let failed = or_failed(Err(Error::Data("no memory left".into())));
+        let other = Report { evaluation: Some(EvalDocument::new(vec![], vec![])), ..Report::default() };
+        let runs = [("a", failed), ("b", other)].map(|(name, report)| ComparedRun { name: name.into(), report });
+        let html = RunComparison { runs: runs.into(), ..RunComparison::default() }.to_html();
+        assert!(html.contains("What failed") && html.contains("a: evaluation</b>: no memory left"), "{html}");
+        assert!(html.contains("id=\"run-0\"") && html.contains("id=\"run-1\""), "{html}");
+        assert_eq!(or_failed(Ok(Report { title: "x".into(), ..Report::default() })).title, "x");
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 mod cells;
 mod compare;
+mod out;
 
 pub use compare::{CompareOptions, CompareSummary, ComparedInput, compare_runs};
 
+use crate::evaluation::evaluate_and_show;
 use crate::files::write_atomic;
 use crate::run::{METRICS, REPORT};
-use crate::{Error, EvaluateOptions, Run, Session, evaluate};
+use crate::{Error, EvaluateOptions, Run, Session};
 use cells::Cells;
 use std::path::Path;
 use wbc_core::CellType;
-use wbc_eval::{Curve, EvalDocument, Report, curves_from_metrics};
+use wbc_eval::{Curve, EvalDocument, EvalInput, Report, curves_from_metrics};
 
 /// Writes `report.html` of a finished run: curves, evaluation on its validation cells with which decisions to trust, cells,
 /// the most confident mistakes, retrieval examples and explanations.
@@ -23,23 +25,56 @@ pub fn write_report(folder: &Path, session: &Session) -> Result<(), Error> {
     let run = Run::open(folder, &config.device)?;
     let dataset = run.config.validation.clone();
     let options = EvaluateOptions { selective: true, ..EvaluateOptions::default() };
-    let evaluation = evaluate(&run, std::slice::from_ref(&dataset), &options, session)?;
-    report(&run, &dataset, evaluation, &folder.join(REPORT), session)
+    report(&run, &dataset, &options, &folder.join(REPORT), session)?;
+    Ok(())
 }
 
-/// Writes a report on a run from an evaluation and the cells of one dataset.
+/// Evaluates a run on one dataset and writes a report with its cells.
 pub(crate) fn report(
     run: &Run,
     dataset: &str,
-    evaluation: EvalDocument,
+    options: &EvaluateOptions,
     out: &Path,
     session: &Session,
-) -> Result<(), Error> {
-    let cells = Cells::of(run, dataset, None, session)?;
+) -> Result<EvalDocument, Error> {
+    let (evaluation, cells) = evaluated_with_cells(run, &[dataset.to_owned()], options, session)?;
+    let cells = match cells {
+        Some(cells) => cells?,
+        // what could not be evaluated may still be shown, and what stands in the way is said
+        None => Cells::open(run, dataset, options.classes.as_deref(), session)?,
+    };
     let mut summary = summary(run);
-    summary.insert(1, ("Cells shown here".to_owned(), cells.n.to_string()));
-    let page = Report { title: format!("WBC-CLIP on {dataset}"), summary, ..with_cells(run, evaluation, Some(cells))? };
-    write_atomic(out, page.to_html())
+    summary.insert(1, ("Cells".to_owned(), cells.n.to_string()));
+    let title = format!("WBC-CLIP on {dataset}");
+    let page = Report { title, summary, ..with_cells(run, evaluation.clone(), Some(cells))? };
+    write_atomic(out, page.to_html())?;
+    Ok(evaluation)
+}
+
+/// Evaluates a run and asks it about the cells of the first dataset of which there are figures; `None` without any.
+fn evaluated_with_cells(
+    run: &Run,
+    datasets: &[String],
+    options: &EvaluateOptions,
+    session: &Session,
+) -> Result<(EvalDocument, Option<Result<Cells, Error>>), Error> {
+    let classes = options.classes.as_deref();
+    let mut seen: Option<(String, Result<Cells, Error>)> = None;
+    // their views are at hand while they are evaluated
+    let mut show = |cells: EvalInput<'_>| {
+        if seen.is_none() && !session.cancel.is_cancelled() {
+            seen = Some((cells.id.to_owned(), Cells::of(run, cells, classes, session)));
+        }
+    };
+    let evaluation = evaluate_and_show(run, datasets, options, session, &mut show)?;
+    let first = evaluation.datasets.first().map(|report| &report.id);
+    let cells = match (first, seen) {
+        (None, _) => None,
+        (Some(first), Some((id, cells))) if *first == id => Some(cells),
+        // the dataset that was seen failed afterwards
+        (Some(first), _) => Some(Cells::open(run, first, classes, session)),
+    };
+    Ok((evaluation, cells))
 }
 
 /// All parts of a run's page but its title.

@@ -216,8 +216,8 @@ impl From<Method> for SegmentMethod {
 }
 
 /// Refuses before the work what could not, or should not, be written after it.
-pub(crate) fn can_be_written(out: &Path, input: &str) -> Result<(), Error> {
-    if let (Ok(out), Ok(input)) = (out.canonicalize(), Path::new(input).canonicalize())
+pub(crate) fn can_be_written(out: &Path, input: impl AsRef<Path>) -> Result<(), Error> {
+    if let (Ok(out), Ok(input)) = (out.canonicalize(), input.as_ref().canonicalize())
         && out == input
     {
         return Err(Error::Usage(format!("the output would replace the input: {}", out.display())));

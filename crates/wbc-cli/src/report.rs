@@ -4,7 +4,7 @@ use crate::commands::{can_be_written, canonical, finish};
 use crate::output::columns;
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wbc_clip::{CompareOptions, ComparedInput, EvaluateOptions, Session};
 
 /// Below the help of the command.
@@ -17,16 +17,16 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
-    /// Run folders, or documents of `eval` (.json)
+    /// Run folders, or documents of `eval` (.json), which bring figures without pictures
     #[arg(required = true, value_name = "[NAME=]RUN")]
     runs: Vec<String>,
-    /// Page to be written
+    /// Page to be written; never in the place of what it is made from
     #[arg(long, value_name = "FILE.html", default_value = "report.html")]
     out: PathBuf,
     /// DATASET[:split] or manifest CSV to evaluate run folders on; repeat for several [default: the run's validation cells]
     #[arg(long = "dataset", value_name = "ID_OR_CSV")]
     datasets: Vec<String>,
-    /// Restrict candidates and cells to these types
+    /// Restrict candidates and cells to these types; there are no explanations then
     #[arg(long, value_delimiter = ',')]
     classes: Option<Vec<String>>,
     /// Descriptor of `describe fit` to be evaluated beside every run
@@ -44,14 +44,15 @@ pub(crate) struct ReportArgs {
     /// Also which decisions about types to trust: risk over coverage
     #[arg(long)]
     selective: bool,
-    /// Figures only: no pictures of cells, no searches, no explanations; much quicker, and nothing to keep private
+    /// Figures only: no pictures of cells, no searches, no explanations; much quicker. Paths, and ids of cells that
+    /// failed, are on the page all the same
     #[arg(long)]
     no_pictures: bool,
 }
 
 /// `wbc-clip report …`.
 pub(crate) fn run(cli: &Cli, args: &ReportArgs, device: &str, session: &Session) -> Result<Done> {
-    can_be_written(&args.out, "")?;
+    can_be_written(&args.out, args.descriptor.as_deref().unwrap_or(Path::new("")))?;
     let options = CompareOptions {
         datasets: args.datasets.clone(),
         evaluate: EvaluateOptions {
@@ -70,6 +71,24 @@ pub(crate) fn run(cli: &Cli, args: &ReportArgs, device: &str, session: &Session)
     let done = wbc_clip::compare_runs(&args.runs, &args.out, &options, session)?;
     let row = |r: &ComparedInput| vec![r.name.clone(), r.path.display().to_string(), r.datasets.join(", ")];
     let rows: Vec<_> = done.runs.iter().map(row).collect();
-    let text = format!("{}\n\n{} runs compared in {}", columns(&rows), done.runs.len(), done.out.display());
+    let text = format!("{}\n\n{}", columns(&rows), written(done.runs.len(), &done.out));
     finish(cli, "wbc-clip.report", &done, &done.errors, &text)
+}
+
+fn written(n_runs: usize, out: &Path) -> String {
+    match n_runs {
+        1 => format!("one run in {}", out.display()),
+        n => format!("{n} runs compared in {}", out.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_run_is_not_compared() {
+        assert_eq!(written(1, Path::new("a.html")), "one run in a.html");
+        assert_eq!(written(2, Path::new("a.html")), "2 runs compared in a.html");
+    }
 }

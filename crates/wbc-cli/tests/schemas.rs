@@ -47,6 +47,20 @@ fn manifest(folder: &Path) -> PathBuf {
     path
 }
 
+/// What the page of a run with two branches shows beside that of a run with one.
+fn shows_both_branches(page: &str) {
+    let figures = page.split("Key figures</h3>").nth(1).unwrap().split("</table>").next().unwrap();
+    for branch in ["whole", "pixels", "measurements"] {
+        assert_eq!(figures.matches(&format!("<td>{branch}</td>")).count(), 1, "{branch} in {figures}");
+    }
+    assert_eq!(page.matches("<h3>Branches</h3>").count(), 1);
+    let explained = page.matches("<h2>Why ").count();
+    assert!(explained > 0, "nothing is explained");
+    for part in ["Where the pixels look like the words", "Measurements that moved the decision", "Nearest captions"] {
+        assert_eq!(page.matches(part).count(), explained, "{part}");
+    }
+}
+
 #[test]
 fn every_document_validates() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,6 +131,7 @@ fn every_document_validates() {
     check("eval", &described);
     assert!(described.pointer("/datasets/0/described/scores").is_some());
     check("report", &run(&["report", "run", "--dataset", &format!("{cells}:val"), "--out", "compared.html"]));
+    shows_both_branches(&std::fs::read_to_string(folder.path().join("compared.html")).unwrap());
     check("classify", &run(&["classify", &cells]));
     check("classify", &run(&["classify", &cells, "--run", "run", "--out", "types.csv"]));
     check("embed", &run(&["embed", "run", &cells, "--out", "index.parquet"]));

@@ -39,14 +39,14 @@ pub fn resolve_input(input: &str, store: &DataStore) -> Result<Dataset, DataErro
 impl DataStore {
     /// Whether an input is opened as a folder of images.
     pub fn is_folder(&self, input: &str) -> bool {
-        dataset_of(input, self).is_none() && Path::new(input).is_dir()
+        path_of_input(input, self).is_some_and(Path::is_dir)
     }
 
     /// Whether two inputs are the same dataset, folder or file, whichever their splits: only then do their groups share
     /// names.
     pub fn same_source(&self, one: &str, other: &str) -> bool {
         let place = |input: &str| {
-            let path = manifest_of(input).map_or(Path::new(input), |(file, _)| file).to_owned();
+            let path = path_of_input(input, self).map_or_else(|| input.into(), Path::to_owned);
             path.canonicalize().unwrap_or(path)
         };
         match (dataset_of(one, self), dataset_of(other, self)) {
@@ -54,6 +54,18 @@ impl DataStore {
             (None, None) => place(one) == place(other),
             _ => false,
         }
+    }
+}
+
+/// The folder, manifest or image that an input names, without its split; `None` for a registered dataset and for what is
+/// not there.
+pub fn path_of_input<'i>(input: &'i str, store: &DataStore) -> Option<&'i Path> {
+    if dataset_of(input, store).is_some() {
+        return None;
+    }
+    match manifest_of(input) {
+        Some((file, _)) => Some(file),
+        None => Some(Path::new(input)).filter(|path| path.exists()),
     }
 }
 
@@ -331,6 +343,22 @@ mod tests {
         let found = open(dir.path()).unwrap();
         assert_eq!(ids(&found), ["a", "b"]);
         assert!(found.warnings.len() == 2 && found.warnings.iter().all(|w| w.cause.contains("UTF-8")));
+    }
+
+    #[test]
+    fn an_input_is_a_file_or_folder_unless_it_is_registered() {
+        let dir = folder_with(&["a.png"]);
+        let table = dir.path().join("cells.csv");
+        std::fs::write(&table, "path\na.png\n").unwrap();
+        let of = |input: &str| path_of_input(input, &DataStore::new(None)).map(Path::to_owned);
+        let text = table.display().to_string();
+        assert_eq!((of(&text), of(&format!("{text}:val"))), (Some(table.clone()), Some(table)));
+        for path in [dir.path().to_owned(), dir.path().join("a.png")] {
+            assert_eq!(of(path.to_str().unwrap()), Some(path));
+        }
+        for none in ["bccd", "wbcatt:val", "nowhere.csv"] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[cfg(unix)]

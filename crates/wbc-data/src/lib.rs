@@ -61,7 +61,7 @@ pub use batches::{BatchLoader, BatchPlan, LoaderOptions, PixelBatch};
 pub use cache::ViewCache;
 pub use error::DataError;
 pub use export::{ExportReport, export};
-pub use input::resolve_input;
+pub use input::{path_of_input, resolve_input};
 pub use masks::load_masks;
 pub use no_cell::{NoCellCrop, NoCellKind, NoCellOptions, no_cell_crops};
 pub use plain::PlainViewer;

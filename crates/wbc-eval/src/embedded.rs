@@ -12,7 +12,6 @@ use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
 /// Views as the whole image tower embeds them, beside the prompt ensembles that they are compared with.
 #[derive(Clone, Debug)]
 pub struct EmbeddedViews {
-    /// One unit row per view, `[n, embed_dim]`.
     cells: Embeddings,
     ensembles: Arc<Ensembles>,
 }
@@ -46,7 +45,8 @@ impl EmbeddedViews {
         Ok(Self { cells, ensembles: Arc::clone(&self.ensembles) })
     }
 
-    pub(crate) fn cells(&self) -> &Embeddings {
+    /// One unit embedding per view, `[n, embed_dim]`.
+    pub fn cells(&self) -> &Embeddings {
         &self.cells
     }
 

@@ -1,6 +1,6 @@
 //! `report`: one page of several runs and of evaluations made before; and what a run's own page says of trust.
 
-use crate::support::{run, trained};
+use crate::support::{copy_files, run, trained, with_cells};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -114,4 +114,75 @@ fn a_finished_run_says_which_decisions_to_trust_and_which_were_wrong() {
     let wrong = n_wrong(&run(trained(), &["eval", "run", "--dataset", CELLS]).json());
     assert_eq!(html.contains("id=\"failures\""), wrong > 0);
     assert_eq!(html.matches("<b class=\"mark no\">").count() as u64, wrong.min(12));
+}
+
+#[test]
+fn a_page_replaces_nothing_that_it_is_made_from() {
+    let folder = with_cells();
+    let run_folder = trained().join("run").display().to_string();
+    let described = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/described-types.toml");
+    std::fs::copy(described, folder.path().join("types.toml")).unwrap();
+    std::fs::write(folder.path().join("trees.wbcdesc"), "learnt for hours").unwrap();
+    let kept = ["cells.csv", "types.toml", "trees.wbcdesc", "synthetic-val-00000.png"];
+    let read = || kept.map(|file| std::fs::read(folder.path().join(file)).unwrap());
+    let before = read();
+    for (option, value, out) in [
+        ("--dataset", "cells.csv", "cells.csv"),
+        ("--dataset", CELLS, "cells.csv"),
+        ("--dataset", CELLS, "synthetic-val-00000.png"),
+        ("--described", "types.toml", "types.toml"),
+        ("--descriptor", "trees.wbcdesc", "trees.wbcdesc"),
+    ] {
+        let ended = run(folder.path(), &["report", &run_folder, option, value, "--out", out]);
+        ended.refused(2, &["would replace", out]);
+    }
+    // the run's own validation cells
+    run(folder.path(), &["report", &run_folder, "--out", "cells.csv"]).refused(2, &["would replace", "cells.csv"]);
+    assert!(read() == before);
+
+    // a page is called as that of the run is, unless told otherwise
+    let own = trained().join("run");
+    let before = std::fs::read(own.join("report.html")).unwrap();
+    run(&own, &["report", ".", "--no-pictures"]).refused(2, &["the run folder", "report.html"]);
+    run(trained(), &["report", "run", "--out", "run/weights.safetensors"]).refused(2, &["the run folder", "weights"]);
+    run(trained(), &["report", "run", "--out", "run"]).refused(2, &["is a folder"]);
+    assert!(std::fs::read(own.join("report.html")).unwrap() == before);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_run_is_said_before_any_is_evaluated() {
+    let folder = with_cells();
+    let run_folder = trained().join("run").display().to_string();
+    let report = |args: &[&str]| run(folder.path(), &[&["report", &run_folder], args].concat());
+
+    // trees that tell a type apart which the run does not know
+    let table = std::fs::read_to_string(folder.path().join("cells.csv")).unwrap();
+    std::fs::write(folder.path().join("others.csv"), table.replace(",monocyte,", ",megakaryocyte,")).unwrap();
+    let fitted = run(folder.path(), &["describe", "fit", "others.csv", "--out", "others.wbcdesc"]);
+    assert_eq!(fitted.code, Some(0), "{}", fitted.stderr);
+    report(&["--dataset", CELLS, "--descriptor", "others.wbcdesc"]).refused(2, &["the descriptor", "the run `run`"]);
+
+    copy_files(&trained().join("run"), &folder.path().join("torn"));
+    std::fs::write(folder.path().join("torn/metrics.jsonl"), b"\xff").unwrap();
+    report(&["torn", "--dataset", CELLS]).refused(1, &["metrics.jsonl", "torn"]);
+    assert!(!folder.path().join("report.html").exists());
+}
+
+#[test]
+fn asked_types_restrict_pictures_and_searches_as_they_do_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("page.html");
+    let to = out.display().to_string();
+    let ended = run(trained(), &["report", "run", "--dataset", CELLS, "--classes", "basophil,monocyte", "--out", &to]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let html = page(&out);
+    let shown = |cell_type: &str| html.contains(&format!("<p class=\"note\">{cell_type}</p>"));
+    let searched = |cell_type: &str| html.contains(&format!("<blockquote>{cell_type}</blockquote>"));
+    for asked in ["basophil", "monocyte"] {
+        assert!(shown(asked) && searched(asked), "{asked} is missing");
+    }
+    for other in ["eosinophil", "lymphocyte", "neutrophil"] {
+        assert!(!shown(other) && !searched(other), "{other}");
+    }
+    assert!(!html.contains("run-0-section-"), "explanations weigh all types");
 }

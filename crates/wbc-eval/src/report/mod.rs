@@ -118,8 +118,8 @@ pub struct Hit {
     pub item: Item,
     /// Cosine similarity with the query.
     pub score: f64,
-    /// Whether it is an answer by the rule of the evaluation.
-    pub relevant: bool,
+    /// Whether it is an answer; `None` where annotations do not tell.
+    pub relevant: Option<bool>,
 }
 
 /// A part of the page that another crate wrote.

@@ -42,7 +42,10 @@ pub(super) fn retrieval_examples(id: &str, examples: &[RetrievalExample]) -> Mar
     html! {
         section.card id=(id) {
             h2 { "Searches" }
-            p.hint { "Best first, with cosine similarity. " span.mark.yes { "✓" } " relevant, " span.mark.no { "✗" } " not relevant." }
+            p.hint {
+                "Best first, with cosine similarity. " span.mark.yes { "✓" } " relevant, " span.mark.no { "✗" } " not relevant, "
+                "no mark: not annotated."
+            }
             @for example in examples {
                 article.search {
                     div.query { p.role { "query" } (item(&example.query)) }
@@ -58,13 +61,21 @@ pub(super) fn retrieval_examples(id: &str, examples: &[RetrievalExample]) -> Mar
 }
 
 fn hit(hit: &Hit) -> Markup {
-    let (class, mark, said) = if hit.relevant { ("yes", "✓", "relevant") } else { ("no", "✗", "not relevant") };
+    let class = match hit.relevant {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "open",
+    };
+    let mark = hit.relevant.map(|is| if is { ("✓", "relevant") } else { ("✗", "not relevant") });
     let kind = if matches!(hit.item, Item::Text(_)) { " said" } else { "" };
     html! {
         li class=(format!("{class}{kind}")) {
             p.score {
-                span class=(format!("mark {class}")) title=(said) role="img" aria-label=(said) { (mark) }
-                " " (figures::fixed(hit.score, 3))
+                @if let Some((mark, said)) = mark {
+                    span class=(format!("mark {class}")) title=(said) role="img" aria-label=(said) { (mark) }
+                    " "
+                }
+                (figures::fixed(hit.score, 3))
             }
             (item(&hit.item))
         }
@@ -121,7 +132,10 @@ mod tests {
     #[test]
     fn relevance_is_told_by_more_than_colour() {
         let of = |relevant| hit(&Hit { item: Item::Text("x".into()), score: 0.25, relevant }).into_string();
-        assert!(of(true).contains("✓") && of(true).contains("0.250"));
-        assert!(of(false).contains("✗") && of(false).contains("not relevant"));
+        assert!(of(Some(true)).contains("✓") && of(Some(true)).contains("0.250"));
+        assert!(of(Some(false)).contains("✗") && of(Some(false)).contains("not relevant"));
+        let open = of(None);
+        assert!(open.contains("0.250") && open.contains("<li class=\"open said\">"), "{open}");
+        assert!(!open.contains("mark") && !open.contains("relevant"), "what nobody annotated is no mistake: {open}");
     }
 }

@@ -12,7 +12,7 @@ fn with_trust() -> EvalDocument {
 }
 
 fn full() -> Report {
-    let hit = |item, relevant| Hit { item, score: 0.5, relevant };
+    let hit = |item, relevant| Hit { item, score: 0.5, relevant: Some(relevant) };
     Report {
         title: "Synthetic cells".into(),
         summary: vec![("seed".into(), "7".into())],
@@ -106,7 +106,7 @@ fn text_is_escaped_everywhere() {
     report.failures[0].truth = evil.into();
     report.failures[0].said = evil.into();
     report.gallery = vec![Picture { caption: evil.into(), png: vec![], note: evil.into() }, picture(evil)];
-    let hits = vec![Hit { item: Item::Text(evil.into()), score: f64::NAN, relevant: true }];
+    let hits = vec![Hit { item: Item::Text(evil.into()), score: f64::NAN, relevant: Some(true) }];
     report.retrieval = vec![RetrievalExample { query: Query::Text(evil.into()), hits }];
     report.sections[0].title = evil.into();
     let text = serde_json::to_string(&with_trust()).unwrap();

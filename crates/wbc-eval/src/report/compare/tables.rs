@@ -40,8 +40,8 @@ pub(super) fn all(entries: &[Entry<'_>]) -> Markup {
             p.empty { "Nothing could be measured on this dataset." }
         } @else {
             p.hint {
-                "★ best of what is compared. Small print: 95 % intervals; where those of two runs overlap by much, the data do "
-                "not tell which is better."
+                "★ best of what is compared. Small print: 95 % intervals, each of one run alone; on the same cells a difference "
+                "between two runs may be surer than they show."
             }
         }
     }
@@ -260,10 +260,12 @@ fn selective(entries: &[Entry<'_>]) -> Markup {
             figures: vec![s.aurc, s.excess_aurc, s.auroc, risk_at(s, COVERAGE)],
         })
     });
+    // every run has its own errors to tell apart: one with fewer of them may do that worse and yet be the better run
+    let of_errors = |column: Column| if asked.len() > 1 { column.unjudged() } else { column };
     let columns = [
         Column::number("AURC", 4).lower(),
-        Column::number("excess AURC", 4).lower(),
-        Column::number("AUROC", 3),
+        of_errors(Column::number("excess AURC", 4).lower()),
+        of_errors(Column::number("AUROC", 3)),
         Column::share("risk at 80\u{202f}%").lower(),
     ];
     let rows: Vec<Row> = rows.collect();
@@ -271,6 +273,9 @@ fn selective(entries: &[Entry<'_>]) -> Markup {
     html! {
         (by_run("Which decisions to trust", &["run", "score"], &columns, &rows))
         (hint())
+        @if asked.len() > 1 {
+            p.hint { "Excess AURC and AUROC are about the errors of each run, which are others in each: none is marked as best." }
+        }
         div.charts.risk { (risk_chart("Risk over coverage by confidence", str::to_owned, lines)) }
     }
 }

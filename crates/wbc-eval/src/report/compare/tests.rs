@@ -158,6 +158,31 @@ fn trust_words_and_shifts_are_compared_where_asked_for() {
 }
 
 #[test]
+fn scores_that_are_about_the_errors_of_a_run_are_marked_within_a_run_only() {
+    let trust = |better: bool| {
+        let mut found = selective(0.125);
+        let (auroc, excess) = if better { (0.875, 0.03125) } else { (0.75, 0.0625) };
+        for (i, scores) in found.scores.values_mut().enumerate() {
+            // two scores of a run are about the same errors
+            (scores.auroc, scores.excess_aurc) = ((auroc - i as f64 / 8.0).into(), (excess + i as f64 / 8.0).into());
+        }
+        found
+    };
+    let stars = |page: &RunComparison| {
+        between(&page.to_html(), "Which decisions to trust</h3>", "</table>").matches("★").count()
+    };
+    let mut page = two();
+    for (run, better) in page.runs.iter_mut().zip([false, true]) {
+        run.report.evaluation.as_mut().unwrap().datasets[0].selective = Some(trust(better));
+    }
+    assert_eq!(stars(&page), 0, "AURC and risk are equal, the others are not compared");
+    assert!(page.to_html().contains("are about the errors of each run"));
+    page.runs.truncate(1);
+    assert_eq!(stars(&page), 2, "the better score of one run, by excess AURC and by AUROC");
+    assert!(!page.to_html().contains("are about the errors of each run"));
+}
+
+#[test]
 fn people_images_without_cells_and_words_never_trained_are_compared() {
     let mut page = two();
     for (run, better) in page.runs.iter_mut().zip([0.5, 0.625]) {
