@@ -39,7 +39,8 @@ pub struct EvaluateOptions {
     pub selective: bool,
     /// Also whether cells are told from places of the dataset's own fields that show none ([`wbc_eval::NoCell`]).
     pub no_cell: bool,
-    /// The same against these images, an input without any such cell, beside or instead of the dataset's fields.
+    /// The same against these images, an input without any such cell, beside or instead of the dataset's fields. Absolute
+    /// sizes count only where they are known of all images and cells.
     pub no_cell_images: Option<String>,
 }
 

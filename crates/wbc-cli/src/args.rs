@@ -170,8 +170,8 @@ pub(crate) enum Command {
         /// fields of view; of the registered datasets bccd has them
         #[arg(long)]
         no_cell: bool,
-        /// The same against images of yours that show no such cell: folder (its subfolders are kinds), manifest CSV (its
-        /// labels are kinds) or DATASET[:split]
+        /// The same against images of yours that show no such cell: folder (its subfolders are kinds), manifest CSV or
+        /// DATASET[:split] (labels are kinds); absolute sizes count only where they are known of cells and images
         #[arg(long, value_name = "INPUT")]
         no_cell_images: Option<String>,
     },

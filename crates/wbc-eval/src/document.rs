@@ -132,7 +132,7 @@ pub struct DatasetReport {
     /// descriptions and where no cell is of a described type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<DescribedScores>,
-    /// Figures under simulated shifts; absent unless asked for and where `n` is 0.
+    /// Figures under simulated shifts; absent unless asked for, where `n` is 0 and where they failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shifts: Option<ShiftReport>,
     /// Whether every word of a caption is understood; absent unless asked for and where nothing is annotated.
@@ -141,10 +141,10 @@ pub struct DatasetReport {
     /// Which decisions about types to trust; absent unless asked for and where no cell has a candidate type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selective: Option<Selective>,
-    /// Whether cells are told from images that show none; absent unless asked for and without such images.
+    /// Whether cells are told from images that show none; absent unless asked for, without such images and where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_cell: Option<NoCell>,
-    /// Agreement with second annotators; absent where no evaluated cell was read twice.
+    /// Agreement with second annotators; absent where no evaluated cell was read twice and where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_reader: Option<SecondReader>,
 }

@@ -1,9 +1,9 @@
 //! `eval --no-cell`: cells against images that show none, beside the other figures, which stay as they are.
 
-use crate::support::{run, trained};
+use crate::support::{command, run, trained};
 use std::path::Path;
-use wbc_clip::core::RgbImage;
-use wbc_clip::core::image::Rgb;
+use wbc_clip::core::image::{Luma, Rgb};
+use wbc_clip::core::{GrayImage, RgbImage};
 
 /// Images without anything, and of a pale grid.
 fn images(folder: &Path) {
@@ -60,4 +60,31 @@ fn without_fields_or_images_the_other_figures_are_there() {
     let gone = run(trained(), &[&eval[..], &["--no-cell-images", "gone"]].concat());
     gone.refused(1, &["cells.csv:val: gone"]);
     assert_eq!(gone.json()["datasets"], plain["datasets"]);
+}
+
+#[test]
+fn fields_without_a_free_place_are_a_warning() {
+    let data = tempfile::tempdir().unwrap();
+    let bccd = data.path().join("bccd");
+    for (folder, side) in [("images", 120), ("crops", 60)] {
+        std::fs::create_dir_all(bccd.join(folder)).unwrap();
+        RgbImage::from_fn(side, side, |x, y| Rgb([(x + y) as u8, 90, 190]))
+            .save(bccd.join(folder).join("a.png"))
+            .unwrap();
+    }
+    // all of the field is drawn
+    for (folder, side) in [("masks", 120), ("crop_masks", 60)] {
+        std::fs::create_dir_all(bccd.join(folder)).unwrap();
+        GrayImage::from_pixel(side, side, Luma([255])).save(bccd.join(folder).join("a.png")).unwrap();
+    }
+    let table = "crop,crop_mask,image,label\ncrops/a.png,crop_masks/a.png,images/a.png,monocyte\n";
+    std::fs::write(bccd.join("labels.csv"), table).unwrap();
+    let mut asked = command(trained(), &["eval", "run", "--dataset", "bccd", "--no-cell"]);
+    let ended = asked.env("WBC_CLIP_DATA", data.path()).output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("bccd: no whole field of view has a place without cells"), "{stderr}");
+    let told: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(told["datasets"][0]["n"], 1);
+    assert!(told["datasets"][0].get("no_cell").is_none());
 }
