@@ -51,7 +51,7 @@ fn negation(all: &Asked<'_>) -> Table {
         for (name, scores) in &pairs.per_attribute {
             rows.push(attribute(&[id, name, "all", UNDEFINED], scores));
             rows.extend(scores.wordings.iter().map(|w| {
-                let names = [id, name, w.without.as_str(), yes_or_no(w.held_out)];
+                let names = [*id, name, w.without.as_str(), yes_or_no(w.held_out)];
                 choices(&names, scores.n_cells, w.accuracy, w.balanced_accuracy)
             }));
         }
