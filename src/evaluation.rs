@@ -64,6 +64,18 @@ impl EvaluateOptions {
         Ok(())
     }
 
+    /// Names of what was asked for and needs cells to compare.
+    fn beside(&self) -> Vec<&'static str> {
+        let asked = [
+            ("descriptor", self.descriptor.is_some()),
+            ("no cell", self.no_cell || self.no_cell_images.is_some()),
+            ("selective", self.selective),
+            ("shifts", self.shifts),
+            ("words", self.words),
+        ];
+        asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
+    }
+
     /// For the crate that evaluates.
     pub(crate) fn protocol(&self) -> EvalOptions {
         EvalOptions {
@@ -168,6 +180,10 @@ fn evaluate_one(
     if report.n == 0 {
         show(cells);
         // told apart by descriptions alone: there is nothing to compare them with
+        let ignored = options.beside();
+        if !ignored.is_empty() {
+            tracing::warn!("{id}: no cell can be compared, left out: {}", ignored.join(", "));
+        }
         return Ok(report);
     }
     if let Some(descriptor) = &options.descriptor {
@@ -183,4 +199,19 @@ fn evaluate_one(
         report.shifts = Some(shift_report(run, id, &dataset.samples, views, options, session)?);
     }
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_cells_to_compare_is_named_as_far_as_it_was_asked_for() {
+        let plain = EvaluateOptions::default();
+        assert!(plain.beside().is_empty());
+        let images = EvaluateOptions { no_cell_images: Some("nothing".into()), words: true, ..plain.clone() };
+        assert_eq!(images.beside(), ["no cell", "words"]);
+        let all = EvaluateOptions { no_cell: true, selective: true, shifts: true, ..images };
+        assert_eq!(all.beside(), ["no cell", "selective", "shifts", "words"]);
+    }
 }

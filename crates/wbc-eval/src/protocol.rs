@@ -81,18 +81,31 @@ pub fn evaluate_dataset<T: TextEncoder>(
     let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
     let rows: Vec<usize> =
         (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
-    let ensembles = Ensembles::new(trained)?;
+    // cells of which the run knows nothing may still be told apart by descriptions
+    if rows.is_empty() && options.described.is_none() {
+        return Err(nothing_comparable(input.id));
+    }
+    let ensembles = Ensembles::new(trained);
     let all = trained.embed_views(input.views, input.length_scale, Branches::All)?;
-    let said = ensembles.ask_attributes(&all)?;
-    let described = described(trained, input, options, &said)?;
+    let trust = input.trust.filter(|_| options.selective);
+    // descriptions and scores of trust want every attribute of every view, whoever annotated what
+    let said: Option<Vec<Answers>> = (options.described.is_some() || trust.is_some())
+        .then(|| (0..ensembles.n_attributes()).map(|a| ensembles.ask_attribute(a, &all)).collect())
+        .transpose()?;
+    let described = match &said {
+        Some(said) => described(trained, input, options, said)?,
+        None => None,
+    };
     let classes = candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect();
     if rows.is_empty() {
-        // cells of which the run knows nothing may still be told apart by descriptions
         let Some(described) = described else { return Err(nothing_comparable(input.id)) };
         return Ok(DatasetReport { described: Some(described), ..DatasetReport::of(input.id, 0, classes) });
     }
     let judge = Judge::new(trained, ensembles, candidates, input, &rows, captioner, options)?;
-    let whole = judge.told(all.select(&rows), said.iter().map(|a| a.select(&rows)).collect())?;
+    let whole = match &said {
+        Some(said) => judge.tell_known(all.select(&rows), said, &rows)?,
+        None => judge.tell(all.select(&rows))?,
+    };
     let alone = |branches| -> Result<Told, EvalError> {
         judge.tell(trained.embed_views(input.views, input.length_scale, branches)?.select(&rows))
     };
@@ -107,7 +120,7 @@ pub fn evaluate_dataset<T: TextEncoder>(
         ]))
     });
     let selective = options.selective.then(|| {
-        let trust = input.trust.map(|of| of(&said)).unwrap_or_default();
+        let trust = trust.zip(said.as_ref()).map(|(of, said)| of(said)).unwrap_or_default();
         selective_types(&judge, input.views, &rows, trust, &whole, each.as_ref())
     });
     Ok(DatasetReport {
