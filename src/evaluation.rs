@@ -66,6 +66,18 @@ impl EvaluateOptions {
         Ok(())
     }
 
+    /// Names of what was asked for and needs cells to compare.
+    fn beside(&self) -> Vec<&'static str> {
+        let asked = [
+            ("descriptor", self.descriptor.is_some()),
+            ("no cell", self.no_cell || self.no_cell_images.is_some()),
+            ("selective", self.selective),
+            ("shifts", self.shifts),
+            ("words", self.words),
+        ];
+        asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
+    }
+
     /// For the crate that evaluates.
     pub(crate) fn protocol(&self) -> EvalOptions {
         EvalOptions {
@@ -161,15 +173,8 @@ fn evaluate_one(
         Some(register) => run.config.grammar.build_in(schema, register)?,
         None => run.config.grammar.build(schema)?,
     };
-    let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale)?;
-    let cells = EvalInput {
-        id,
-        samples: &dataset.samples,
-        views: &views,
-        length_scale: &length_scale,
-        embedded: &embedded,
-        trust: None,
-    };
+    let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale);
+    let cells = EvalInput { id, samples: &dataset.samples, embedded: &embedded, trust: None };
     let mut report = {
         let trust = options.selective.then(|| trust(run, &views, &length_scale)).transpose()?;
         let trust = trust.as_ref().map(|of| of as &Trust<'_>);
@@ -178,6 +183,10 @@ fn evaluate_one(
     if report.n == 0 {
         show(cells);
         // told apart by descriptions alone: there is nothing to compare them with
+        let ignored = options.beside();
+        if !ignored.is_empty() {
+            tracing::warn!("{id}: no cell can be compared, left out: {}", ignored.join(", "));
+        }
         return Ok(report);
     }
     if let Some(descriptor) = &options.descriptor {
@@ -192,6 +201,7 @@ fn evaluate_one(
     }
     show(cells);
     if options.shifts {
+        drop(embedded); // it borrows the views, which are given away
         let shifted = shift_report(run, id, &dataset.samples, views, options, session);
         report.shifts = found(shifted.map(Some), id, "shifts", errors);
     }
@@ -204,4 +214,19 @@ fn found<R>(part: Result<Option<R>, Error>, id: &str, name: &str, errors: &Warni
         errors.push_error(format!("{id}: {name}"), &e);
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_cells_to_compare_is_named_as_far_as_it_was_asked_for() {
+        let plain = EvaluateOptions::default();
+        assert!(plain.beside().is_empty());
+        let images = EvaluateOptions { no_cell_images: Some("nothing".into()), words: true, ..plain.clone() };
+        assert_eq!(images.beside(), ["no cell", "words"]);
+        let all = EvaluateOptions { no_cell: true, selective: true, shifts: true, ..images };
+        assert_eq!(all.beside(), ["no cell", "selective", "shifts", "words"]);
+    }
 }

@@ -138,7 +138,7 @@ pub fn evaluate_explanations(
     let n = dataset.samples.len().min(options.limit);
     let chosen: Vec<&Sample> = (0..n).map(|i| &dataset.samples[i * dataset.samples.len() / n]).collect();
     let explainer = explainer(run, None)?;
-    let (methods, lacking) = heat_methods(options.methods.as_deref(), |kind| explainer.has_heat_maps(kind))?;
+    let (methods, lacking) = heat_methods(options.methods.as_deref(), |kind| explainer.why_no_heat_maps(kind))?;
     let mut scored = Vec::with_capacity(n);
     let mut unplaced = false;
     session.progress.start("scoring explanations", Some(n as u64));
@@ -170,9 +170,8 @@ pub fn evaluate_explanations(
     } else if n_masks == 0 {
         notes.push("The input brings no masks: whether maps point to the right place is not known.".to_owned());
     }
-    if pixels && !lacking.is_empty() {
-        let names: Vec<&str> = lacking.iter().map(|kind| kind.as_str()).collect();
-        notes.push(format!("Left out, since the model has no such heat maps: {}.", names.join(", ")));
+    if pixels {
+        notes.extend(lacking.iter().map(|(kind, cause)| format!("There are no heat maps by {kind}: {cause}.")));
     }
     let measured = run.trained.preprocess.statistics.is_some();
     if !measured {
@@ -190,20 +189,23 @@ pub fn evaluate_explanations(
     })
 }
 
-/// The ways that are scored, and those that are left out since the model lacks them.
+/// Ways that are scored, and those that are left out with the cause.
+type HeatMethods = (Vec<HeatKind>, Vec<(HeatKind, &'static str)>);
+
+/// The ways that are scored, and those that are left out since the model lacks them; `why_not` tells why it does.
 fn heat_methods(
     asked: Option<&[HeatKind]>,
-    has: impl Fn(HeatKind) -> Result<bool, ExplainError>,
-) -> Result<(Vec<HeatKind>, Vec<HeatKind>), ExplainError> {
+    why_not: impl Fn(HeatKind) -> Result<Option<&'static str>, ExplainError>,
+) -> Result<HeatMethods, ExplainError> {
     let (mut had, mut lacking) = (Vec::new(), Vec::new());
     for kind in asked.unwrap_or(&HeatKind::ALL) {
-        let list = if has(*kind)? { &mut had } else { &mut lacking };
-        list.push(*kind);
+        match why_not(*kind)? {
+            None => had.push(*kind),
+            Some(cause) if asked.is_some() => return Err(ExplainError::HeatMap { method: *kind, cause }),
+            Some(cause) => lacking.push((*kind, cause)),
+        }
     }
-    match lacking.first().filter(|_| asked.is_some()) {
-        Some(method) => Err(ExplainError::HeatMap { method: *method, cause: "the model has no such maps" }),
-        None => Ok((had, lacking)),
-    }
+    Ok((had, lacking))
 }
 
 /// One cell.
@@ -294,10 +296,8 @@ impl Table<'_> {
 
     /// Values over all cells with their intervals.
     fn figures<const N: usize>(&self, of: impl Fn(&[usize]) -> Vec<Option<f64>> + Sync) -> [Figure; N] {
-        let all: Vec<usize> = (0..self.cells.len()).collect();
-        let values = of(&all);
-        let intervals = self.bootstrap.intervals(&self.groups, of);
-        std::array::from_fn(|i| Figure::new(values.get(i).copied().flatten(), intervals.get(i).copied().flatten()))
+        let found = self.bootstrap.figures(&self.groups, of);
+        std::array::from_fn(|i| found.get(i).copied().unwrap_or_default())
     }
 
     fn orders(&self, of: impl Fn(&CellScores) -> &Vec<(Order, Curves)>) -> Vec<OrderFigures> {
@@ -369,12 +369,16 @@ mod tests {
 
     #[test]
     fn heat_maps_that_the_model_lacks_are_left_out_unless_asked_for() {
-        let has = |kind| Ok(kind != HeatKind::Patches);
-        let (had, lacking) = heat_methods(None, has).unwrap();
-        assert_eq!((had, lacking), (vec![HeatKind::Gradient, HeatKind::Occlusion], vec![HeatKind::Patches]));
-        assert_eq!(heat_methods(Some(&[HeatKind::Occlusion]), has).unwrap(), (vec![HeatKind::Occlusion], vec![]));
-        let refused = heat_methods(Some(&[HeatKind::Occlusion, HeatKind::Patches]), has).unwrap_err();
-        assert!(matches!(refused, ExplainError::HeatMap { method: HeatKind::Patches, .. }), "{refused}");
+        let why_not = |kind| Ok((kind == HeatKind::Patches).then_some("no place has a share"));
+        let (had, lacking) = heat_methods(None, why_not).unwrap();
+        assert_eq!(had, [HeatKind::Gradient, HeatKind::Occlusion]);
+        assert_eq!(lacking, [(HeatKind::Patches, "no place has a share")]);
+        assert_eq!(heat_methods(Some(&[HeatKind::Occlusion]), why_not).unwrap(), (vec![HeatKind::Occlusion], vec![]));
+        let refused = heat_methods(Some(&[HeatKind::Occlusion, HeatKind::Patches]), why_not).unwrap_err();
+        assert!(
+            matches!(refused, ExplainError::HeatMap { method: HeatKind::Patches, cause: "no place has a share" }),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -2,9 +2,10 @@ use crate::Error;
 use crate::run::{CONFIG, PREPROCESS, PROMPTS, SCHEMA, TOKENIZER, WEIGHTS};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use wbc_encoders::MAX_WEIGHTS_BYTES;
 
-/// Larger files are not read.
-const MAX_FILE_BYTES: u64 = 8 << 30;
+/// Larger files than this are not read, weights apart: tables, configurations and logs of a few megabytes.
+const MAX_OTHER_BYTES: u64 = 256 << 20;
 
 /// Where the files of a run lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +67,9 @@ impl RunFiles {
                     return Ok(None);
                 }
                 let len = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
-                if len > MAX_FILE_BYTES {
-                    let cause = format!("{name}: {len} bytes are more than {MAX_FILE_BYTES}");
+                let most = max_bytes(name);
+                if len > most {
+                    let cause = format!("{name}: {len} bytes are more than {most}");
                     return Err(Error::Run { path: folder.clone(), cause });
                 }
                 std::fs::read(&path).map(|bytes| Some(bytes.into())).map_err(Error::io(path))
@@ -106,6 +108,35 @@ impl RunFiles {
             #[cfg(feature = "bundled")]
             Self::Bundled => PathBuf::from("(the bundled model)"),
         }
+    }
+}
+
+/// Size up to which a file is read.
+fn max_bytes(name: &str) -> u64 {
+    if name == WEIGHTS { MAX_WEIGHTS_BYTES } else { MAX_OTHER_BYTES }
+}
+
+#[cfg(test)]
+mod size_tests {
+    use super::*;
+
+    #[test]
+    fn only_weights_may_be_large() {
+        assert!(max_bytes(WEIGHTS) == MAX_WEIGHTS_BYTES && MAX_WEIGHTS_BYTES > MAX_OTHER_BYTES);
+        let folder = tempfile::tempdir().unwrap();
+        let files = RunFiles::Folder(folder.path().to_owned());
+        // files of nothing but a hole, which take no room on the disk
+        let put = |name: &str, len: u64| std::fs::File::create(folder.path().join(name)).unwrap().set_len(len).unwrap();
+        put(PROMPTS, MAX_OTHER_BYTES + 1);
+        let refused = files.text(PROMPTS).unwrap_err();
+        assert!(
+            matches!(&refused, Error::Run { cause, .. } if cause.contains("prompts.toml: 268435457 bytes")),
+            "{refused}"
+        );
+        put(PROMPTS, 3);
+        assert_eq!(files.text(PROMPTS).unwrap().map(|text| text.len()), Some(3));
+        put(WEIGHTS, MAX_WEIGHTS_BYTES + 1);
+        assert!(files.need(WEIGHTS).is_err());
     }
 }
 

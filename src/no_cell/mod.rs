@@ -37,7 +37,7 @@ pub(crate) fn no_cell_report(
     let warnings = Warnings::new();
     let mut without = Without::default();
     if options.no_cell {
-        match from_fields(dataset, cells.views, options.seed, session, &warnings) {
+        match from_fields(dataset, cells.embedded.views(), options.seed, session, &warnings) {
             Ok(Some(crops)) if crops.samples.is_empty() => {
                 tracing::warn!("{}: no whole field of view has a place without cells to cut", cells.id);
             }
@@ -73,19 +73,18 @@ fn scored(
 ) -> Result<Option<NoCell>, Error> {
     let Without { samples, kinds } = without;
     let (views, length_scale) = run.views(samples, session, warnings)?;
-    let [of_cells, of_others] = equally_known(cells.length_scale, &length_scale);
-    let others = cells.embedded.others(&run.trained, &views, &of_others)?;
+    let [of_cells, of_others] = equally_known(cells.embedded.length_scale(), &length_scale);
+    let others = cells.embedded.others(&views, &of_others);
     // a model without measurements sees no sizes
-    let hidden = run.trained.preprocess.statistics.is_some() && of_cells != cells.length_scale;
-    let masked = hidden.then(|| cells.embedded.others(&run.trained, cells.views, &of_cells)).transpose()?;
-    let cells = EvalInput { length_scale: &of_cells, embedded: masked.as_ref().unwrap_or(cells.embedded), ..cells };
-    let near = near(run, cells.views, &of_cells)?.zip(near(run, &views, &of_others)?);
+    let hidden = run.trained.preprocess.statistics.is_some() && of_cells != cells.embedded.length_scale();
+    let masked = hidden.then(|| cells.embedded.others(cells.embedded.views(), &of_cells));
+    let cells = EvalInput { embedded: masked.as_ref().unwrap_or(cells.embedded), ..cells };
+    let near = near(run, cells.embedded.views(), &of_cells)?.zip(near(run, &views, &of_others)?);
     let further: BTreeMap<String, [Vec<f64>; 2]> =
         near.map(|(cells, others)| ("type_distance".to_owned(), [cells, others])).into_iter().collect();
     let without = NoCellInput {
         samples,
         kinds,
-        views: &views,
         embedded: &others,
         segmented: run.viewer.spec().name == CanonicalViewer::NAME,
         further: &further,

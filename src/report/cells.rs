@@ -54,9 +54,9 @@ impl Cells {
     pub(super) fn open(run: &Run, id: &str, classes: Option<&[CellType]>, session: &Session) -> Result<Self, Error> {
         let cells = session.open(id)?;
         let (views, length_scale) = run.views(&cells.samples, session, &Warnings::new())?;
-        let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale)?;
-        let (samples, views, length_scale, embedded) = (&cells.samples, &views, &length_scale, &embedded);
-        Self::of(run, EvalInput { id, samples, views, length_scale, embedded, trust: None }, classes, session)
+        let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale);
+        let cells = EvalInput { id, samples: &cells.samples, embedded: &embedded, trust: None };
+        Self::of(run, cells, classes, session)
     }
 
     /// Asks a run about cells. `classes` restricts the cells and the types that are searched for and told apart, as it
@@ -67,13 +67,14 @@ impl Cells {
         classes: Option<&[CellType]>,
         session: &Session,
     ) -> Result<Self, Error> {
-        let EvalInput { samples, views, length_scale: scales, embedded, .. } = cells;
+        let EvalInput { samples, embedded, .. } = cells;
+        let (views, scales) = (embedded.views(), embedded.length_scale());
         let n = samples.len();
         let rows = rows_of(views, samples, classes);
         if rows.is_empty() {
             return Ok(Self { n, ..Self::default() });
         }
-        let shower = Shower { run, samples, views, scales, classes, rows, embedded: embedded.cells(), session };
+        let shower = Shower { run, samples, views, scales, classes, rows, embedded: embedded.cells()?, session };
         let shown = shower.spread();
         let mut retrieval = shower.types()?;
         retrieval.extend(shower.described(&shown)?);

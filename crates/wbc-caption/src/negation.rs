@@ -11,15 +11,18 @@ pub struct Negation {
     pub present: u8,
     /// The value of cells that do not.
     pub absent: u8,
-    /// Texts that assert this fact and no other: with the thing and without it. The last two are no prompts, so that a
-    /// model can be asked what it never read.
-    pub wordings: Vec<[String; 2]>,
+    /// Texts that assert this fact and no other, with the thing and without it: prompts of their values in
+    /// [`crate::prompt_sets`], and so trained on.
+    pub prompts: Vec<[String; 2]>,
+    /// More such texts, to ask a model what it never read: no prompts, and not written by the grammar in any register.
+    /// Captions from elsewhere may hold them.
+    pub held_out: Vec<[String; 2]>,
 }
 
 impl Negation {
-    /// The wordings that are prompts of their values ([`crate::prompt_sets`]), and so trained on.
-    pub fn prompts(&self) -> &[[String; 2]] {
-        &self.wordings[..self.wordings.len() - HELD_OUT.len()]
+    /// All texts, prompts first.
+    pub fn wordings(&self) -> impl Iterator<Item = &[String; 2]> {
+        self.prompts.iter().chain(&self.held_out)
     }
 }
 
@@ -39,7 +42,8 @@ const FORMS: &[[&str; 2]] = &[
     ["a cell with {thing}", "a cell without {thing}"],
 ];
 
-/// Forms that are asked and never trained.
+/// Forms that are asked, but are no prompts and that the grammar never writes: none of them may stand in the tables of
+/// `wording`, as a test checks.
 const HELD_OUT: [[&str; 2]; 2] = [
     ["the cytoplasm has {thing}", "the cytoplasm lacks {thing}"],
     ["a cell that has {thing}", "a cell that does not have {thing}"],
@@ -58,7 +62,8 @@ pub fn negations(schema: &AttributeSchema) -> Vec<Negation> {
             attribute: a,
             present: u8::try_from(present).ok()?,
             absent: u8::try_from(absent).ok()?,
-            wordings: FORMS.iter().map(said).chain([by_adjective]).chain(HELD_OUT.iter().map(said)).collect(),
+            prompts: FORMS.iter().map(said).chain([by_adjective]).collect(),
+            held_out: HELD_OUT.iter().map(said).collect(),
         })
     };
     THINGS.iter().filter_map(known).collect()
@@ -67,8 +72,8 @@ pub fn negations(schema: &AttributeSchema) -> Vec<Negation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Outcome, Verifier};
-    use wbc_core::{CellTypes, Fact};
+    use crate::{Grammar, GrammarOptions, Outcome, Register, Verifier};
+    use wbc_core::{Annotation, Captioner, CellDescription, CellType, CellTypes, Fact};
 
     #[test]
     fn every_wording_is_read_as_its_fact_and_nothing_else() {
@@ -78,18 +83,62 @@ mod tests {
         assert_eq!(negations.len(), 2);
         for negation in &negations {
             let attribute = &schema.attributes[negation.attribute];
-            for wording in &negation.wordings {
+            assert_eq!((negation.prompts.len(), negation.held_out.len()), (7, 2));
+            for wording in negation.wordings() {
                 for (text, value) in wording.iter().zip([negation.present, negation.absent]) {
                     let fact = Fact::attribute(&attribute.name, &attribute.values[usize::from(value)].name);
                     let verdict = verifier.verify(text, Some(std::slice::from_ref(&fact)), None, None);
                     assert_eq!((verdict.outcome, verdict.asserted), (Outcome::Faithful, vec![fact]), "{text}");
                 }
             }
-            let mut texts: Vec<&String> = negation.wordings.iter().flatten().collect();
+            let mut texts: Vec<&String> = negation.wordings().flatten().collect();
             texts.sort();
             texts.dedup();
-            assert_eq!(texts.len(), 2 * negation.wordings.len(), "no wording twice");
+            assert_eq!(texts.len(), 2 * negation.wordings().count(), "no wording twice");
         }
+    }
+
+    /// Of every cell that has or lacks vacuoles or granules, in the registers that are trained unless asked otherwise and
+    /// in all that can be asked for.
+    #[test]
+    fn the_grammar_never_writes_what_is_held_out() {
+        let schema = AttributeSchema::wbcatt();
+        let negations = negations(&schema);
+        let held_out: Vec<String> =
+            negations.iter().flat_map(|n| &n.held_out).flatten().map(|text| text.to_lowercase()).collect();
+        assert_eq!(held_out.len(), 8);
+        let all = GrammarOptions {
+            min_facts: 1,
+            max_facts: 3,
+            registers: Register::ALL.map(|register| (register, 1.0)).to_vec(),
+            ..GrammarOptions::default()
+        };
+        let types = [None, Some(CellType::new("monocyte")), Some(CellType::new("neutrophil"))];
+        // how often a thing was denied in a sentence of its own, as the held-out forms would
+        let mut denied = 0;
+        for options in [GrammarOptions::default(), all] {
+            let grammar = Grammar::new(&schema, options).unwrap();
+            for i in 0..25_000_usize {
+                // the lowest bits say which of the two things the cell has, the rest varies what else is known
+                let mut cell =
+                    Annotation { cell_type: types[i % 3].clone(), values: vec![None; schema.attributes.len()] };
+                for (a, attribute) in schema.attributes.iter().enumerate() {
+                    if (i / 7 + a) % 3 == 0 {
+                        cell.values[a] = u8::try_from((i / 5 + a) % attribute.values.len()).ok();
+                    }
+                }
+                for (n, negation) in negations.iter().enumerate() {
+                    let has = (i >> n) & 1 == 1;
+                    cell.values[negation.attribute] = Some(if has { negation.present } else { negation.absent });
+                }
+                let described = CellDescription { annotation: &cell, measured: None };
+                let text = grammar.caption(&described, 0, i as u64).unwrap().text.to_lowercase();
+                denied += usize::from(text.contains("the cytoplasm contains no "));
+                let written = held_out.iter().find(|held_out| text.contains(held_out.as_str()));
+                assert_eq!(written, None, "{text}");
+            }
+        }
+        assert!(denied > 30, "{denied}: without such sentences nothing was tried");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTyp
         let prompts = &mut sets[1 + negation.attribute].prompts;
         for (side, value) in [negation.present, negation.absent].into_iter().enumerate() {
             let own = &mut prompts[usize::from(value)];
-            let more = negation.prompts().iter().map(|wording| &wording[side]);
+            let more = negation.prompts.iter().map(|wording| &wording[side]);
             let new: Vec<String> = more.filter(|text| !own.contains(text)).cloned().collect();
             own.extend(new);
         }
@@ -50,8 +50,8 @@ pub fn prompt_sets(schema: &AttributeSchema, types: &[CellType], names: &CellTyp
 /// `n` captions that the grammar writes of a cell of which nothing else is known.
 ///
 /// A comparison needs a type to compare with. There every value gets one caption or more with each of `types`, as many
-/// with one as with another, and a text that comes twice stays twice: only where every type weighs alike in the mean of
-/// every value's prompts do the types cancel out.
+/// with one as with another, and a text that comes twice stays twice: every type weighs alike in the mean of every
+/// value's prompts.
 ///
 /// # Errors
 /// [`CaptionError::Option`] where `n` is 0, [`CaptionError::Unwritten`] where the grammar has no words for a value.
@@ -153,10 +153,9 @@ mod tests {
             let trained = |[with, without]: &[String; 2]| {
                 (of(negation.present).contains(with), of(negation.absent).contains(without))
             };
-            assert!(negation.prompts().iter().all(|wording| trained(wording) == (true, true)));
-            let held_out = &negation.wordings[negation.prompts().len()..];
-            assert_eq!(held_out.len(), 2);
-            assert!(held_out.iter().all(|wording| trained(wording) == (false, false)));
+            assert!(negation.prompts.iter().all(|wording| trained(wording) == (true, true)));
+            assert_eq!(negation.held_out.len(), 2);
+            assert!(negation.held_out.iter().all(|wording| trained(wording) == (false, false)));
             assert!(set.prompts.iter().all(|p| p.iter().collect::<BTreeSet<_>>().len() == p.len()), "none twice");
         }
     }

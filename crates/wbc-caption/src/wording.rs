@@ -74,7 +74,7 @@ pub(crate) const SAYINGS: &[Saying] = &[
         "no",
         Cytoplasm,
         &["vacuole-free"],
-        &["contains no vacuoles", "is free of vacuoles", "lacks vacuoles"],
+        &["contains no vacuoles", "is free of vacuoles"],
         &["without vacuoles", "free of vacuoles"],
     ),
     saying("cytoplasm_texture", "clear", Cytoplasm, &["clear"], &[], &[]),

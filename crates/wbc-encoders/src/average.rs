@@ -1,5 +1,5 @@
 use crate::EncoderError;
-use crate::published::{MAX_FILE_BYTES, safetensors_bytes};
+use crate::published::{MAX_WEIGHTS_BYTES, safetensors_bytes};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use std::collections::BTreeMap;
@@ -45,8 +45,8 @@ pub fn average_weights(files: &[(PathBuf, f64)], out: &Path) -> Result<(), Encod
 fn add(sums: &mut BTreeMap<String, Sum>, path: &Path, share: f64, first: Option<&Path>) -> Result<(), EncoderError> {
     let io = |source| EncoderError::Io { path: path.to_owned(), source };
     let len = std::fs::metadata(path).map_err(io)?.len();
-    if len > MAX_FILE_BYTES {
-        return Err(refused(format!("{len} bytes are more than {MAX_FILE_BYTES}"), path));
+    if len > MAX_WEIGHTS_BYTES {
+        return Err(refused(format!("{len} bytes are more than {MAX_WEIGHTS_BYTES}"), path));
     }
     let bytes = std::fs::read(path).map_err(io)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| refused(e, path))?;

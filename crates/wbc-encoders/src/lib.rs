@@ -68,8 +68,8 @@ pub use onnx::{
 pub use ops::{gelu, layer_norm, linear_layer, quick_gelu, self_attention};
 pub use preprocess::{Branches, MeasurementStatistics, Preprocess};
 pub use published::{
-    ClipFiles, ClipLibrary, ClipScale, FloatTensor, ImageLayout, PublishableClip, PublishedClip, PublishedConfig,
-    TensorInfo, TextLayout, WeightFile, weights_in, write_tensors,
+    ClipFiles, ClipLibrary, ClipScale, FloatTensor, ImageLayout, MAX_WEIGHTS_BYTES, PublishableClip, PublishedClip,
+    PublishedConfig, TensorInfo, TextLayout, WeightFile, weights_in, write_tensors,
 };
 pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,

@@ -1,5 +1,5 @@
 use crate::EncoderError;
-use crate::published::{MAX_FILE_BYTES, Path as ParameterPath, safetensors_bytes};
+use crate::published::{MAX_WEIGHTS_BYTES, Path as ParameterPath, safetensors_bytes};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Tensor, TensorData, f16};
@@ -34,8 +34,8 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError> {
     let io = |source| EncoderError::Io { path: path.to_owned(), source };
     let len = std::fs::metadata(path).map_err(io)?.len();
-    if len > MAX_FILE_BYTES {
-        return Err(refused(format!("{len} bytes are more than {MAX_FILE_BYTES}"), path));
+    if len > MAX_WEIGHTS_BYTES {
+        return Err(refused(format!("{len} bytes are more than {MAX_WEIGHTS_BYTES}"), path));
     }
     load_weights_from(model, std::fs::read(path).map_err(io)?.into(), path)
 }

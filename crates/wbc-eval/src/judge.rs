@@ -13,11 +13,11 @@ use wbc_contrastive::TrainedModel;
 use wbc_core::{Annotation, Captioner, Embeddings, Sample};
 use wbc_encoders::{ImageTower, TextEncoder};
 
-/// What stays the same for all branches. Its texts are embedded once.
+/// What stays the same for all branches. Its texts are embedded once, those that nobody asks about never.
 pub(crate) struct Judge<'a, T: TextEncoder> {
     pub(crate) trained: &'a TrainedModel<ImageTower, T>,
     pub(crate) options: &'a EvalOptions,
-    pub(crate) ensembles: &'a Ensembles,
+    pub(crate) ensembles: &'a Ensembles<'a>,
     /// Positions of the candidates among the types.
     pub(crate) candidates: Vec<usize>,
     /// Position of the true type among the candidates, per evaluated cell.
@@ -42,8 +42,8 @@ pub(crate) struct Told {
     pub(crate) cells: Embeddings,
     /// Of the type, among the candidates; `None` where no cell has a candidate type.
     pub(crate) types: Option<Answers>,
-    /// Of every attribute, in the schema's order.
-    pub(crate) attributes: Vec<Answers>,
+    /// Of every attribute, in the schema's order; `None` where no cell is annotated.
+    pub(crate) attributes: Vec<Option<Answers>>,
 }
 
 impl<'a, T: TextEncoder> Judge<'a, T> {
@@ -56,7 +56,7 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
         captioner: &dyn Captioner,
         options: &'a EvalOptions,
     ) -> Result<Self, EvalError> {
-        let samples: Vec<&'a Sample> = rows.iter().map(|r| &input.samples[input.views.samples[*r]]).collect();
+        let samples: Vec<&'a Sample> = rows.iter().map(|r| &input.samples[input.views().samples[*r]]).collect();
         let annotations: Vec<&'a Annotation> = samples.iter().map(|s| &s.annotation).collect();
         let gallery = attribute_gallery(trained.space.schema(), &annotations);
         let (gallery, captions) = match gallery {
@@ -80,14 +80,20 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
         })
     }
 
-    /// Asks an embedding of the cells about all facts.
+    /// Asks an embedding of the cells about all facts that are annotated.
     pub(crate) fn tell(&self, cells: Embeddings) -> Result<Told, EvalError> {
-        let attributes = self.ensembles.ask_attributes(&cells)?;
+        let ask = |a| self.is_annotated(a).then(|| self.ensembles.ask_attribute(a, &cells)).transpose();
+        let attributes = (0..self.ensembles.n_attributes()).map(ask).collect::<Result<_, _>>()?;
         self.told(cells, attributes)
     }
 
-    /// The same where it is known what the cells say of their attributes.
-    pub(crate) fn told(&self, cells: Embeddings, attributes: Vec<Answers>) -> Result<Told, EvalError> {
+    /// The same where it is known what some views, the cells at `rows` among them, say of every attribute.
+    pub(crate) fn tell_known(&self, cells: Embeddings, said: &[Answers], rows: &[usize]) -> Result<Told, EvalError> {
+        let known = said.iter().enumerate().map(|(a, said)| self.is_annotated(a).then(|| said.select(rows)));
+        self.told(cells, known.collect())
+    }
+
+    fn told(&self, cells: Embeddings, attributes: Vec<Option<Answers>>) -> Result<Told, EvalError> {
         let typed = self.labels.iter().any(Option::is_some);
         let types = typed.then(|| self.ensembles.ask_type(&cells, &self.candidates)).transpose()?;
         Ok(Told { cells, types, attributes })
@@ -115,6 +121,10 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
         Groups::new(&self.groups)
     }
 
+    fn is_annotated(&self, attribute: usize) -> bool {
+        self.annotations.iter().any(|n| n.values.get(attribute).copied().flatten().is_some())
+    }
+
     /// Annotated values of one attribute per cell, by position in the schema; `None` where no cell is annotated.
     pub(crate) fn values(&self, attribute: usize) -> Option<Vec<Option<usize>>> {
         let value = |n: &&Annotation| n.values.get(attribute).copied().flatten().map(usize::from);
@@ -137,7 +147,7 @@ impl<'a, T: TextEncoder> Judge<'a, T> {
     fn attributes(&self, told: &Told) -> Result<Option<Attributes>, EvalError> {
         let sets = self.trained.prompts.sets.iter().skip(1).zip(&told.attributes).enumerate();
         let judged = sets.filter_map(|(a, (set, answers))| {
-            let truth = self.values(a)?;
+            let (truth, answers) = (self.values(a)?, answers.as_ref()?);
             let (guessed, confidence): (Vec<usize>, Vec<f64>) =
                 (0..truth.len()).map(|i| answers.top(i)).map(|(value, p)| (value, f64::from(p))).unzip();
             Some(AttributeGuesses {

@@ -47,6 +47,8 @@ mod figures;
 mod gallery;
 mod guesses;
 mod judge;
+#[cfg(test)]
+mod model_tests;
 mod no_cell;
 mod protocol;
 mod report;

@@ -25,20 +25,22 @@ pub struct EvalInput<'a> {
     pub id: &'a str,
     /// Samples.
     pub samples: &'a [Sample],
-    /// Views of the samples, without shifted copies.
-    pub views: &'a ViewSet,
-    /// Per row of the views, the factor that brings its lengths to the training optics.
-    pub length_scale: &'a [Option<f64>],
-    /// The views as the evaluated model embeds them by that scale.
-    pub embedded: &'a EmbeddedViews,
+    /// Views of the samples, without shifted copies, and how the evaluated model embeds them.
+    pub embedded: &'a EmbeddedViews<'a>,
     /// Further scores for [`EvalOptions::selective`] to compare beside its own, whose names (`confidence`, `branches`,
     /// `mask`) they must not take.
     pub trust: Option<&'a Trust<'a>>,
 }
 
+impl<'a> EvalInput<'a> {
+    pub(crate) fn views(&self) -> &'a ViewSet {
+        self.embedded.views()
+    }
+}
+
 impl fmt::Debug for EvalInput<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (n_samples, n_views, trust) = (self.samples.len(), self.views.len(), self.trust.is_some());
+        let (n_samples, n_views, trust) = (self.samples.len(), self.views().len(), self.trust.is_some());
         let mut written = f.debug_struct("EvalInput");
         written.field("id", &self.id).field("n_samples", &n_samples).field("n_views", &n_views);
         written.field("trust", &trust).finish_non_exhaustive()
@@ -72,8 +74,7 @@ pub struct EvalOptions {
 /// report has `n` 0 and nothing but their figures.
 ///
 /// # Errors
-/// [`EvalError::UnknownClass`], [`EvalError::Empty`], [`EvalError::ReservedScore`]; [`EvalError::Metrics`] for another
-/// number of embedded views than of views; what the model says.
+/// [`EvalError::UnknownClass`], [`EvalError::Empty`], [`EvalError::ReservedScore`], or what the model says.
 pub fn evaluate_dataset<T: TextEncoder>(
     trained: &TrainedModel<ImageTower, T>,
     input: EvalInput<'_>,
@@ -81,24 +82,37 @@ pub fn evaluate_dataset<T: TextEncoder>(
     options: &EvalOptions,
 ) -> Result<DatasetReport, EvalError> {
     let candidates = candidates(trained.space.types(), options.classes.as_deref())?;
-    input.embedded.check(input.views)?;
-    let annotation = |row: usize| &input.samples[input.views.samples[row]].annotation;
+    let annotation = |row: usize| &input.samples[input.views().samples[row]].annotation;
     let label = |row: usize| position(annotation(row), trained.space.types(), &candidates);
     let rows: Vec<usize> =
-        (0..input.views.len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
-    let all = input.embedded.cells();
-    let said = input.embedded.ensembles().ask_attributes(all)?;
-    let described = described(trained, input, options, &said)?;
+        (0..input.views().len()).filter(|row| is_comparable(annotation(*row), label(*row), options)).collect();
+    // cells of which the run knows nothing may still be told apart by descriptions
+    if rows.is_empty() && options.described.is_none() {
+        return Err(nothing_comparable(input.id));
+    }
+    let ensembles = input.embedded.ensembles();
+    let all = input.embedded.cells()?;
+    let trust = input.trust.filter(|_| options.selective);
+    // descriptions and scores of trust want every attribute of every view, whoever annotated what
+    let said: Option<Vec<Answers>> = (options.described.is_some() || trust.is_some())
+        .then(|| (0..ensembles.n_attributes()).map(|a| ensembles.ask_attribute(a, all)).collect())
+        .transpose()?;
+    let described = match &said {
+        Some(said) => described(trained, input, options, said)?,
+        None => None,
+    };
     let classes = candidates.iter().map(|c| trained.space.types()[*c].to_string()).collect();
     if rows.is_empty() {
-        // cells of which the run knows nothing may still be told apart by descriptions
         let Some(described) = described else { return Err(nothing_comparable(input.id)) };
         return Ok(DatasetReport { described: Some(described), ..DatasetReport::of(input.id, 0, classes) });
     }
     let judge = Judge::new(trained, candidates, input, &rows, captioner, options)?;
-    let whole = judge.told(all.select(&rows), said.iter().map(|a| a.select(&rows)).collect())?;
+    let whole = match &said {
+        Some(said) => judge.tell_known(all.select(&rows), said, &rows)?,
+        None => judge.tell(all.select(&rows))?,
+    };
     let alone = |branches| -> Result<Told, EvalError> {
-        judge.tell(trained.embed_views(input.views, input.length_scale, branches)?.select(&rows))
+        judge.tell(trained.embed_views(input.views(), input.embedded.length_scale(), branches)?.select(&rows))
     };
     let tower = &trained.model.image;
     let both = tower.has_pixels() && tower.has_measurements();
@@ -111,8 +125,8 @@ pub fn evaluate_dataset<T: TextEncoder>(
         ]))
     });
     let selective = options.selective.then(|| {
-        let trust = input.trust.map(|of| of(&said)).unwrap_or_default();
-        selective_types(&judge, input.views, &rows, trust, &whole, each.as_ref())
+        let trust = trust.zip(said.as_ref()).map(|(of, said)| of(said)).unwrap_or_default();
+        selective_types(&judge, input.views(), &rows, trust, &whole, each.as_ref())
     });
     Ok(DatasetReport {
         scores: judge.scores(&whole)?,
@@ -135,7 +149,7 @@ fn described<T: TextEncoder>(
     said: &[Answers],
 ) -> Result<Option<DescribedScores>, EvalError> {
     let Some(classes) = &options.described else { return Ok(None) };
-    let samples = || input.views.samples.iter().map(|s| &input.samples[*s]);
+    let samples = || input.views().samples.iter().map(|s| &input.samples[*s]);
     let types: Vec<Option<&CellType>> = samples().map(|s| s.annotation.cell_type.as_ref()).collect();
     let groups: Vec<Option<&str>> = samples().map(|s| s.group.as_deref()).collect();
     described_scores(classes, said, &types, trained.space.types(), &groups, &options.bootstrap)

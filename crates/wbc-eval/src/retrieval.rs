@@ -82,7 +82,7 @@ impl<T: TextEncoder> Judge<'_, T> {
             // the text side is one prompt per candidate type
             let side = Side {
                 rule: RelevanceRule::SameClass,
-                texts: &self.ensembles.types(&self.candidates),
+                texts: &self.ensembles.types(&self.candidates)?,
                 text_labels: (0..self.candidates.len() as u32).collect(),
                 cell_labels: typed.iter().filter_map(|i| self.labels[*i]).map(|l| l as u32).collect(),
             };

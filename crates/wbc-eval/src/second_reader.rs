@@ -71,12 +71,11 @@ pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     options: &EvalOptions,
 ) -> Result<Option<SecondReader>, EvalError> {
     check_lengths("second annotations", input.samples.len(), second.len())?;
-    input.embedded.check(input.views)?;
     let types = trained.space.types();
     let candidates = candidates(types, options.classes.as_deref())?;
-    let sample = |row: usize| &input.samples[input.views.samples[row]];
-    let twice = |row: usize| Some((&sample(row).annotation, second[input.views.samples[row]]?));
-    let (rows, readings): (Vec<usize>, Vec<(&Annotation, &Annotation)>) = (0..input.views.len())
+    let sample = |row: usize| &input.samples[input.views().samples[row]];
+    let twice = |row: usize| Some((&sample(row).annotation, second[input.views().samples[row]]?));
+    let (rows, readings): (Vec<usize>, Vec<(&Annotation, &Annotation)>) = (0..input.views().len())
         .filter(|row| {
             let own = &sample(*row).annotation;
             is_comparable(own, position(own, types, &candidates), options)
@@ -87,11 +86,11 @@ pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     if rows.is_empty() {
         return Ok(None);
     }
-    let cells = input.embedded.cells().select(&rows);
+    let cells = input.embedded.cells()?.select(&rows);
     let mut read = Vec::new();
     for (a, set) in trained.prompts.sets.iter().skip(1).enumerate() {
         let value = |annotation: &Annotation| annotation.values.get(a).copied().flatten().map(usize::from);
-        let said = input.embedded.ensembles().ask(a + 1, &cells)?.predicted();
+        let said = input.embedded.ensembles().ask_attribute(a, &cells)?.predicted();
         let told = readings.iter().zip(said).map(|((first, second), said)| Some([said, value(first)?, value(second)?]));
         read.push(Read { name: &set.name, n_values: set.values.len(), told: told.collect() });
     }
@@ -239,16 +238,16 @@ mod tests {
 
     #[test]
     fn a_model_is_compared_with_each_reader_by_the_cells_that_both_read() {
-        let trained = test_model::model();
+        let trained = test_model::model(|tower| tower);
         let n = 12;
         let (views, scale) = (test_model::views(n, 200), vec![None; n]);
-        let embedded = EmbeddedViews::new(&trained, &views, &scale).unwrap();
-        let said = embedded.ensembles().ask_attributes(embedded.cells()).unwrap();
+        let embedded = EmbeddedViews::new(&trained, &views, &scale);
+        let said = embedded.ensembles().ask_attribute(0, embedded.cells().unwrap()).unwrap();
         // the first annotators say of cell_size what the model says, the second of four cells something else
         let mut samples = test_model::samples(&vec![None; n]);
         let second: Vec<Annotation> = (0..n)
             .map(|i| {
-                let value = said[0].top(i).0 as u8;
+                let value = said.top(i).0 as u8;
                 samples[i].annotation.values[0] = Some(value);
                 let mut second = samples[i].annotation.clone();
                 second.values[0] = Some(if i < 4 { 1 - value } else { value });
@@ -259,14 +258,7 @@ mod tests {
         let mut second: Vec<Option<&Annotation>> = second.iter().map(Some).collect();
         let unknown = Annotation::unknown(trained.space.schema());
         (second[n - 1], second[n - 2]) = (None, Some(&unknown));
-        let input = EvalInput {
-            id: "cells",
-            samples: &samples,
-            views: &views,
-            length_scale: &scale,
-            embedded: &embedded,
-            trust: None,
-        };
+        let input = EvalInput { id: "cells", samples: &samples, embedded: &embedded, trust: None };
         let options = EvalOptions { bootstrap: NONE, ..EvalOptions::default() };
         let found = evaluate_second_reader(&trained, input, &second, &options).unwrap().unwrap();
         assert_eq!(found.n, n - 2);

@@ -59,7 +59,7 @@ impl ZeroShotValidator {
             device: self.device.clone(),
         };
         let cells = trained.embed_views(&self.views, &self.length_scale, Branches::All)?;
-        let ensembles = Ensembles::new(&trained)?;
+        let ensembles = Ensembles::new(&trained);
         let n_unshifted = self.views.n_unshifted();
         let mut metrics = self.figures(&trained, &ensembles, &cells, 0..n_unshifted, "")?;
         metrics.extend(self.figures(&trained, &ensembles, &cells, n_unshifted..self.views.len(), "shifted.")?);
@@ -71,7 +71,7 @@ impl ZeroShotValidator {
     fn figures<I: ImageEncoder, T: TextEncoder>(
         &self,
         trained: &TrainedModel<I, T>,
-        ensembles: &Ensembles,
+        ensembles: &Ensembles<'_>,
         cells: &Embeddings,
         rows: Range<usize>,
         prefix: &str,

@@ -1,6 +1,7 @@
 use crate::EvalError;
 use ndarray::{Array2, Axis};
-use wbc_contrastive::TrainedModel;
+use std::cell::OnceCell;
+use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::{Embeddings, PromptSet};
 use wbc_encoders::{ImageEncoder, TextEncoder};
 
@@ -62,18 +63,22 @@ pub fn ask<I: ImageEncoder, T: TextEncoder>(
     Answers::new(cells, &trained.prompt_ensembles(set)?, &all, trained.prompt_scale())
 }
 
-/// The prompt ensembles of a model, embedded once for all that is asked of its cells.
-#[derive(Debug)]
-pub(crate) struct Ensembles {
-    /// Of the type, then of each attribute: `[n_values, embed_dim]`, unit rows.
-    sets: Vec<Embeddings>,
+/// Embeds a prompt set of a model, by its position.
+type EmbedSet<'a> = Box<dyn Fn(usize) -> Result<Embeddings, TrainError> + 'a>;
+
+/// The prompt ensembles of a model: each set is embedded when it is first asked about, and then kept.
+pub(crate) struct Ensembles<'a> {
+    embed: EmbedSet<'a>,
     scale: f32,
+    /// Of the type, then of each attribute: `[n_values, embed_dim]`, unit rows.
+    sets: Vec<OnceCell<Embeddings>>,
 }
 
-impl Ensembles {
-    pub(crate) fn new<I: ImageEncoder, T: TextEncoder>(trained: &TrainedModel<I, T>) -> Result<Self, EvalError> {
-        let sets = trained.prompts.sets.iter().map(|set| trained.prompt_ensembles(set));
-        Ok(Self { sets: sets.collect::<Result<_, _>>()?, scale: trained.prompt_scale() })
+impl<'a> Ensembles<'a> {
+    pub(crate) fn new<I: ImageEncoder, T: TextEncoder>(trained: &'a TrainedModel<I, T>) -> Self {
+        let prompts = &trained.prompts.sets;
+        let embed = Box::new(|set: usize| trained.prompt_ensembles(&prompts[set]));
+        Self { embed, scale: trained.prompt_scale(), sets: prompts.iter().map(|_| OnceCell::new()).collect() }
     }
 
     /// Factor that turns cosines into logits.
@@ -81,25 +86,39 @@ impl Ensembles {
         self.scale
     }
 
+    /// Number of attributes.
+    pub(crate) fn n_attributes(&self) -> usize {
+        self.sets.len().saturating_sub(1)
+    }
+
+    fn set(&self, set: usize) -> Result<&Embeddings, EvalError> {
+        if let Some(known) = self.sets[set].get() {
+            return Ok(known);
+        }
+        let embedded = (self.embed)(set)?;
+        Ok(self.sets[set].get_or_init(|| embedded))
+    }
+
     /// Those of some types.
-    pub(crate) fn types(&self, candidates: &[usize]) -> Embeddings {
-        self.sets[0].select(candidates)
+    pub(crate) fn types(&self, candidates: &[usize]) -> Result<Embeddings, EvalError> {
+        Ok(self.set(0)?.select(candidates))
     }
 
     /// Asks about the type, some being candidates.
     pub(crate) fn ask_type(&self, cells: &Embeddings, candidates: &[usize]) -> Result<Answers, EvalError> {
-        Answers::new(cells, &self.sets[0], candidates, self.scale)
+        Answers::new(cells, self.set(0)?, candidates, self.scale)
     }
 
     /// Asks about one prompt set, all values being candidates.
     pub(crate) fn ask(&self, set: usize, cells: &Embeddings) -> Result<Answers, EvalError> {
-        let all: Vec<usize> = (0..self.sets[set].len()).collect();
-        Answers::new(cells, &self.sets[set], &all, self.scale)
+        let ensembles = self.set(set)?;
+        let all: Vec<usize> = (0..ensembles.len()).collect();
+        Answers::new(cells, ensembles, &all, self.scale)
     }
 
-    /// Asks about every attribute, in the schema's order.
-    pub(crate) fn ask_attributes(&self, cells: &Embeddings) -> Result<Vec<Answers>, EvalError> {
-        (1..self.sets.len()).map(|set| self.ask(set, cells)).collect()
+    /// Asks about one attribute, by its position in the schema.
+    pub(crate) fn ask_attribute(&self, attribute: usize, cells: &Embeddings) -> Result<Answers, EvalError> {
+        self.ask(1 + attribute, cells)
     }
 }
 

@@ -93,8 +93,8 @@ pub struct MovedBy {
     pub definition: String,
     /// The cell's value; lengths in pixels are converted to the training optics.
     pub value: f32,
-    /// Distance from the training mean in training standard deviations, not clipped; from the mean itself where all
-    /// training cells are the same.
+    /// Distance from the training mean in training standard deviations, not clipped; of a flag that is the same in all
+    /// training cells, from the mean itself.
     pub z: f32,
     /// By how much the logarithm of the predicted type's probability falls when the measurement is replaced by its
     /// training mean, a flag by one that is not set: positive supports the decision, negative speaks against it.

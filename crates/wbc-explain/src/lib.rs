@@ -31,7 +31,8 @@
 //!   that are built in: what each patch contributes, exactly, where the pixel branch's embedding is the mean of its
 //!   patches; by covering squares of the view, where a class token or a perceptron mixes them; by gradients.
 //! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change found of
-//!   measurements that would make it another type. Both searches are greedy, and say what they tried.
+//!   measurements that would make it another type. Both searches are greedy and no
+//!   proof; [`MeasuredCounterfactual::searched`] says what was tried of measurements, [`OtherType`] of descriptions.
 //! - [`ModelExplainer::score`]: explanations can be wrong, and are scored. [`Pointing`]: does the map of a phrase point to
 //!   the [`Compartment`] of the cell that it is about? [`Curves`]: is the decision lost when what is called important is taken
 //!   away, and found again when it is given back, in a better [`Order`] than by chance?

@@ -28,7 +28,7 @@ fn every_method_draws_maps_of_a_model_that_lets_it() {
         let options = ExplainOptions { heat_maps: Some(kind), ..ExplainOptions::default() };
         let explainer = ModelExplainer::new(&blind, options).unwrap();
         assert_eq!(explainer.heat_method(kind).kind(), kind);
-        assert!(!explainer.has_heat_maps(kind).unwrap(), "{kind}: the model sees no pixels");
+        assert_eq!(explainer.why_no_heat_maps(kind).unwrap(), Some("the model sees no pixels"), "{kind}");
         let refused = explainer.explain(&ExplainInput::new("c", &disc(), &view(Some(BIG)))).unwrap_err();
         assert!(matches!(refused, ExplainError::HeatMap { method, .. } if method == kind), "{kind}: {refused}");
     }
@@ -137,9 +137,9 @@ fn explanations_are_scored_and_chance_depends_on_the_seed_alone() {
     assert_ne!(unmasked.pixels[4], scores.pixels[4]);
 }
 
-/// Deletion by hand, one thing after the other.
+/// Deletion and insertion by hand, one thing after the other.
 #[test]
-fn curves_are_those_of_taking_away_one_by_one() {
+fn curves_are_those_of_taking_away_and_giving_back_one_by_one() {
     let model = model(true, true);
     let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
     let (image, view) = (disc(), view(Some(BIG)));
@@ -167,6 +167,20 @@ fn curves_are_those_of_taking_away_one_by_one() {
     assert!((centre - area_under(&watched)).abs() < 1e-5, "{centre}: {watched:?}");
     assert!(watched.iter().any(|p| (p - watched[0]).abs() > 1e-4), "it moves");
 
+    // given back in the same order, to a view blurred by an eighth of its side
+    let soft = crate::filters::blurred_view(&view.pixels, 2.0);
+    let watched: Vec<f64> = counts(order.len())
+        .map(|n| {
+            let back = |x, y| order[..n].contains(&block(x, y));
+            let shown =
+                RgbImage::from_fn(16, 16, |x, y| *if back(x, y) { &view.pixels } else { &soft }.get_pixel(x, y));
+            probability(&shown)[predicted].exp()
+        })
+        .collect();
+    let centre = curves(&scores.pixels, Order::Centre).insertion;
+    assert!((centre - area_under(&watched)).abs() < 1e-5, "{centre}: {watched:?}");
+    assert!(watched.iter().any(|p| (p - watched[0]).abs() > 1e-4), "it moves");
+
     // measurements: those that support the decision first, as the effects of the explanation say
     let explained = explainer.explain(&cell).unwrap();
     let mut told: Vec<&MovedBy> = explained.measurements.iter().flatten().collect();
@@ -190,6 +204,20 @@ fn curves_are_those_of_taking_away_one_by_one() {
     let watched: Vec<f64> = logs.iter().map(|l| l[predicted].exp()).collect();
     let supporting = curves(&scores.measurements, Order::Supporting).deletion;
     assert!((supporting - area_under(&watched)).abs() < 1e-5, "{supporting}: {watched:?}");
+
+    // given back in the same order, to the training means of all
+    let steps: Vec<Vec<f32>> = counts(columns.len())
+        .map(|n| {
+            let mut values = vec![0.0; row.values.len()];
+            columns[..n].iter().for_each(|c| values[*c] = row.values[*c]);
+            values
+        })
+        .collect();
+    let logs = others.log_probabilities(&steps).unwrap();
+    let watched: Vec<f64> = logs.iter().map(|l| l[predicted].exp()).collect();
+    let supporting = curves(&scores.measurements, Order::Supporting).insertion;
+    assert!((supporting - area_under(&watched)).abs() < 1e-5, "{supporting}: {watched:?}");
+    assert!(watched.iter().any(|p| (p - watched[0]).abs() > 1e-4), "it moves");
 }
 
 #[test]

@@ -20,6 +20,8 @@ use wbc_encoders::{ImageEncoder, ImageTower, TextEncoder, TextTower};
 use wbc_morphology::overlay;
 use wbc_retrieval::ExactIndex;
 
+/// Why there are no heat maps of a model of measurements.
+const BLIND: &str = "the model sees no pixels";
 /// About whom a heat map of a user's text is.
 const PHRASE: &str = "phrase";
 
@@ -173,17 +175,18 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         heat_method(kind, self.branch())
     }
 
-    /// Whether the model has such maps; asks it about an empty view.
+    /// Why the model has no maps of a kind; `None` where it has. Asks it about an empty view.
     ///
     /// # Errors
     /// [`ExplainError::Model`] when the model answers with something that is not finite.
-    pub fn has_heat_maps(&self, kind: HeatKind) -> Result<bool, ExplainError> {
+    pub fn why_no_heat_maps(&self, kind: HeatKind) -> Result<Option<&'static str>, ExplainError> {
         if !self.model.model.image.sees_pixels() {
-            return Ok(false);
+            return Ok(Some(BLIND));
         }
         let side = self.model.preprocess.viewer.side;
         let directions = [vec![1.0; self.model.model.image.embed_dim()]];
-        Ok(self.heat_method(kind).maps(&RgbImage::new(side, side), &directions)?.is_some())
+        let maps = self.heat_method(kind).maps(&RgbImage::new(side, side), &directions)?;
+        Ok(maps.is_none().then(|| lacking(kind)))
     }
 
     /// Maps in the asked way, or else in the first of those that are exact or always possible.
@@ -268,7 +271,7 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
         let pixelless = match (self.model.model.image.sees_pixels(), has_pixels) {
             (true, true) => None,
             (true, false) => Some("the view has no pixels"),
-            (false, _) => Some("the model sees no pixels"),
+            (false, _) => Some(BLIND),
         };
         if let (Some(method), Some(cause)) = (self.options.heat_maps, pixelless) {
             return Err(ExplainError::HeatMap { method, cause });

@@ -14,6 +14,9 @@ const HALVINGS: usize = 5;
 const PAIRED: usize = 16;
 /// Flips that are told.
 const TOLD: usize = 3;
+/// Standard deviations up to this are those of measurements that are the same in all training cells: the statistics add
+/// 1e-6 to each, and what little a cell differs would count as 100,000 deviations.
+const CONSTANT: f32 = 2e-6;
 
 /// A change along the line from the cell to the mean of the runner-up's training cells.
 #[derive(Clone, Debug)]
@@ -42,7 +45,8 @@ impl MeasuredCounterfactual {
 /// Pairs are tried among the sixteen measurements that bring the runner-up nearest, and only where no single one flips.
 /// The smallest flips found are told, by the length of the change in training standard deviations, from the cell's own
 /// value and not the clipped one that the model sees. Flags and counts stay: no cell has half a lobe, and a doubt about
-/// masks is no property of a cell. `None` where the runner-up had no training cells.
+/// masks is no property of a cell. So does what is the same in all training cells. `None` where the runner-up had no
+/// training cells.
 pub(crate) fn other_type(
     row: &Row<'_>,
     types: &[String],
@@ -77,7 +81,7 @@ pub(crate) fn other_type(
         }
         Ok((lines, gains))
     };
-    let continuous = |c: &usize| !matches!(row.unit(*c), Unit::Flag | Unit::Count);
+    let continuous = |c: &usize| !matches!(row.unit(*c), Unit::Flag | Unit::Count) && row.statistics.std[*c] > CONSTANT;
     let columns: Vec<usize> = row.known().filter(|c| target.n[*c] > 0).filter(continuous).collect();
     let (mut lines, gains) = scanned(columns.iter().map(|c| vec![*c]).collect())?;
     if lines.is_empty() {
@@ -189,6 +193,25 @@ mod tests {
         let change = &other.flips[0].changes[0];
         let told = (change.value - change.needed) / statistics.std[0];
         assert!((told - other.flips[0].size).abs() < 1e-3, "the values shown are as far apart as it says");
+    }
+
+    #[test]
+    fn what_is_the_same_in_all_training_cells_stays_as_it_is() {
+        let statistics = statistics(Unit::Px);
+        assert!(statistics.std[3] <= CONSTANT && statistics.std[..3].iter().all(|s| *s > CONSTANT));
+        let group = GroupMoments { cells: 9, n: vec![9; 4], mean: vec![0.0; 4], std: vec![1.0; 4] };
+        let groups = [group.clone(), group];
+        // type b as soon as one measurement is below 0.5
+        let flips = |row: &Row<'_>, column: usize| {
+            let judge = |rows: &[Vec<f32>]| Ok(rows.iter().map(|r| vec![f64::from(r[column]) - 0.5, 0.0]).collect());
+            other_type(row, &["a", "b"].map(String::from), &groups, judge).unwrap().unwrap().flips
+        };
+        // a tenth off what never varied
+        let odd = row(&statistics, [0.0, 0.0, 0.0, 1e5]);
+        assert!((odd.raw[3] - 1.1).abs() < 1e-3 && odd.values[3] == 4.0, "{:?}", odd.values);
+        assert!(flips(&odd, 3).is_empty());
+        let wide = row(&statistics, [0.0, 4.0, 0.0, 0.0]);
+        assert_eq!(flips(&wide, 1).len(), 1, "a measurement that varies does flip it");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct ScoreInput<'a> {
     /// Masks that somebody drew, as they lie in the view.
     pub masks: Option<&'a CellMasks>,
     /// Ways to draw heat maps that are scored; those that the model lacks are passed over, see
-    /// [`ModelExplainer::has_heat_maps`].
+    /// [`ModelExplainer::why_no_heat_maps`].
     pub methods: &'a [HeatKind],
     /// Seed of the random orders.
     pub seed: u64,

@@ -38,7 +38,7 @@ fn words_and_trust_are_told_beside_the_other_figures() {
     let negation = &words["negation"];
     let wordings = |name: &str| negation["per_attribute"][name]["wordings"].as_array().unwrap();
     assert_eq!(wordings("granularity").len(), 9);
-    // the last two wordings are never trained, and have a mean of their own: every cell is asked in each
+    // the last two wordings are no prompts, and have a mean of their own: every cell is asked in each
     let accuracy = |w: &Value| w["accuracy"]["value"].as_f64().unwrap();
     let held_out = ["cytoplasm_vacuole", "granularity"].map(|name| {
         let held_out: Vec<bool> = wordings(name).iter().map(|w| w["held_out"].as_bool().unwrap()).collect();

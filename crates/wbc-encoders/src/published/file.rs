@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest weight file; encoders of the supported kinds stay below 2 GB.
-pub(crate) const MAX_FILE_BYTES: u64 = 8 << 30;
+/// Largest file of weights that is read, in bytes; encoders of the supported kinds stay below 2 GB.
+pub const MAX_WEIGHTS_BYTES: u64 = 8 << 30;
 /// Largest single tensor once it is 32-bit floats, in elements: the token table of a large multilingual model has 2²⁸.
 const MAX_ELEMENTS: usize = 1 << 30;
 /// How often more bytes a tensor of a PyTorch checkpoint may have than the whole file: views that repeat one number need
@@ -81,8 +81,8 @@ impl WeightFile {
             return Err(refused(path, "it is no file"));
         }
         let mut file = std::fs::File::open(path).map_err(io)?;
-        if metadata.len() > MAX_FILE_BYTES {
-            let cause = format!("{} bytes, more than the {MAX_FILE_BYTES} that are read", metadata.len());
+        if metadata.len() > MAX_WEIGHTS_BYTES {
+            let cause = format!("{} bytes, more than the {MAX_WEIGHTS_BYTES} that are read", metadata.len());
             return Err(refused(path, cause));
         }
         let mut start = [0_u8; 9];

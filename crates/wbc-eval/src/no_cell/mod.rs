@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wbc_contrastive::TrainedModel;
 use wbc_core::Sample;
-use wbc_data::ViewSet;
 use wbc_encoders::{ImageEncoder, TextEncoder};
 
 /// Images that show no such cell.
@@ -24,10 +23,8 @@ pub struct NoCellInput<'a> {
     pub samples: &'a [Sample],
     /// What each sample shows instead: `red_cells`.
     pub kinds: &'a [String],
-    /// Views of the samples, without shifted copies.
-    pub views: &'a ViewSet,
-    /// The views as the evaluated model embeds them; with absolute sizes where the cells have them, else without.
-    pub embedded: &'a EmbeddedViews,
+    /// Views of the samples, without shifted copies; with absolute sizes where the cells have them, else without.
+    pub embedded: &'a EmbeddedViews<'a>,
     /// Whether the viewer looks for the cell, so that the flags of its views say what it found.
     pub segmented: bool,
     /// Further scores by name, higher being more such a cell: one number per row of the views of the cells, then of
@@ -80,30 +77,29 @@ pub fn evaluate_no_cell<I: ImageEncoder, T: TextEncoder>(
 ) -> Result<Option<NoCell>, EvalError> {
     let types = trained.space.types();
     let candidates = candidates(types, options.classes.as_deref())?;
-    cells.embedded.check(cells.views)?;
-    without.embedded.check(without.views)?;
+    let (views, other_views) = (cells.views(), without.embedded.views());
     check_lengths("kinds", without.samples.len(), without.kinds.len())?;
     for [of_cells, of_others] in without.further.values() {
-        check_lengths("scores", cells.views.len(), of_cells.len())?;
-        check_lengths("scores", without.views.len(), of_others.len())?;
+        check_lengths("scores", views.len(), of_cells.len())?;
+        check_lengths("scores", other_views.len(), of_others.len())?;
     }
-    let sample = |row: usize| &cells.samples[cells.views.samples[row]];
+    let sample = |row: usize| &cells.samples[views.samples[row]];
     let is_cell = |row: &usize| {
         let annotation = &sample(*row).annotation;
         is_comparable(annotation, position(annotation, types, &candidates), options)
     };
-    let rows: Vec<usize> = (0..cells.views.len()).filter(is_cell).collect();
-    if rows.is_empty() || without.views.is_empty() {
+    let rows: Vec<usize> = (0..views.len()).filter(is_cell).collect();
+    if rows.is_empty() || other_views.is_empty() {
         return Ok(None);
     }
-    let others: Vec<usize> = (0..without.views.len()).collect();
+    let others: Vec<usize> = (0..other_views.len()).collect();
     let mut scores = model_scores(cells.embedded, &candidates, &rows)?;
     let of_others = model_scores(without.embedded, &candidates, &others)?;
     for (name, values) in of_others {
         scores.entry(name).or_default().extend(values);
     }
     if without.segmented {
-        let flags = || rows.iter().map(|r| cells.views.flags[*r]).chain(without.views.flags.iter().copied());
+        let flags = || rows.iter().map(|r| views.flags[*r]).chain(other_views.flags.iter().copied());
         scores.insert("found".to_owned(), flags().map(found).collect());
         scores.insert("mask".to_owned(), flags().map(mask).collect());
     }
@@ -111,16 +107,16 @@ pub fn evaluate_no_cell<I: ImageEncoder, T: TextEncoder>(
         let both = rows.iter().map(|r| of_cells[*r]).chain(of_others.iter().copied());
         scores.insert(name.clone(), both.collect());
     }
-    let other = |row: usize| without.views.samples[row];
+    let other = |row: usize| other_views.samples[row];
     let kinds: Vec<Option<&str>> = rows
         .iter()
         .map(|_| None)
-        .chain((0..without.views.len()).map(|row| Some(without.kinds[other(row)].as_str())))
+        .chain((0..other_views.len()).map(|row| Some(without.kinds[other(row)].as_str())))
         .collect();
     let groups = rows
         .iter()
         .map(|r| sample(*r).group.as_deref())
-        .chain((0..without.views.len()).map(|row| without.samples[other(row)].group.as_deref()));
+        .chain((0..other_views.len()).map(|row| without.samples[other(row)].group.as_deref()));
     let groups = Groups::new(&groups.collect::<Vec<_>>());
     Ok(Some(no_cell(&kinds, &scores, &groups, &options.bootstrap)?))
 }
@@ -242,26 +238,17 @@ mod tests {
 
     /// Cells and images without any of these groups, with a score of each.
     fn asked(groups: [&[Option<&str>]; 2], further: [Vec<f64>; 2], segmented: bool) -> Result<NoCell, EvalError> {
-        let trained = test_model::model();
+        let trained = test_model::model(|tower| tower);
         let n = groups.map(<[_]>::len);
         let samples = groups.map(test_model::samples);
         let views = [test_model::views(n[0], 200), test_model::views(n[1], 90)];
         let scales = n.map(|n| vec![None; n]);
-        let cells = EmbeddedViews::new(&trained, &views[0], &scales[0]).unwrap();
-        let others = cells.others(&trained, &views[1], &scales[1]).unwrap();
-        let input = EvalInput {
-            id: "cells",
-            samples: &samples[0],
-            views: &views[0],
-            length_scale: &scales[0],
-            embedded: &cells,
-            trust: None,
-        };
+        let cells = EmbeddedViews::new(&trained, &views[0], &scales[0]);
+        let input = EvalInput { id: "cells", samples: &samples[0], embedded: &cells, trust: None };
         let without = NoCellInput {
             samples: &samples[1],
             kinds: &vec!["blank".to_owned(); n[1]],
-            views: &views[1],
-            embedded: &others,
+            embedded: &cells.others(&views[1], &scales[1]),
             segmented,
             further: &BTreeMap::from([("further".to_owned(), further)]),
         };

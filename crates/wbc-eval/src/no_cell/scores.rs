@@ -7,11 +7,11 @@ use wbc_core::{QualityFlag, QualityFlags};
 
 /// `confidence`, `cosine` and `energy` of some rows, over the candidate types.
 pub(super) fn model_scores(
-    embedded: &EmbeddedViews,
+    embedded: &EmbeddedViews<'_>,
     candidates: &[usize],
     rows: &[usize],
 ) -> Result<BTreeMap<String, Vec<f64>>, EvalError> {
-    let cosines = embedded.cells().select(rows).cosine(&embedded.ensembles().types(candidates))?;
+    let cosines = embedded.cells()?.select(rows).cosine(&embedded.ensembles().types(candidates)?)?;
     let scale = f64::from(embedded.ensembles().scale());
     let each: Vec<[f64; 3]> = cosines.rows().into_iter().map(|row| answers(row.iter().copied(), scale)).collect();
     let score = |i: usize| each.iter().map(|a| a[i]).collect::<Vec<f64>>();

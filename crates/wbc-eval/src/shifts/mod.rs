@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use wbc_contrastive::TrainedModel;
 use wbc_core::{Annotation, Embeddings, Sample};
 use wbc_data::{ShiftCase, ShiftStrength, ViewSet};
-use wbc_encoders::{Branches, ImageTower, TextEncoder};
+use wbc_encoders::{Branches, ImageEncoder, TextEncoder};
 use wbc_retrieval::{Relevance, evaluate_per_query};
 
 /// Asks a model about the same cells under one shift after another. Its texts are embedded once; only answers are kept
@@ -27,8 +27,8 @@ use wbc_retrieval::{Relevance, evaluate_per_query};
 ///
 /// The camera of another hospital is another: absolute sizes are masked in all views.
 #[derive(Debug)]
-pub struct ShiftJudge<'a, T: TextEncoder> {
-    trained: &'a TrainedModel<ImageTower, T>,
+pub struct ShiftJudge<'a, I: ImageEncoder, T: TextEncoder> {
+    trained: &'a TrainedModel<I, T>,
     bootstrap: Bootstrap,
     /// Positions of the judged cells among the samples.
     cells: Vec<usize>,
@@ -59,14 +59,14 @@ struct Combinations {
     of_cells: Vec<Option<u32>>,
 }
 
-impl<'a, T: TextEncoder> ShiftJudge<'a, T> {
+impl<'a, I: ImageEncoder, T: TextEncoder> ShiftJudge<'a, I, T> {
     /// Prepares all questions about `samples`, of which `readable` (positions) have views. Cells, candidates and
     /// intervals are those of [`crate::evaluate_dataset`] with the same options.
     ///
     /// # Errors
     /// [`EvalError::UnknownClass`], [`EvalError::Empty`], or what the model says; `id` names the dataset in them.
     pub fn new(
-        trained: &'a TrainedModel<ImageTower, T>,
+        trained: &'a TrainedModel<I, T>,
         id: &str,
         samples: &[Sample],
         readable: &[usize],
@@ -117,7 +117,7 @@ impl<'a, T: TextEncoder> ShiftJudge<'a, T> {
         &self.cells
     }
 
-    /// What the whole image tower says of some views of the samples, at most one of each. Cells without a view, and views
+    /// What the whole image encoder says of some views of the samples, at most one of each. Cells without a view, and views
     /// of cells that are not judged, are passed over.
     ///
     /// # Errors

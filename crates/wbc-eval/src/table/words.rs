@@ -34,21 +34,25 @@ fn minimal_pairs(all: &Asked<'_>) -> Table {
     Table::new("Minimal pairs", &["dataset", "attribute", "pairs", "accuracy", "balanced"], rows)
 }
 
-/// Wordings that no run is trained with are said to be held out.
+fn yes_or_no(known: Option<bool>) -> &'static str {
+    known.map_or(UNDEFINED, |yes| if yes { "yes" } else { "no" })
+}
+
+/// Wordings that are no prompts of the run are said to be held out.
 fn negation(all: &Asked<'_>) -> Table {
     let mut rows = Vec::new();
     for (id, pairs) in all.iter().filter_map(|(id, w)| Some((id, w.negation.as_ref()?))) {
         rows.push(mean(&[id, "mean", "all", UNDEFINED], pairs));
         if let Some(m) = &pairs.held_out {
-            let asked = |s: &ChoiceScores| s.n_cells * s.wordings.iter().filter(|w| w.held_out).count();
+            let asked = |s: &ChoiceScores| s.n_cells * s.wordings.iter().filter(|w| w.held_out == Some(true)).count();
             let n = pairs.per_attribute.values().map(asked).sum();
             rows.push(choices(&[id, "mean", "all", "yes"], n, m.mean_accuracy, m.mean_balanced_accuracy));
         }
         for (name, scores) in &pairs.per_attribute {
             rows.push(attribute(&[id, name, "all", UNDEFINED], scores));
             rows.extend(scores.wordings.iter().map(|w| {
-                let held_out = if w.held_out { "yes" } else { "no" };
-                choices(&[id, name, &w.without, held_out], scores.n_cells, w.accuracy, w.balanced_accuracy)
+                let names = [*id, name, w.without.as_str(), yes_or_no(w.held_out)];
+                choices(&names, scores.n_cells, w.accuracy, w.balanced_accuracy)
             }));
         }
     }
@@ -63,9 +67,8 @@ fn paraphrase(all: &Asked<'_>) -> Table {
         let names = [*id, "prompts", "yes"].map(String::from);
         rows.push(names.into_iter().chain(prompts).chain(none).collect());
         for (name, s) in &found.registers {
-            let trained = s.trained.map_or(UNDEFINED, |trained| if trained { "yes" } else { "no" });
             let figures = [s.mean_accuracy, s.mean_macro_f1, s.accuracy_drop, s.macro_f1_drop, s.agreement].map(share);
-            rows.push([*id, name, trained].map(String::from).into_iter().chain(figures).collect());
+            rows.push([*id, name, yes_or_no(s.trained)].map(String::from).into_iter().chain(figures).collect());
         }
     }
     let header =
@@ -99,7 +102,7 @@ mod tests {
         let wording = |without: &str, held_out| WordingScores {
             with: "vacuoles".into(),
             without: without.into(),
-            held_out,
+            held_out: Some(held_out),
             accuracy: 0.75.into(),
             balanced_accuracy: 0.5.into(),
         };
@@ -191,7 +194,15 @@ Combinations of attributes, seen in training or not
         let words = back.datasets[0].words.as_ref().unwrap();
         let negation = words.negation.as_ref().unwrap();
         assert_eq!(negation.held_out, None);
-        assert!(negation.per_attribute["cytoplasm_vacuole"].wordings.iter().all(|w| !w.held_out));
+        assert!(negation.per_attribute["cytoplasm_vacuole"].wordings.iter().all(|w| w.held_out.is_none()));
+        let expected = "
+  cells.csv  mean               all             –         8      0.750                 0.500
+  cells.csv  cytoplasm_vacuole  all             –         8      0.750 [0.500, 1.000]  0.500
+  cells.csv  cytoplasm_vacuole  no vacuoles     –         4      0.750                 0.500
+  cells.csv  cytoplasm_vacuole  lacks vacuoles  –         4      0.750                 0.500
+";
+        let text = render(&back, TableStyle::Text);
+        assert!(text.contains(expected), "what nobody told is not denied: {text}");
         assert_eq!(words.combinations, document.datasets[0].words.as_ref().unwrap().combinations);
     }
 }

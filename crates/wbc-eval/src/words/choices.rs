@@ -21,7 +21,7 @@ pub(super) struct Choice {
 pub(super) struct Wording {
     /// Affirmed and denied.
     pub(super) texts: [String; 2],
-    /// Whether no run is trained with it.
+    /// Whether neither is a prompt of the run.
     pub(super) held_out: bool,
     /// Per cell; `None` where it was asked nothing.
     pub(super) cells: Vec<Option<Choice>>,
@@ -106,7 +106,7 @@ pub(super) fn figures(choices: &[Choices], groups: &Groups, bootstrap: &Bootstra
     let per_attribute = asked.iter().zip(each).map(|(c, [accuracy, balanced_accuracy])| {
         let wordings = c.wordings.iter().map(|w| {
             let ([with, without], [accuracy, balanced_accuracy]) = (w.texts.clone(), pair());
-            WordingScores { with, without, held_out: w.held_out, accuracy, balanced_accuracy }
+            WordingScores { with, without, held_out: Some(w.held_out), accuracy, balanced_accuracy }
         });
         let scores = ChoiceScores {
             accuracy,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn wordings_are_told_apart_and_those_that_are_never_trained_have_means_of_their_own() {
+    fn wordings_are_told_apart_and_those_that_are_held_out_have_means_of_their_own() {
         let wording = |word: &str, held_out, right: [Option<bool>; 3]| Wording {
             texts: [word.to_owned(), format!("no {word}")],
             held_out,
@@ -180,7 +180,7 @@ mod tests {
         let found = figures(&[first, second], &Groups::singletons(3), &bootstrap).unwrap();
         let of = |name: &str| {
             let scores = found.per_attribute[name].wordings.iter();
-            scores.map(|w| (w.with.clone(), w.held_out, w.accuracy.value(), w.balanced_accuracy.value()))
+            scores.map(|w| (w.with.clone(), w.held_out.unwrap(), w.accuracy.value(), w.balanced_accuracy.value()))
         };
         let share = |right: f64, of: f64| Some(right / of);
         let expected = [

@@ -36,7 +36,7 @@ pub struct Words {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimal_pairs: Option<TextChoices>,
     /// Single facts that have words of absence, affirmed against denied: `cytoplasm with vacuoles`, `cytoplasm without
-    /// vacuoles`, also apart for wordings that no run is trained with. Absent where none is annotated.
+    /// vacuoles`, also apart for wordings that are no prompts of the run. Absent where none is annotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negation: Option<TextChoices>,
     /// Recognition of attributes by the same facts in other tones. Absent where nothing is annotated.
@@ -58,7 +58,8 @@ pub struct TextChoices {
     pub mean_balanced_accuracy: Figure,
     /// By attribute, those asked about.
     pub per_attribute: BTreeMap<String, ChoiceScores>,
-    /// The same means over wordings that no run is trained with; absent where there are none.
+    /// The same means over wordings that are no prompts of the run ([`WordingScores::held_out`]); absent where there are
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<ChoiceMeans>,
 }
@@ -98,10 +99,11 @@ pub struct WordingScores {
     pub with: String,
     /// The denied text.
     pub without: String,
-    /// Whether no run is trained with it: it is none of [`wbc_caption::Negation::prompts`]. False in documents of earlier
-    /// versions, which did not tell.
-    #[serde(default)]
-    pub held_out: bool,
+    /// Whether neither text is a prompt of the run. Captions may hold them, but for
+    /// [`wbc_caption::Negation::held_out`], which the grammar never writes. `None` in documents of earlier versions,
+    /// which did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<bool>,
     /// Share of cells to which the true one is nearer.
     pub accuracy: Figure,
     /// Mean of that share over cells that have the thing and cells that lack it.

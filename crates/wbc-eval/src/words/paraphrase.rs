@@ -54,6 +54,9 @@ fn figures(prompts: &[Answered], own: &[Answered], rows: &[usize]) -> Vec<Option
     whole.into_iter().chain(found.accuracies).collect()
 }
 
+/// Position of an attribute and the true value per cell.
+type Truth = (usize, Vec<Option<usize>>);
+
 /// `None` where nothing is annotated. `trained` are the registers of training, where known.
 pub(super) fn paraphrase<T: TextEncoder>(
     judge: &Judge<'_, T>,
@@ -61,16 +64,15 @@ pub(super) fn paraphrase<T: TextEncoder>(
     told: &Told,
 ) -> Result<Option<Paraphrase>, EvalError> {
     let sets = &judge.trained.prompts.sets[1..];
-    // position and truth of the annotated attributes
-    let truths: Vec<(usize, Vec<Option<usize>>)> =
-        (0..sets.len()).filter_map(|a| Some((a, judge.values(a)?))).collect();
+    // the annotated attributes, and what the run's prompts answer
+    let known = (0..sets.len()).filter_map(|a| Some(((a, judge.values(a)?), told.attributes.get(a)?.as_ref()?)));
+    let (truths, by_prompts): (Vec<Truth>, Vec<&Answers>) = known.unzip();
     if truths.is_empty() {
         return Ok(None);
     }
-    let answered = |(a, truth): &(usize, Vec<Option<usize>>), answers: &Answers| {
-        Answered::new(sets[*a].values.len(), truth, &answers.predicted())
-    };
-    let prompts: Vec<Answered> = truths.iter().map(|truth| answered(truth, &told.attributes[truth.0])).collect();
+    let answered =
+        |(a, truth): &Truth, answers: &Answers| Answered::new(sets[*a].values.len(), truth, &answers.predicted());
+    let prompts: Vec<Answered> = truths.iter().zip(by_prompts).map(|(truth, said)| answered(truth, said)).collect();
     let groups = judge.groups();
     let scores = |trained: Option<bool>, own: &[Answered]| {
         let found = judge.options.bootstrap.figures(&groups, |rows| figures(&prompts, own, rows));

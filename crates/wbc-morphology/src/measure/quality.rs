@@ -6,8 +6,9 @@ use super::define::{OWN, named};
 use wbc_core::{MeasurementDef, MeasurementRow, QualityFlag, Unit};
 
 /// One 0 or 1 per [`QualityFlag`], so that who reads measurements knows how far to trust them. What only a segmenter can
-/// see, several candidates and contrast, is undefined where masks came without flags
-/// ([`super::MeasurementSet::measure`]).
+/// see, several candidates and contrast, is undefined where masks are measured without flags
+/// ([`super::MeasurementSet::measure`]). With flags ([`super::MeasurementSet::measure_segmented`]) a 0 is as good as the
+/// segmenter that set them: [`crate::GivenMasks`] looks for neither of the two, so that they always read 0 with it.
 ///
 /// [`QualityFlag::NoCell`] is left out: without a cell nothing is measured, and nothing to be trusted.
 pub struct Quality;

@@ -4,6 +4,10 @@ use wbc_core::{CellMasks, RgbImage, Segmentation, Segmenter};
 
 /// Masks of one image that somebody else made: an expert's drawing, a mask file, another program.
 ///
+/// Its flags are those that masks alone give rise to, and [`QualityFlag::NoCell`](wbc_core::QualityFlag::NoCell): whether
+/// several nuclei stood apart and how well they stood out is not looked at, so that `quality.several_candidates` and
+/// `quality.low_contrast` of a view that is made with it are 0 and say nothing.
+///
 /// An image of the same proportions but another size gets the masks resized. An image of other proportions cannot be
 /// theirs: it gets no cell.
 ///
