@@ -144,16 +144,19 @@ fn readers(entries: &[Entry<'_>]) -> Markup {
         let pairs = [found.mean.model_first, found.mean.model_second, found.mean.first_second];
         Row {
             names: vec![name(entry), html! { (figures::count(found.n)) }],
-            figures: pairs.iter().flat_map(|pair| [pair.accuracy, pair.macro_f1]).collect(),
+            figures: pairs.iter().flat_map(|pair| [pair.accuracy, pair.macro_f1, pair.kappa]).collect(),
         }
     });
     let columns = [
         Column::share("accuracy with first"),
         Column::share("macro-F1 with first"),
+        Column::share("κ with first"),
         Column::share("accuracy with second"),
         Column::share("macro-F1 with second"),
-        Column::share("accuracy of people").unjudged(),
-        Column::share("macro-F1 of people").unjudged(),
+        Column::share("κ with second"),
+        Column::share("accuracy among annotators").unjudged(),
+        Column::share("macro-F1 among annotators").unjudged(),
+        Column::share("κ among annotators").unjudged(),
     ];
     let means = by_run("Attributes that two annotators read", &["run", "cells"], &columns, &rows.collect::<Vec<_>>());
     html! {
@@ -161,8 +164,8 @@ fn readers(entries: &[Entry<'_>]) -> Markup {
             (means)
             p.hint {
                 "Agreement of a run with the first annotators, whose reading counts as the truth elsewhere, and with the second; "
-                "of people: of these with each other, on the same cells. Who agrees with the first more than people do has "
-                "learned their habits."
+                "among annotators: of these with each other, on the same cells. κ is Cohen's, agreement beyond chance. A run "
+                "without fault could agree with either more than they do with each other."
             }
             (agreement_by_attribute(entries))
         }
@@ -179,7 +182,8 @@ fn agreement_by_attribute(entries: &[Entry<'_>]) -> Markup {
             .map(|run| run.and_then(|s| s.per_attribute.get(name)).map_or_else(Vec::new, figures))
             .collect(),
     });
-    let columns = [Column::share("with first"), Column::share("with second"), Column::share("people").unjudged()];
+    let columns =
+        [Column::share("with first"), Column::share("with second"), Column::share("among annotators").unjudged()];
     by_fact("Agreement with them by attribute", "attribute", entries, &columns, &facts.collect::<Vec<_>>())
 }
 
