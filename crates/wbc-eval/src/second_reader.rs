@@ -90,6 +90,9 @@ pub fn evaluate_second_reader<I: ImageEncoder, T: TextEncoder>(
     let mut read = Vec::new();
     for (a, set) in trained.prompts.sets.iter().skip(1).enumerate() {
         let value = |annotation: &Annotation| annotation.values.get(a).copied().flatten().map(usize::from);
+        if !readings.iter().any(|(first, second)| value(first).is_some() && value(second).is_some()) {
+            continue; // nobody read it twice: the model need not be asked
+        }
         let said = input.embedded.ensembles().ask_attribute(a, &cells)?.predicted();
         let told = readings.iter().zip(said).map(|((first, second), said)| Some([said, value(first)?, value(second)?]));
         read.push(Read { name: &set.name, n_values: set.values.len(), told: told.collect() });
