@@ -141,8 +141,6 @@ pub struct OptimiserConfig {
     pub caption_weight: f64,
     /// Weight of the contrast sets; 0 leaves them out.
     pub contrast_weight: f64,
-    /// Weight of the choice among whole combinations of attributes; 0 leaves it out.
-    pub combination_weight: f64,
     /// Standard deviation of the noise on normalised measurements.
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
@@ -178,7 +176,6 @@ impl Default for OptimiserConfig {
             loss: LossKind::InfoNce,
             caption_weight: 1.0,
             contrast_weight: 1.0,
-            combination_weight: 0.0,
             measurement_noise: 0.1,
             absolute_dropout: 0.3,
             workers: 1,
@@ -215,7 +212,6 @@ impl OptimiserConfig {
             ("clip_norm", positive(self.clip_norm), "above 0"),
             ("caption_weight", weight(self.caption_weight), "0 or above"),
             ("contrast_weight", weight(self.contrast_weight), "0 or above"),
-            ("combination_weight", weight(self.combination_weight), "0 or above"),
             ("contrast_weight", self.caption_weight + self.contrast_weight > 0.0, "above 0 when caption_weight is 0"),
             ("measurement_noise", weight(self.measurement_noise), "0 or above"),
             ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),

@@ -10,8 +10,6 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::Rng;
 use rand::seq::IndexedRandom;
-use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use wbc_core::{Fact, seeded_rng};
 use wbc_data::PixelBatch;
@@ -26,7 +24,6 @@ const STREAM_STEP: u64 = 12;
 const PART_IMAGES: u64 = 1;
 const PART_CAPTIONS: u64 = 2;
 const PART_PROMPTS: u64 = 3;
-const PART_COMBINATIONS: u64 = 4;
 /// Captions of a batch are padded in this many groups of like length: padding costs as much as words.
 const LENGTH_GROUPS: usize = 4;
 /// The type counts twice among the contrast sets.
@@ -41,12 +38,7 @@ pub struct StepLosses {
     pub captions: f64,
     /// Loss of contrast sets; 0 where its weight is 0.
     pub contrast: f64,
-    /// Loss of the choice among combinations; 0 where its weight is 0 or no cell is completely annotated.
-    pub combinations: f64,
 }
-
-/// Which of the texts of a step says all attributes of each cell; -1 where not all are known.
-type CombinationCodes = Vec<Vec<i16>>;
 
 /// What stays the same over all steps.
 pub(crate) struct StepContext<'a> {
@@ -242,78 +234,35 @@ impl<'a> StepContext<'a> {
             })
             .transpose()?;
         let codes: Vec<Vec<i16>> = samples.iter().map(|s| self.codes[*s].clone()).collect();
-        let combinations = match config.combination_weight > 0.0 {
-            true => self.combinations(&codes, model.text.max_len(), &mut rng, noise(PART_COMBINATIONS))?,
-            false => None,
-        };
 
         let mut parts: Vec<&dyn Part<DualEncoder<I, T>>> = vec![&images];
         parts.extend(captions.as_ref().map(|(texts, _)| texts as &dyn Part<_>));
         parts.extend(prompts.as_ref().map(|texts| texts as &dyn Part<_>));
-        parts.extend(combinations.as_ref().map(|(texts, _)| texts as &dyn Part<_>));
         if !parts.iter().any(|part| part.trains(model))
-            && !model.temperatures_train(captions.is_some() || combinations.is_some(), prompts.is_some())
+            && !model.temperatures_train(captions.is_some(), prompts.is_some())
         {
             let cause = "nothing is left that could learn from the losses".into();
             return Err(TrainError::Config { field: "freeze", cause });
         }
         let targets = captions.as_ref().map(|(_, targets)| targets);
         grad_cache::gradients(model, &parts, config.micro_batch, |embeddings| {
-            let combinations = combinations.as_ref().map(|(_, codes)| codes);
-            self.losses(model, embeddings, targets, prompts.is_some().then_some(&codes), combinations)
+            self.losses(model, embeddings, targets, prompts.is_some().then_some(&codes))
         })
     }
 
-    /// The distinct combinations of all attributes that cells of a batch have, each as one text in the words of contrast
-    /// sets, and which is whose; `None` where no cell is completely annotated.
-    ///
-    /// A caption loss learns how much better a caption fits a cell than cells in general: how frequent a combination is
-    /// does not count. Here every combination stands once, so it does, as where a gallery is searched for it.
-    fn combinations(
-        &self,
-        codes: &[Vec<i16>],
-        max_len: usize,
-        rng: &mut ChaCha8Rng,
-        noise: [u64; 4],
-    ) -> Result<Option<(Texts, CombinationCodes)>, TrainError> {
-        // the type is no attribute
-        let complete = |code: &&Vec<i16>| code.len() > 1 && code[1..].iter().all(|value| *value >= 0);
-        let distinct: BTreeSet<&[i16]> = codes.iter().filter(complete).map(|code| &code[1..]).collect();
-        if distinct.is_empty() {
-            return Ok(None);
-        }
-        let clause = |(fact, value): (usize, &i16), rng: &mut ChaCha8Rng| {
-            let said = self.prompts[1 + fact].get(usize::try_from(*value).ok()?)?;
-            said.choose(rng).map(String::as_str)
-        };
-        let texts: Vec<String> = distinct
-            .iter()
-            .map(|values| values.iter().enumerate().filter_map(|v| clause(v, rng)).collect::<Vec<_>>().join(", "))
-            .collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let ids = self.data.tokenizer.ids(&texts, max_len)?;
-        let groups = vec![self.data.tokenizer.pad(&ids, self.device)];
-        let place = |code: &Vec<i16>| {
-            let own = code.get(1..).and_then(|values| distinct.iter().position(|d| *d == values));
-            vec![own.and_then(|at| i16::try_from(at).ok()).unwrap_or(-1)]
-        };
-        Ok(Some((Texts { groups, noise, precision: self.config.precision }, codes.iter().map(place).collect())))
-    }
-
     /// The loss of a whole batch, `[1]`, from the unit embeddings of its cells, its captions (where there are
-    /// `targets`), the texts of contrast sets (where there are `codes`) and those of whole combinations.
+    /// `targets`) and the texts of contrast sets (where there are `codes`).
     fn losses<I: ImageEncoder, T: TextEncoder>(
         &self,
         model: &DualEncoder<I, T>,
         embeddings: Vec<Tensor<2>>,
         targets: Option<&PairTargets>,
         codes: Option<&Vec<Vec<i16>>>,
-        combinations: Option<&CombinationCodes>,
     ) -> Result<(Tensor<1>, StepLosses), TrainError> {
         let mut embeddings = embeddings.into_iter();
         let nothing = || TrainError::Data { cause: "no cell of a batch has a target".into() };
         let image = embeddings.next().ok_or_else(nothing)?;
-        let mut losses = StepLosses { total: 0.0, captions: 0.0, contrast: 0.0, combinations: 0.0 };
+        let mut losses = StepLosses { total: 0.0, captions: 0.0, contrast: 0.0 };
         let mut sum: Option<Tensor<1>> = None;
         let mut add = |part: Tensor<1>, weight: f64| {
             let value = f64::from(part.clone().into_scalar::<f32>());
@@ -329,21 +278,13 @@ impl<'a> StepContext<'a> {
             let part = self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), targets);
             losses.captions = add(part, self.config.caption_weight);
         }
-        if let (Some(codes), Some(text)) = (codes, codes.and_then(|_| embeddings.next())) {
-            let cosine = image.clone().matmul(text.transpose());
+        if let (Some(codes), Some(text)) = (codes, embeddings.next()) {
+            let cosine = image.matmul(text.transpose());
             let soft = self.data.soft_targets.as_ref();
             let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights, soft);
             losses.contrast = add(part, self.config.contrast_weight);
         }
-        if let (Some(codes), Some(text)) = (combinations, combinations.and_then(|_| embeddings.next())) {
-            let cosine = image.matmul(text.transpose());
-            let n = cosine.dims()[1];
-            let part = contrast_set_loss(cosine, model.logit_scale(), &[n], codes, &[1.0], None);
-            losses.combinations = add(part, self.config.combination_weight);
-        }
-        losses.total = self.config.caption_weight * losses.captions
-            + self.config.contrast_weight * losses.contrast
-            + self.config.combination_weight * losses.combinations;
+        losses.total = self.config.caption_weight * losses.captions + self.config.contrast_weight * losses.contrast;
         Ok((sum.ok_or_else(nothing)?, losses))
     }
 

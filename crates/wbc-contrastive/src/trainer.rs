@@ -122,8 +122,6 @@ struct StepRecord {
     loss: f64,
     caption_loss: f64,
     contrast_loss: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    combination_loss: Option<f64>,
     logit_scale: f64,
     gradient_norm: f64,
 }
@@ -249,7 +247,6 @@ impl Trainer<'_> {
                 loss: losses.total,
                 caption_loss: losses.captions,
                 contrast_loss: losses.contrast,
-                combination_loss: (self.config.combination_weight > 0.0).then_some(losses.combinations),
                 logit_scale,
                 gradient_norm,
             })?;

@@ -41,7 +41,7 @@ pub fn curves_from_metrics(jsonl: &str) -> Vec<Curve> {
         }
     }
     let mut curves = Vec::new();
-    curves.extend(noisy("Loss", "loss", &logged, &["loss", "caption_loss", "contrast_loss", "combination_loss"]));
+    curves.extend(noisy("Loss", "loss", &logged, &["loss", "caption_loss", "contrast_loss"]));
     curves.extend(validation_curves(validated));
     curves.extend(noisy("Gradient norm", "norm before clipping", &logged, &["gradient_norm"]));
     curves.extend(plain("Learning rate", "learning rate", &logged, "learning_rate"));
