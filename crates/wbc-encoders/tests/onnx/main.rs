@@ -177,7 +177,7 @@ fn tokenizer() -> Tokenizer {
 fn texts_need_their_ids_and_nothing_else() {
     let device = Device::flex();
     let tokenizer = tokenizer();
-    let config = TextConfig { width: 32, depth: 2, heads: 4, max_len: 24, dropout: 0.1, whole_blocks: 0 };
+    let config = TextConfig { width: 32, depth: 2, heads: 4, max_len: 24, dropout: 0.1 };
     let text = config.init(tokenizer.vocab_size(), EMBED_DIM, 7, &device).unwrap();
     let model = OnnxModel::text(&text, &tokenizer).unwrap();
     let proto = check_structure(&model, text.num_params());
@@ -195,21 +195,6 @@ fn texts_need_their_ids_and_nothing_else() {
     let strange = [vec![0, 2, 2, 2], vec![1, 1], vec![]];
     text_case(&mut reference, &text, &tokenizer, &strange, &device);
     reference.save("text-clauses", &model);
-}
-
-#[test]
-fn blocks_over_the_whole_text_are_told_what_is_padding() {
-    let device = Device::flex();
-    let tokenizer = tokenizer();
-    let config = TextConfig { width: 32, depth: 2, heads: 4, max_len: 24, dropout: 0.1, whole_blocks: 1 };
-    let text = config.init(tokenizer.vocab_size(), EMBED_DIM, 7, &device).unwrap();
-    let model = OnnxModel::text(&text, &tokenizer).unwrap();
-    check_structure(&model, text.num_params());
-    let mut reference = Reference::default();
-    for texts in [&TEXTS[..], &TEXTS[1..3]] {
-        text_case(&mut reference, &text, &tokenizer, &tokenizer.ids(texts, usize::MAX).unwrap(), &device);
-    }
-    reference.save("text-whole", &model);
 }
 
 #[test]
