@@ -13,7 +13,7 @@ fn config() -> ModelConfig {
     ModelConfig {
         embed_dim: 4,
         image: ImageTowerConfig::measurements_only(3),
-        text: TextConfig { width: 8, depth: 1, heads: 2, max_len: 6, dropout: 0.0, whole_blocks: 0 }.into(),
+        text: TextConfig { width: 8, depth: 1, heads: 2, max_len: 6, dropout: 0.0 }.into(),
         tokenizer: TokenizerConfig::default(),
     }
 }

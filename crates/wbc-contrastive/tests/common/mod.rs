@@ -114,7 +114,7 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
             branch_dropout: 0.25,
         },
-        text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1, whole_blocks: 0 }.into(),
+        text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1 }.into(),
         tokenizer: TokenizerConfig::default(),
     }
 }

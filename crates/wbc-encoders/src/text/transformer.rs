@@ -23,15 +23,12 @@ pub struct TextConfig {
     pub max_len: usize,
     /// Dropout inside the blocks.
     pub dropout: f64,
-    /// How many of the blocks, the last ones, attend over the whole text instead of a clause: what facts mean together,
-    /// at the price of composing less.
-    pub whole_blocks: usize,
 }
 
 impl Default for TextConfig {
-    /// Two blocks of width 128 over up to 64 tokens, clause by clause.
+    /// Two blocks of width 128 over up to 64 tokens.
     fn default() -> Self {
-        Self { width: 128, depth: 2, heads: 4, max_len: 64, dropout: 0.0, whole_blocks: 0 }
+        Self { width: 128, depth: 2, heads: 4, max_len: 64, dropout: 0.0 }
     }
 }
 
@@ -44,12 +41,7 @@ impl TextConfig {
         heads("text.width", self.width, self.heads)?;
         depth("text.depth", self.depth)?;
         length("text.max_len", self.max_len)?;
-        dropout("text.dropout", self.dropout)?;
-        if self.whole_blocks > self.depth {
-            let cause = format!("{} of {} blocks", self.whole_blocks, self.depth);
-            return Err(EncoderError::Config { field: "text.whole_blocks", cause });
-        }
-        Ok(())
+        dropout("text.dropout", self.dropout)
     }
 
     /// Builds the encoder for a vocabulary, with weights drawn from `seed`.
@@ -77,7 +69,6 @@ impl TextConfig {
             max_len: self.max_len,
             embed_dim,
             dropout: self.dropout,
-            whole_blocks: self.whole_blocks,
         })
     }
 }
@@ -86,7 +77,7 @@ impl TextConfig {
 ///
 /// Attention stays inside a clause (up to a comma, semicolon or full stop) and positions count from its start, so that a
 /// description means the sum of what its clauses say, in whatever order: a list of facts composes instead of being
-/// memorised. The last [`TextConfig::whole_blocks`] attend over the whole text.
+/// memorised.
 #[derive(Module, Debug)]
 pub struct TextTransformer {
     token: Embedding,
@@ -97,7 +88,6 @@ pub struct TextTransformer {
     max_len: usize,
     embed_dim: usize,
     dropout: f64,
-    whole_blocks: usize,
 }
 
 impl TextEncoder for TextTransformer {
@@ -121,11 +111,8 @@ impl TextEncoder for TextTransformer {
             .not_equal(clauses.reshape([batch, 1, 1, n]).expand([batch, 1, n, n]));
         let mut x =
             self.token.forward(input.tokens.narrow(1, 0, n)) + self.position.forward(input.positions.narrow(1, 0, n));
-        let padding = pad.clone().reshape([batch, 1, 1, n]).expand([batch, 1, n, n]);
-        let by_clause = self.blocks.len() - self.whole_blocks;
-        for (i, block) in self.blocks.iter().enumerate() {
-            let hidden = if i < by_clause { &apart } else { &padding };
-            x = block.forward(x, Some(hidden), self.dropout, mode);
+        for block in &self.blocks {
+            x = block.forward(x, Some(&apart), self.dropout, mode);
         }
         let x = layer_norm(&self.norm, NORM_EPSILON, x);
         let pooled = mean_of_tokens(&x, pad);
@@ -142,11 +129,8 @@ impl OnnxTextEncoder for TextTransformer {
         let tokens = graph.embedding("token", self.token.weight.val(), &input.ids);
         let positions = graph.embedding("position", self.position.weight.val(), &positions);
         let mut x = graph.add(&tokens, &positions);
-        let by_clause = self.blocks.len() - self.whole_blocks;
-        let padding = (self.whole_blocks > 0).then(|| graph.padding_mask(&input.real));
         for (i, block) in self.blocks.iter().enumerate() {
-            let hidden = padding.as_ref().filter(|_| i >= by_clause).unwrap_or(&apart);
-            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(hidden)));
+            x = graph.within(format!("blocks.{i}"), |g| block.onnx(g, &x, Some(&apart)));
         }
         let x = graph.layer_norm("norm", &self.norm, NORM_EPSILON, &x);
         let pooled = graph.mean_of_real(&x, &input.real);
@@ -182,26 +166,6 @@ mod tests {
         assert!(difference(&[1, 3, 4, 9, 5, 6, 9], &[1, 5, 6, 9, 3, 4, 9]) < 1e-5);
         assert!(difference(&[1, 3, 4, 9], &[1, 4, 3, 9]) > 1e-4);
         assert!(difference(&[1, 3, 4, 9, 5, 6, 9], &[1, 3, 6, 9, 5, 4, 9]) > 1e-4, "words are bound to their clause");
-    }
-
-    #[test]
-    fn blocks_over_the_whole_text_see_other_clauses_and_no_padding() {
-        let device = Device::flex();
-        let config = TextConfig { whole_blocks: 1, ..TextConfig::default() };
-        let text = config.init(50, 16, 5, &device).unwrap();
-        let apart = TextConfig::default().init(50, 16, 5, &device).unwrap();
-        let tokens = |text: &TextTransformer, ids: &[Vec<u32>]| {
-            text.forward(TextInput::from_ids(ids, 0, &[1], &[9], &device), &mut Mode::Eval).tokens
-        };
-        let first = |text: &TextTransformer, other: u32| tokens(text, &[vec![1, 3, 4, 9, other, 6, 9]]).narrow(1, 0, 4);
-        let moved = |text| (first(text, 5) - first(text, 7)).abs().max().into_scalar::<f32>();
-        assert!(moved(&text) > 1e-4 && moved(&apart) < 1e-6, "{} {}", moved(&text), moved(&apart));
-        let pooled = |ids: &[Vec<u32>]| {
-            text.forward(TextInput::from_ids(ids, 0, &[1], &[9], &device), &mut Mode::Eval).pooled.narrow(0, 0, 1)
-        };
-        let (alone, beside) = (pooled(&[vec![1, 3, 9]]), pooled(&[vec![1, 3, 9], vec![1, 3, 4, 9, 5, 6, 9]]));
-        assert!((alone - beside).abs().max().into_scalar::<f32>() < 1e-5);
-        assert!(TextConfig { whole_blocks: 3, ..TextConfig::default() }.check().is_err());
     }
 
     #[test]
