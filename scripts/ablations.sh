@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# What each part of the recipe is worth: trains the base and the base without one part, evaluates all on the same cells.
+#
+#   WBC_CLIP_DATA=DATA bash scripts/ablations.sh OUT [NAME...]
+#
+# needs `wbc-clip` (or WBC_CLIP=/path/to/it), and `encoders/efficientnet-lite0` and `encoders/efficientnet-lite0-wbcatt` in
+# the working folder (models/wbcatt/README.md). Writes OUT/NAME (a run), OUT/NAME.json (its `eval`) and OUT/NAME.seconds (CPU
+# seconds of the training, views and features counted where they were not cached), and leaves alone what is there. NAMEs
+# choose among the variants. `wbc-clip report OUT/*.json --out OUT/report.html` compares them.
+set -euo pipefail
+out="${1:?where the runs go}"
+shift
+wanted=" $* "
+program="${WBC_CLIP:-wbc-clip}"
+configs="$(cd "$(dirname "${BASH_SOURCE[0]}")/../configs" && pwd)"
+mkdir -p "$out"
+
+variant() { # NAME [--set KEY=VALUE]...
+    local name="$1" before after
+    shift
+    if [ "$wanted" != "  " ] && [[ "$wanted" != *" $name "* ]]; then return; fi
+    if [ ! -e "$out/$name.seconds" ]; then
+        before="$(children)"
+        "$program" train "$configs/wbcatt-bundled.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
+            --set optimiser.validations=2 "$@" ${WBC_CLIP_OPTIONS:-} 2> "$out/$name.log"
+        after="$(children)"
+        echo $((after - before)) > "$out/$name.seconds"
+    fi
+    if [ ! -e "$out/$name.json" ]; then
+        "$program" eval "$out/$name" --dataset wbcatt:val --dataset bccd --dataset zheng2018-d2 --json \
+            ${WBC_CLIP_OPTIONS:-} > "$out/$name.part" 2>> "$out/$name.log"
+        mv "$out/$name.part" "$out/$name.json"
+    fi
+    echo "$name: $(cat "$out/$name.seconds") CPU s"
+}
+
+# CPU seconds of all children so far.
+children() {
+    times | tail -n 1 | awk '{ split($1, u, /[ms]/); split($2, s, /[ms]/); print int(60 * (u[1] + s[1]) + u[2] + s[2]) }'
+}
+
+variant base
+variant without-pixels --set model.branches=measurements
+variant without-measurements --set model.branches=pixels
+variant without-contrast-sets --set optimiser.contrast_weight=0
+variant without-captions --set optimiser.caption_weight=0
+variant without-branch-dropout --set model.branch_dropout=0
+variant without-shift --set view.shifted_copies=0 --set optimiser.epochs=16
+variant two-copies --set view.shifted_copies=2 --set optimiser.epochs=5
+variant imagenet-features --set model.image_encoder.folder=encoders/efficientnet-lite0
+variant without-fading --set model.branches=pixels --set view.faded=false \
+    --set model.image_encoder.folder=encoders/efficientnet-lite0
+variant without-stain-normalisation --set model.branches=pixels --set view.stain_normalised=false \
+    --set model.image_encoder.folder=encoders/efficientnet-lite0
+variant plain-view --set model.branches=pixels --set view.viewer=plain \
+    --set model.image_encoder.folder=encoders/efficientnet-lite0
+variant imagenet-pixels --set model.branches=pixels --set model.image_encoder.folder=encoders/efficientnet-lite0
+variant without-noise --set optimiser.measurement_noise=0
