@@ -3,10 +3,10 @@
 #
 #   WBC_CLIP_DATA=DATA bash scripts/ablations.sh OUT [NAME...]
 #
-# needs `wbc-clip` (or WBC_CLIP=/path/to/it), and `encoders/efficientnet-lite0` and `encoders/efficientnet-lite0-wbcatt` in
-# the working folder (models/wbcatt/README.md). Writes OUT/NAME (a run), OUT/NAME.json (its `eval`) and OUT/NAME.seconds (CPU
-# seconds of the training, views and features counted where they were not cached), and leaves alone what is there. NAMEs
-# choose among the variants. `wbc-clip report OUT/*.json --out OUT/report.html` compares them.
+# needs `wbc-clip` (or WBC_CLIP=/path/to/it) and `encoders/efficientnet-lite0` in the working folder (models/wbcatt/README.md).
+# Writes OUT/NAME (a run), OUT/NAME.json (its `eval`) and OUT/NAME.seconds (CPU seconds of the training; views and features are
+# counted where they were not cached), and leaves alone what is there. NAMEs choose among the variants; WBC_CLIP_OPTIONS is
+# added to every command. `wbc-clip report OUT/*.json --out OUT/report.html` compares them.
 set -euo pipefail
 out="${1:?where the runs go}"
 shift
@@ -39,20 +39,18 @@ children() {
     times | tail -n 1 | awk '{ split($1, u, /[ms]/); split($2, s, /[ms]/); print int(60 * (u[1] + s[1]) + u[2] + s[2]) }'
 }
 
+# The whole tower, then each part of the training away.
 variant base
 variant without-pixels --set model.branches=measurements
 variant without-measurements --set model.branches=pixels
 variant without-contrast-sets --set optimiser.contrast_weight=0
 variant without-captions --set optimiser.caption_weight=0
 variant without-branch-dropout --set model.branch_dropout=0
-variant without-shift --set view.shifted_copies=0 --set optimiser.epochs=16
-variant two-copies --set view.shifted_copies=2 --set optimiser.epochs=5
-variant imagenet-features --set model.image_encoder.folder=encoders/efficientnet-lite0
-variant without-fading --set model.branches=pixels --set view.faded=false \
-    --set model.image_encoder.folder=encoders/efficientnet-lite0
-variant without-stain-normalisation --set model.branches=pixels --set view.stain_normalised=false \
-    --set model.image_encoder.folder=encoders/efficientnet-lite0
-variant plain-view --set model.branches=pixels --set view.viewer=plain \
-    --set model.image_encoder.folder=encoders/efficientnet-lite0
-variant imagenet-pixels --set model.branches=pixels --set model.image_encoder.folder=encoders/efficientnet-lite0
-variant without-noise --set optimiser.measurement_noise=0
+variant without-plain-words --set 'grammar.contrast_registers=[]'
+variant without-shift --set view.shifted_copies=0 --set optimiser.epochs=32
+# The pixels alone, of one shifted copy; then each part of the view away.
+pixels=(--set model.branches=pixels --set view.shifted_copies=1 --set optimiser.epochs=16)
+variant pixels "${pixels[@]}"
+variant pixels-without-fading "${pixels[@]}" --set view.faded=false
+variant pixels-without-stain-normalisation "${pixels[@]}" --set view.stain_normalised=false
+variant pixels-of-the-plain-frame "${pixels[@]}" --set view.viewer=plain
