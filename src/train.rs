@@ -113,12 +113,11 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let optics = Optics::common(training.samples.iter().map(|s| &s.optics));
     let statistics = statistics(&views, viewer.as_ref())?;
     let annotations: Vec<Annotation> = training.samples.iter().map(|s| s.annotation.clone()).collect();
-    let contrast = config.grammar.contrast_texts(&prompts, &space, config.seed)?;
     let reference = reference(&space, statistics.as_ref(), &views, &training.samples, &optics)?;
     let captions = caption_source(config, &training)?;
     let tokenizer = match &config.model.text_encoder {
         Some(section) => EncoderFolder::load_tokenizer(&section.folder)?,
-        None => tokenizer(config, &contrast, captions.as_ref(), training.samples.len())?,
+        None => tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?,
     };
     let preprocess =
         Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
