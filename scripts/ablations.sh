@@ -14,17 +14,18 @@ wanted=" $* "
 program="${WBC_CLIP:-wbc-clip}"
 configs="$(cd "$(dirname "${BASH_SOURCE[0]}")/../configs" && pwd)"
 mkdir -p "$out"
+TIMEFORMAT=%U
 
 variant() { # NAME [--set KEY=VALUE]...
-    local name="$1" before after
+    local name="$1"
     shift
     if [ "$wanted" != "  " ] && [[ "$wanted" != *" $name "* ]]; then return; fi
     if [ ! -e "$out/$name.seconds" ]; then
-        before="$(children)"
-        "$program" train "$configs/wbcatt-bundled.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
-            --set optimiser.validations=2 "$@" ${WBC_CLIP_OPTIONS:-} 2> "$out/$name.log"
-        after="$(children)"
-        echo $((after - before)) > "$out/$name.seconds"
+        {
+            time "$program" train "$configs/wbcatt-bundled.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
+                --set optimiser.validations=2 "$@" ${WBC_CLIP_OPTIONS:-} > "$out/$name.log" 2>&1
+        } 2> "$out/$name.part"
+        mv "$out/$name.part" "$out/$name.seconds"
     fi
     if [ ! -e "$out/$name.json" ]; then
         "$program" eval "$out/$name" --dataset wbcatt:val --dataset bccd --dataset zheng2018-d2 --json \
@@ -32,11 +33,6 @@ variant() { # NAME [--set KEY=VALUE]...
         mv "$out/$name.part" "$out/$name.json"
     fi
     echo "$name: $(cat "$out/$name.seconds") CPU s"
-}
-
-# CPU seconds of all children so far.
-children() {
-    times | tail -n 1 | awk '{ split($1, u, /[ms]/); split($2, s, /[ms]/); print int(60 * (u[1] + s[1]) + u[2] + s[2]) }'
 }
 
 # The whole tower, then each part of the training away.
