@@ -14,8 +14,8 @@ const MAX_GALLERY: usize = 2000;
 pub struct ExplainOptions {
     /// Phrases with a heat map of their own.
     pub phrases: Vec<String>,
-    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, and by
-    /// occlusion everywhere else.
+    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, else by
+    /// integrated gradients, or by occlusion where the model lets none through.
     pub heat_maps: Option<HeatKind>,
 }
 

@@ -59,8 +59,8 @@ pub struct ExplainOptions {
     pub captions: usize,
     /// Whether every predicted attribute gets a heat map beside the type's.
     pub attribute_heat_maps: bool,
-    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, and by
-    /// occlusion everywhere else.
+    /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, else by
+    /// integrated gradients, or by occlusion where the model lets none through.
     pub heat_maps: Option<HeatKind>,
 }
 
@@ -189,7 +189,7 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         Ok(maps.is_none().then(|| lacking(kind)))
     }
 
-    /// Maps in the asked way, or else in the first of those that are exact or always possible.
+    /// Maps in the asked way, or else in the first that the model has of those that point best where they are scored.
     fn fields(
         &self,
         view: &RgbImage,
@@ -197,7 +197,7 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
     ) -> Result<Option<(HeatKind, Vec<HeatField>)>, ExplainError> {
         let kinds = match self.options.heat_maps {
             Some(kind) => vec![kind],
-            None => vec![HeatKind::Patches, HeatKind::Occlusion],
+            None => vec![HeatKind::Patches, HeatKind::Gradient, HeatKind::Occlusion],
         };
         for kind in kinds {
             if let Some(maps) = self.heat_method(kind).maps(view, directions)? {

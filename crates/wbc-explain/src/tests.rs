@@ -360,7 +360,7 @@ pub(crate) fn perceptron_model(perceptron: bool) -> Model {
 }
 
 #[test]
-fn behind_a_perceptron_no_place_has_a_share_and_squares_are_covered_instead() {
+fn behind_a_perceptron_no_place_has_a_share_and_gradients_are_followed_instead() {
     let asked = |model: &Model, heat_maps| {
         let options = ExplainOptions { heat_maps, ..ExplainOptions::default() };
         let explainer = ModelExplainer::new(model, options).unwrap();
@@ -369,9 +369,11 @@ fn behind_a_perceptron_no_place_has_a_share_and_squares_are_covered_instead() {
     let explained = |model: &Model, heat_maps| asked(model, heat_maps).unwrap();
     let (mixing, adding) = (perceptron_model(true), perceptron_model(false));
     let method = |e: &Explanation| e.heat_maps.as_ref().map(|maps| maps[0].method);
-    let covered = explained(&mixing, None);
+    let followed = explained(&mixing, None);
+    assert_eq!(method(&followed), Some(HeatKind::Gradient));
+    assert!(followed.notes.iter().all(|n| !n.contains("heat map")), "{:?}", followed.notes);
+    let covered = explained(&mixing, Some(HeatKind::Occlusion));
     assert_eq!(method(&covered), Some(HeatKind::Occlusion));
-    assert!(covered.notes.iter().all(|n| !n.contains("heat map")), "{:?}", covered.notes);
     assert!(html_page(&covered).contains("covered with the colour"));
     let refused = asked(&mixing, Some(HeatKind::Patches)).unwrap_err();
     assert!(matches!(refused, ExplainError::HeatMap { method: HeatKind::Patches, .. }), "{refused}");
@@ -379,7 +381,6 @@ fn behind_a_perceptron_no_place_has_a_share_and_squares_are_covered_instead() {
     let explainer = ModelExplainer::new(&mixing, ExplainOptions::default()).unwrap();
     let why_not = HeatKind::ALL.map(|kind| explainer.why_no_heat_maps(kind).unwrap());
     assert!(why_not[0].unwrap().contains("as a whole") && why_not[1..] == [None, None], "{why_not:?}");
-    assert_eq!(method(&explained(&mixing, Some(HeatKind::Gradient))), Some(HeatKind::Gradient));
     assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
 }
 
