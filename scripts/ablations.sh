@@ -22,7 +22,7 @@ variant() { # NAME [--set KEY=VALUE]...
     if [ "$wanted" != "  " ] && [[ "$wanted" != *" $name "* ]]; then return; fi
     if [ ! -e "$out/$name.seconds" ]; then
         {
-            time "$program" train "$configs/wbcatt-bundled.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
+            time "$program" train "$configs/${config:-wbcatt-bundled}.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
                 --set optimiser.validations=2 "$@" ${WBC_CLIP_OPTIONS:-} > "$out/$name.log" 2>&1
         } 2> "$out/$name.part"
         mv "$out/$name.part" "$out/$name.seconds"
@@ -37,7 +37,9 @@ variant() { # NAME [--set KEY=VALUE]...
 
 # The whole tower, then each part of the training away.
 variant base
-variant without-pixels --set model.branches=measurements
+config=wbcatt-measurements variant without-pixels --set view.shifted_copies=3 --set view.shift.dye_mixing_sd=0.15 \
+    --set view.shift.stain_balance_sd=0.35 --set view.shift.staining_channel_sd=0.18 --set view.shift.gamma_sd=0.2 \
+    --set model.text.depth=1 --set model.tokenizer.vocab_size=800
 variant without-measurements --set model.branches=pixels
 variant without-contrast-sets --set optimiser.contrast_weight=0
 variant without-captions --set optimiser.caption_weight=0
