@@ -1,3 +1,4 @@
+use crate::asked::Asked;
 use crate::report::ReportArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
@@ -141,31 +142,12 @@ pub(crate) enum Command {
         /// DATASET[:split] or manifest CSV; repeat for several
         #[arg(long = "dataset", value_name = "ID_OR_CSV", required = true)]
         datasets: Vec<String>,
-        /// Restrict candidates and cells to these types
-        #[arg(long, value_delimiter = ',')]
-        classes: Option<Vec<String>>,
-        /// Descriptor of `describe fit` to be evaluated beside the run: what words have to beat
-        #[arg(long, value_name = "FILE")]
-        descriptor: Option<PathBuf>,
         /// Tone of the captions that are retrieved: list, label, sentence, report, note, question, plain or comparison;
         /// as in training unless given
         #[arg(long, value_name = "NAME")]
         register: Option<String>,
-        /// Classes by what is typical of them instead of by names, for example configs/described-types.toml: scored beside
-        /// the run's types, also for types that it never learned; --classes does not restrict them
-        #[arg(long, value_name = "FILE.toml")]
-        described: Option<PathBuf>,
-        /// Also evaluate under simulated shifts: stain, illumination, scale, blur, jpeg, crop and all together, each at
-        /// three strengths, with sizes masked; takes some 21 times as long; --seed draws them anew
-        #[arg(long)]
-        shifts: bool,
-        /// Also whether every word of a caption is understood: one fact changed, denied, said in another tone, combined
-        /// as in training or not; --seed draws other tones anew
-        #[arg(long)]
-        words: bool,
-        /// Also which decisions about types to trust: risk over coverage by several scores of confidence
-        #[arg(long)]
-        selective: bool,
+        #[command(flatten)]
+        asked: Asked,
         /// Also whether cells are told from places that show none (red cells, platelets, blank), cut from the dataset's own
         /// fields of view; of the registered datasets bccd has them
         #[arg(long)]
@@ -179,7 +161,7 @@ pub(crate) enum Command {
     ///
     /// RUN is a run folder, which is evaluated, or a file (.json) with what `wbc-clip --json eval` printed, of which nothing
     /// is computed anew. NAME=RUN says what the page calls it. Run folders bring pictures of cells and training curves,
-    /// files only figures. A dataset that fails is listed, the rest is on the page.
+    /// files only figures. A dataset that fails is listed, the rest is on the page. With --classes there are no explanations.
     #[command(after_long_help = crate::report::EXAMPLES)]
     Report(ReportArgs),
     /// Type and attributes of cells, with probabilities

@@ -88,33 +88,17 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
         Command::Describe(command) => crate::describe::run(cli, command, &session),
         Command::Caption(args) => crate::caption::run(cli, args, &session),
         Command::Train { config, resume, changes } => train(cli, config, *resume, changes, &session),
-        Command::Eval {
-            run,
-            datasets,
-            classes,
-            descriptor,
-            register,
-            described,
-            shifts,
-            words,
-            selective,
-            no_cell,
-            no_cell_images,
-        } => {
+        Command::Eval { run, datasets, register, asked, no_cell, no_cell_images } => {
             let register = register.as_deref().map(Register::from_name).transpose();
             let register = register.map_err(|e| Error::Usage(e.to_string()))?;
             let run = Run::open(run, &device)?;
+            let described = asked.described.as_ref();
             let options = EvaluateOptions {
-                classes: classes.as_ref().map(|names| canonical(names, &session)),
-                seed: cli.seed.unwrap_or(0),
-                descriptor: descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, &session)).transpose()?,
                 register,
-                described: described.as_ref().map(|file| wbc_clip::open_class_descriptions(file, &run)).transpose()?,
-                shifts: *shifts,
-                words: *words,
-                selective: *selective,
+                described: described.map(|file| wbc_clip::open_class_descriptions(file, &run)).transpose()?,
                 no_cell: *no_cell,
                 no_cell_images: no_cell_images.clone(),
+                ..asked.options(cli.seed, &session)?
             };
             let document = wbc_clip::evaluate(&run, datasets, &options, &session)?;
             evaluation(cli, &document)

@@ -2,6 +2,7 @@
 #![recursion_limit = "256"]
 
 mod args;
+mod asked;
 mod caption;
 mod commands;
 mod data;

@@ -1,11 +1,12 @@
 use crate::Done;
 use crate::args::Cli;
-use crate::commands::{can_be_written, canonical, finish};
+use crate::asked::Asked;
+use crate::commands::{can_be_written, finish};
 use crate::output::columns;
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use wbc_clip::{CompareOptions, ComparedInput, EvaluateOptions, Session};
+use wbc_clip::{CompareOptions, ComparedInput, Session};
 
 /// Below the help of the command.
 pub(crate) const EXAMPLES: &str = "\
@@ -26,24 +27,8 @@ pub(crate) struct ReportArgs {
     /// DATASET[:split] or manifest CSV to evaluate run folders on; repeat for several [default: the run's validation cells]
     #[arg(long = "dataset", value_name = "ID_OR_CSV")]
     datasets: Vec<String>,
-    /// Restrict candidates and cells to these types; there are no explanations then
-    #[arg(long, value_delimiter = ',')]
-    classes: Option<Vec<String>>,
-    /// Descriptor of `describe fit` to be evaluated beside every run
-    #[arg(long, value_name = "FILE")]
-    descriptor: Option<PathBuf>,
-    /// Classes by what is typical of them instead of by names, for example configs/described-types.toml
-    #[arg(long, value_name = "FILE.toml")]
-    described: Option<PathBuf>,
-    /// Also under simulated shifts of stain, light and camera; takes some 21 times as long
-    #[arg(long)]
-    shifts: bool,
-    /// Also whether every word of a caption is understood
-    #[arg(long)]
-    words: bool,
-    /// Also which decisions about types to trust: risk over coverage
-    #[arg(long)]
-    selective: bool,
+    #[command(flatten)]
+    asked: Asked,
     /// Figures only: no pictures of cells, no searches, no explanations; much quicker. Paths, and ids of cells that
     /// failed, are on the page all the same
     #[arg(long)]
@@ -52,19 +37,11 @@ pub(crate) struct ReportArgs {
 
 /// `wbc-clip report …`.
 pub(crate) fn run(cli: &Cli, args: &ReportArgs, device: &str, session: &Session) -> Result<Done> {
-    can_be_written(&args.out, args.descriptor.as_deref().unwrap_or(Path::new("")))?;
+    can_be_written(&args.out, args.asked.descriptor.as_deref().unwrap_or(Path::new("")))?;
     let options = CompareOptions {
         datasets: args.datasets.clone(),
-        evaluate: EvaluateOptions {
-            classes: args.classes.as_ref().map(|names| canonical(names, session)),
-            seed: cli.seed.unwrap_or(0),
-            descriptor: args.descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, session)).transpose()?,
-            shifts: args.shifts,
-            words: args.words,
-            selective: args.selective,
-            ..EvaluateOptions::default()
-        },
-        described: args.described.clone(),
+        evaluate: args.asked.options(cli.seed, session)?,
+        described: args.asked.described.clone(),
         pictures: !args.no_pictures,
         device: device.to_owned(),
     };

@@ -71,28 +71,33 @@ pub(super) fn by_run(title: &str, headings: &[&str], columns: &[Column], rows: &
         .filter(|(c, _)| rows.iter().any(|row| figure(row, *c).value().is_some()))
         .map(|(c, column)| (c, column, column.best(rows.iter().map(|row| figure(row, c)))))
         .collect();
-    html! {
-        @if !shown.is_empty() {
-            h3 { (title) }
-            div.scroll {
-                table.compared {
-                    thead { tr {
-                        @for heading in headings { th { (heading) } }
-                        @for (_, column, _) in &shown { th.n { (column.name) } }
-                    } }
-                    tbody {
-                        @for row in rows {
-                            tr {
-                                @for (i, name) in row.names.iter().enumerate() {
-                                    @if i == 0 { th scope="row" { (name) } } @else { td { (name) } }
-                                }
-                                @for (c, column, best) in &shown { (column.cell(figure(row, *c), *best)) }
-                            }
-                        }
-                    }
+    if shown.is_empty() {
+        return Markup::default();
+    }
+    let head = html! {
+        tr {
+            @for heading in headings { th { (heading) } }
+            @for (_, column, _) in &shown { th.n { (column.name) } }
+        }
+    };
+    let body = html! {
+        @for row in rows {
+            tr {
+                @for (i, name) in row.names.iter().enumerate() {
+                    @if i == 0 { th scope="row" { (name) } } @else { td { (name) } }
                 }
+                @for (c, column, best) in &shown { (column.cell(figure(row, *c), *best)) }
             }
         }
+    };
+    compared(title, &head, &body)
+}
+
+/// A table under its title.
+fn compared(title: &str, head: &Markup, body: &Markup) -> Markup {
+    html! {
+        h3 { (title) }
+        div.scroll { table.compared { thead { (head) } tbody { (body) } } }
     }
 }
 
@@ -111,35 +116,30 @@ pub(super) fn by_fact(title: &str, heading: &str, runs: &[Entry<'_>], columns: &
     let shown: Vec<(usize, &Column)> = (columns.iter().enumerate())
         .filter(|(c, _)| facts.iter().any(|fact| (0..runs.len()).any(|run| figure(fact, run, *c).value().is_some())))
         .collect();
-    html! {
-        @if !shown.is_empty() {
-            h3 { (title) }
-            div.scroll {
-                table.compared {
-                    thead {
-                        tr {
-                            th rowspan="2" { (heading) }
-                            @for run in runs { th.over colspan=(shown.len()) { (run.run) } }
-                        }
-                        tr { @for _ in runs { @for (_, column) in &shown { th.n { (column.name) } } } }
-                    }
-                    tbody {
-                        @for fact in facts {
-                            tr {
-                                th scope="row" { (fact.name) }
-                                @for run in 0..runs.len() {
-                                    @for (c, column) in &shown {
-                                        @let best = column.best((0..runs.len()).map(|r| figure(fact, r, *c)));
-                                        (column.cell(figure(fact, run, *c), best))
-                                    }
-                                }
-                            }
-                        }
+    if shown.is_empty() {
+        return Markup::default();
+    }
+    let head = html! {
+        tr {
+            th rowspan="2" { (heading) }
+            @for run in runs { th.over colspan=(shown.len()) { (run.run) } }
+        }
+        tr { @for _ in runs { @for (_, column) in &shown { th.n { (column.name) } } } }
+    };
+    let body = html! {
+        @for fact in facts {
+            tr {
+                th scope="row" { (fact.name) }
+                @for run in 0..runs.len() {
+                    @for (c, column) in &shown {
+                        @let best = column.best((0..runs.len()).map(|r| figure(fact, r, *c)));
+                        (column.cell(figure(fact, run, *c), best))
                     }
                 }
             }
         }
-    }
+    };
+    compared(title, &head, &body)
 }
 
 #[cfg(test)]
