@@ -171,7 +171,7 @@ fn evaluate_one(
     let schema = run.trained.space.schema();
     let captioner = match options.register {
         Some(register) => run.config.grammar.build_in(schema, register)?,
-        None => run.config.grammar.build(schema)?,
+        None => run.config.grammar.build_clinical(schema)?,
     };
     let embedded = EmbeddedViews::new(&run.trained, &views, &length_scale);
     let cells = EvalInput { id, samples: &dataset.samples, embedded: &embedded, trust: None };

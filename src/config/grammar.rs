@@ -13,17 +13,20 @@ pub struct GrammarSection {
     pub max_facts: usize,
     /// Share of lists of noun phrases; the rest are labels, sentences, reports and notes.
     pub lists: f64,
+    /// Share of captions that say core, grains, bubbles and cell fluid for nucleus, granules, vacuoles and cytoplasm. In
+    /// training only.
+    pub everyday_words: f64,
 }
 
 impl Default for GrammarSection {
     /// 2 to 8 facts, nine of ten captions being lists: chosen on the validation cells.
     fn default() -> Self {
-        Self { min_facts: 2, max_facts: 8, lists: 0.9 }
+        Self { min_facts: 2, max_facts: 8, lists: 0.9, everyday_words: 0.0 }
     }
 }
 
 impl GrammarSection {
-    /// The grammar of these settings.
+    /// The grammar of these settings, as it writes in training.
     ///
     /// # Errors
     /// [`Error::Config`] for settings out of range.
@@ -44,13 +47,22 @@ impl GrammarSection {
         if !(0.0..=1.0).contains(&self.lists) {
             return Err(invalid(format!("lists is {}, expected 0 to 1", self.lists)));
         }
-        let mut options =
-            GrammarOptions { min_facts: self.min_facts, max_facts: self.max_facts, ..GrammarOptions::default() };
+        let mut options = GrammarOptions {
+            min_facts: self.min_facts,
+            max_facts: self.max_facts,
+            everyday_words: self.everyday_words,
+            ..GrammarOptions::default()
+        };
         let rest: f64 = options.registers.iter().filter(|(r, _)| *r != Register::List).map(|(_, w)| w).sum();
         for (register, weight) in &mut options.registers {
             *weight = if *register == Register::List { self.lists } else { *weight / rest * (1.0 - self.lists) };
         }
         Ok(options)
+    }
+
+    /// The same in clinical words: as captions to be found are written.
+    pub(crate) fn build_clinical(&self, schema: &AttributeSchema) -> Result<Grammar, Error> {
+        Self { everyday_words: 0.0, ..self.clone() }.build(schema)
     }
 
     /// The grammar of these settings in one tone only.

@@ -51,7 +51,7 @@ pub(crate) fn compose(picks: &[Pick<'_>], register: Register, rng: &mut ChaCha8R
         Register::Report => crate::report::report(picks, rng),
         Register::Note => note(picks, rng),
         Register::Question => question(picks, rng),
-        Register::Plain => plain(&sentence(picks, rng)),
+        Register::Plain => in_everyday_words(&sentence(picks, rng)),
         Register::Comparison => comparison(picks, rng),
     }
 }
@@ -170,8 +170,8 @@ fn question(picks: &[Pick<'_>], rng: &mut ChaCha8Rng) -> String {
     fill(&template, &subject, &a, &items)
 }
 
-/// Everyday words for the parts of a cell.
-fn plain(text: &str) -> String {
+/// A text with everyday words for the parts of a cell.
+pub(crate) fn in_everyday_words(text: &str) -> String {
     let words = text.split_inclusive(|c: char| !c.is_alphanumeric() && c != '-').map(|word| {
         let bare = word.trim_end_matches(|c: char| !c.is_alphanumeric());
         let lower = bare.to_lowercase();

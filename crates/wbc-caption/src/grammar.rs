@@ -1,4 +1,4 @@
-use crate::compose::{Pick, compose};
+use crate::compose::{Pick, compose, in_everyday_words};
 use crate::error::CaptionError;
 use crate::rounding::state;
 use crate::wording::{AVOIDED, EXCLUSIONS, IMPLIED, Part, QUANTITIES, SAYINGS, SPOKEN_TYPES, Saying};
@@ -86,12 +86,15 @@ pub struct GrammarOptions {
     pub max_facts: usize,
     /// Chance that the type is added where the random subset left it out.
     pub add_type: f64,
+    /// Chance that a caption says core, grains and bubbles as [`Register::Plain`] does. Never in a [`Register::Sentence`],
+    /// whose wording plain texts share: a plain sentence stays unread, though its words are known.
+    pub everyday_words: f64,
     /// Registers with their weights.
     pub registers: Vec<(Register, f64)>,
 }
 
 impl Default for GrammarOptions {
-    /// 3 to 9 facts, the type in about 70 % of the captions, half of all captions lists, no numbers.
+    /// 3 to 9 facts, the type in about 70 % of the captions, half of all captions lists, no numbers, no everyday words.
     fn default() -> Self {
         use Register::{Label, List, Note, Report, Sentence};
         Self {
@@ -99,6 +102,7 @@ impl Default for GrammarOptions {
             min_facts: 3,
             max_facts: 9,
             add_type: 0.4,
+            everyday_words: 0.0,
             registers: vec![(List, 0.5), (Label, 0.06), (Sentence, 0.2), (Report, 0.14), (Note, 0.1)],
         }
     }
@@ -112,6 +116,9 @@ impl GrammarOptions {
         }
         if !(0.0..=1.0).contains(&self.add_type) {
             return refuse("add_type", "must be between 0 and 1");
+        }
+        if !(0.0..=1.0).contains(&self.everyday_words) {
+            return refuse("everyday_words", "must be between 0 and 1");
         }
         let total: f64 = self.registers.iter().map(|r| r.1).sum();
         if self.registers.iter().any(|r| !r.1.is_finite() || r.1 < 0.0) || total <= 0.0 {
@@ -222,14 +229,21 @@ impl Grammar {
         if picks.is_empty() {
             return Err(CaptionerError::NothingKnown);
         }
-        let (mut register, mut text) = (register, compose(&picks, register, rng));
+        // nothing is drawn without the option: captions of the same seed stay what they were
+        let everyday = self.options.everyday_words;
+        let everyday = everyday > 0.0 && register != Register::Sentence && rng.random_bool(everyday);
+        let said = |picks: &[Pick<'_>], register, rng: &mut ChaCha8Rng| {
+            let text = compose(picks, register, rng);
+            if everyday { in_everyday_words(&text) } else { text }
+        };
+        let (mut register, mut text) = (register, said(&picks, register, rng));
         while text.split_whitespace().count() > MAX_WORDS && picks.len() > 1 {
             // Long wording of a foreign schema: lists are shortest, and fewer facts are always true.
             if register == Register::List {
                 picks.pop();
             }
             register = Register::List;
-            text = compose(&picks, register, rng);
+            text = said(&picks, register, rng);
         }
         let mut facts: Vec<(usize, Fact)> = picks.iter().map(|p| (p.order(), p.fact())).collect();
         facts.sort_by_key(|f| f.0);
@@ -392,5 +406,26 @@ mod tests {
         assert!(!granules("yes", "nil", "red") && !granules("yes", "coarse", "nil"));
         assert!(coherent(&[]) && coherent(&[("granularity", "no")]) && coherent(&[("granule_type", "nil")]));
         assert!(coherent(&[("cell_size", "big"), ("granule_colour", "red")]));
+    }
+
+    #[test]
+    fn everyday_words_stand_in_every_tone_but_sentences() {
+        let schema = AttributeSchema::wbcatt();
+        let mut cell = Annotation::unknown(&schema);
+        cell.set(&schema, "nucleus_shape", "segmented-bilobed").unwrap();
+        let cell = CellDescription { annotation: &cell, measured: None };
+        let written = |everyday_words| {
+            let options = GrammarOptions { everyday_words, ..GrammarOptions::default() };
+            Grammar::new(&schema, options).unwrap().captions(&cell, 200, 3).unwrap()
+        };
+        for caption in written(1.0) {
+            let sentence = caption.provenance.register == "sentence";
+            assert!(!caption.text.to_lowercase().contains("core") || !sentence, "{}", caption.text);
+            assert!(!caption.text.to_lowercase().contains("nucleus") || sentence, "{}", caption.text);
+        }
+        let half = written(0.5);
+        let said = |word: &str| half.iter().filter(|c| c.text.to_lowercase().contains(word)).count();
+        assert!(said("core") > 40 && said("nucleus") > 40, "{} {}", said("core"), said("nucleus"));
+        assert!(Grammar::new(&schema, GrammarOptions { everyday_words: 1.1, ..GrammarOptions::default() }).is_err());
     }
 }

@@ -33,7 +33,7 @@ fn measuring() -> (MeasurementSchema, Grammar) {
     ];
     let measured = MeasurementSchema { name: "test".into(), version: 1, measurements: names.map(def).into() };
     let registers = Register::ALL.map(|r| (r, 1.0)).into();
-    let options = GrammarOptions { measurements: true, registers, ..GrammarOptions::default() };
+    let options = GrammarOptions { measurements: true, everyday_words: 0.4, registers, ..GrammarOptions::default() };
     (measured, Grammar::new(&SCHEMA, options).unwrap())
 }
 
