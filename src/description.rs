@@ -1,11 +1,11 @@
 use crate::cells::{opening_warnings, shown_path};
 use crate::classify::write_decisions;
 use crate::evaluation::EvaluateOptions;
-use crate::files::not_the_input;
+use crate::files::{not_the_input, write_atomic};
 use crate::run::row_scales;
 use crate::{Error, Session};
-use serde::Serialize;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wbc_core::{Annotation, CellType, MeasurementRow, Optics, Sample, Segmenter, TYPE_FACT, Warning, Warnings};
 use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
@@ -23,13 +23,15 @@ const SIDE_PX: u32 = 16;
 pub struct FitDescriptorOptions {
     /// Simulated other hospitals per cell, beside the cell itself.
     pub shifted_copies: u32,
+    /// Where what is said of each cell while it is held out is written, as JSON Lines of [`HeldOutCell`].
+    pub held_out: Option<PathBuf>,
     /// The learner.
     pub fit: FitOptions,
 }
 
 impl Default for FitDescriptorOptions {
     fn default() -> Self {
-        Self { shifted_copies: 1, fit: FitOptions::default() }
+        Self { shifted_copies: 1, held_out: None, fit: FitOptions::default() }
     }
 }
 
@@ -63,6 +65,16 @@ pub struct DescribedCell {
     /// Per judgement the measurements that moved it most, strongest first; empty unless asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Vec<Reason>>,
+}
+
+/// What [`fit_descriptor`] says of a cell by trees that it was held out from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldOutCell {
+    /// Item id.
+    pub id: String,
+    /// One judgement per target whose value is annotated.
+    pub judgements: Vec<Judgement>,
 }
 
 /// What [`describe`] did.
@@ -106,14 +118,25 @@ pub fn fit_descriptor(
     let copies: Vec<CellCopy> = copies.collect();
     let of_cells = views.samples.iter().take(n);
     let annotations: Vec<Annotation> = of_cells.map(|s| samples[*s].annotation.clone()).collect();
-    let learn = || Descriptor::fit(&cells, &annotations, &copies, &measurements, &schema, &options.fit);
+    let learn = || Descriptor::fit_held_out(&cells, &annotations, &copies, &measurements, &schema, &options.fit);
     session.progress.start("fitting", None);
-    let descriptor = session.pool()?.install(learn)?.with_origin(Origin {
+    let (descriptor, held_out) = session.pool()?.install(learn)?;
+    let descriptor = descriptor.with_origin(Origin {
         optics: Optics::common(samples.iter().map(|s| &s.optics)),
         segmenter: Some(segmenter.id()),
     });
     session.progress.finish();
     descriptor.save(out)?;
+    if let Some(path) = &options.held_out {
+        let ids = views.samples.iter().map(|s| samples[*s].id.to_string());
+        let mut lines = Vec::new();
+        for (id, of) in ids.zip(held_out) {
+            let cell = HeldOutCell { id, judgements: of.judgements };
+            serde_json::to_writer(&mut lines, &cell).map_err(|e| Error::io(path)(e.into()))?;
+            lines.push(b'\n');
+        }
+        write_atomic(path, lines)?;
+    }
     Ok(FitSummary {
         n,
         cross_validation: descriptor.cross_validation(true),

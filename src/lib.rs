@@ -94,8 +94,8 @@ pub use config::{
 };
 pub use demo::{DemoOptions, demo};
 pub use description::{
-    DescribeSummary, DescribedCell, FitDescriptorOptions, FitSummary, describe, evaluate_descriptor, fit_descriptor,
-    open_descriptor,
+    DescribeSummary, DescribedCell, FitDescriptorOptions, FitSummary, HeldOutCell, describe, evaluate_descriptor,
+    fit_descriptor, open_descriptor,
 };
 pub use device::{compiled_devices, device};
 pub use devices::{DeviceReport, Speed, device_failures, device_reports};

@@ -268,6 +268,10 @@ pub(crate) enum DescribeCommand {
         /// Simulated other hospitals per cell, to learn from beside the cell itself
         #[arg(long, value_name = "N", default_value_t = FitDescriptorOptions::default().shifted_copies)]
         shifted_copies: u32,
+        /// JSON Lines to be written: what is said of each cell by trees that it was held out from. Shows doubtful
+        /// annotations
+        #[arg(long, value_name = "FILE.jsonl")]
+        held_out: Option<PathBuf>,
     },
     /// Types, attributes and calibration with 95 % intervals, as `eval` does for a run
     Eval {

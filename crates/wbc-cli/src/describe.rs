@@ -12,10 +12,13 @@ use wbc_clip::{
 /// `wbc-clip describe …`.
 pub(crate) fn run(cli: &Cli, command: &DescribeCommand, session: &Session) -> Result<Done> {
     match command {
-        DescribeCommand::Fit { input, out, shifted_copies } => {
+        DescribeCommand::Fit { input, out, shifted_copies, held_out } => {
             can_be_written(out, input)?;
+            if let Some(held_out) = held_out {
+                can_be_written(held_out, input)?;
+            }
             let fit = FitOptions { seed: cli.seed.unwrap_or(0), ..FitOptions::default() };
-            let options = FitDescriptorOptions { shifted_copies: *shifted_copies, fit };
+            let options = FitDescriptorOptions { shifted_copies: *shifted_copies, held_out: held_out.clone(), fit };
             let done = fit_descriptor(input, out, &options, session)?;
             let mut text = format!("{} cells, descriptor {}", done.n, out.display());
             for (what, targets) in [

@@ -93,8 +93,10 @@ fn every_document_validates() {
         "measure",
         &run(&["measure", &cells, "--out", "cells.csv.jsonl", "--pixel-size", "0.1", "--plot", "cells.svg"]),
     );
-    let fitted = run(&["describe", "fit", "synthetic:test", "--out", "cells.wbcdesc"]);
+    let fitted = run(&["describe", "fit", "synthetic:test", "--out", "cells.wbcdesc", "--held-out", "held.jsonl"]);
     check("describe-fit", &fitted);
+    let held_out = std::fs::read_to_string(folder.path().join("held.jsonl")).unwrap();
+    assert_eq!(Some(held_out.lines().count() as u64), fitted["n"].as_u64());
     check("describe-cells", &run(&["describe", "cells", &cells, "--descriptor", "cells.wbcdesc", "--out", "said.csv"]));
     check("eval", &run(&["describe", "eval", "cells.wbcdesc", "--dataset", "synthetic:val"]));
     check("caption", &run(&["caption", &cells, "--captioners", "captioners.toml", "--out", "captions.jsonl"]));

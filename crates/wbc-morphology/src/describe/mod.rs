@@ -107,7 +107,10 @@ impl Fitted {
 
     fn judge(&self, row: &[f32], sizes: bool) -> Judgement {
         let model = self.model(sizes);
-        let probabilities = model.probabilities(row);
+        self.judgement(model, model.probabilities(row))
+    }
+
+    fn judgement(&self, model: &Model, probabilities: Vec<f64>) -> Judgement {
         let decided = model.decide(&probabilities);
         Judgement {
             name: self.name.clone(),
@@ -135,6 +138,23 @@ impl Descriptor {
         attributes: &AttributeSchema,
         options: &FitOptions,
     ) -> Result<Self, DescribeError> {
+        Self::fit_held_out(rows, annotations, copies, measurements, attributes, options).map(|(fitted, _)| fitted)
+    }
+
+    /// As [`Self::fit`], and what is said of each cell by trees that it was held out from: where that contradicts an
+    /// annotation, one of them is doubtful. Temperature, strength of the trend and decision weights were chosen on these
+    /// very answers, one number each. A target whose value is unknown of a cell is not judged there.
+    ///
+    /// # Errors
+    /// As [`Self::fit`].
+    pub fn fit_held_out(
+        rows: &[MeasurementRow],
+        annotations: &[Annotation],
+        copies: &[CellCopy],
+        measurements: &MeasurementSchema,
+        attributes: &AttributeSchema,
+        options: &FitOptions,
+    ) -> Result<(Self, Vec<Description>), DescribeError> {
         options.check()?;
         let shape = |what, expected, found| match expected == found {
             true => Ok(()),
@@ -152,7 +172,7 @@ impl Descriptor {
         }
         let kinds: &[bool] = if options.without_sizes { &[true, false] } else { &[true] };
         let jobs: Vec<_> = targets.iter().flat_map(|t| kinds.iter().map(move |&sizes| (t, sizes))).collect();
-        let fitted: Vec<Model> = jobs
+        let fitted: Vec<(Model, Vec<Vec<f64>>)> = jobs
             .into_par_iter()
             .map(|(target, sizes)| {
                 let known: Vec<usize> = (0..rows.len()).filter(|&i| target.truth[i].is_some()).collect();
@@ -175,19 +195,23 @@ impl Descriptor {
             })
             .collect::<Result<_, _>>()?;
         let mut fitted = fitted.into_iter();
-        let targets = targets.into_iter().map(|t| Fitted {
-            name: t.name,
-            values: t.values,
-            with_sizes: fitted.next().expect("one model per job"),
-            without_sizes: if options.without_sizes { fitted.next() } else { None },
+        let mut held_out = vec![Description { judgements: Vec::new() }; rows.len()];
+        let targets = targets.into_iter().map(|t| {
+            let (with_sizes, own) = fitted.next().expect("one model per job");
+            let without_sizes = if options.without_sizes { fitted.next().map(|(model, _)| model) } else { None };
+            let target = Fitted { name: t.name, values: t.values, with_sizes, without_sizes };
+            let known = held_out.iter_mut().zip(&t.truth).filter(|(_, truth)| truth.is_some());
+            known.zip(own).for_each(|((cell, _), p)| cell.judgements.push(target.judgement(&target.with_sizes, p)));
+            target
         });
-        Ok(Self {
+        let descriptor = Self {
             schema: measurements.clone(),
             options: options.clone(),
             targets: targets.collect(),
             typical: (0..measurements.len()).map(|c| Typical::of(rows.iter().map(|r| r[c]))).collect(),
             origin: Origin::default(),
-        })
+        };
+        Ok((descriptor, held_out))
     }
 
     /// Says where the training cells' measurements come from.

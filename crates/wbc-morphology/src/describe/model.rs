@@ -69,8 +69,9 @@ impl Model {
         self.columns.iter().map(|&c| row[c]).collect()
     }
 
-    /// Selects measurements, cross-validates to calibrate, and fits on all cells.
-    pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<Self, DescribeError> {
+    /// Selects measurements, cross-validates to calibrate, and fits on all cells. Beside the model the probabilities that
+    /// each cell was given while it was held out.
+    pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<(Self, Vec<Vec<f64>>), DescribeError> {
         let Training { truth, n_values, options, .. } = training;
         let fold_of = folds(truth, options.folds, options.seed);
         let rows = |wanted: &dyn Fn(usize) -> bool| {
@@ -105,7 +106,7 @@ impl Model {
             fits.into_iter().next_back().expect("one fit holds nothing out");
         let trend = (strength > 0.0).then(|| trend.scaled(strength));
         forests.iter_mut().zip(constants).for_each(|(forest, constant)| forest.base += strength * constant);
-        Ok(Self { columns, forests, trend, temperature, weights, scores, copy_scores })
+        Ok((Self { columns, forests, trend, temperature, weights, scores, copy_scores }, own))
     }
 }
 

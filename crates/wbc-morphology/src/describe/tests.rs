@@ -97,6 +97,31 @@ fn separable_values_are_learnt_with_their_reasons() {
 }
 
 #[test]
+fn what_is_said_of_cells_that_are_held_out_is_what_cross_validation_scores() {
+    let ((rows, mut annotations), (measurements, attributes)) = (cells(300), schemas());
+    annotations[7].values[0] = None;
+    let fit = || Descriptor::fit_held_out(&rows, &annotations, &[], &measurements, &attributes, &options()).unwrap();
+    let (descriptor, held_out) = fit();
+    assert_eq!(fit(), (descriptor.clone(), held_out.clone()));
+    assert_eq!(held_out.len(), 300);
+    let names = |cell: usize| held_out[cell].judgements.iter().map(|j| j.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names(6), ["type", "size", "shade"]);
+    assert_eq!(names(7), ["type", "shade"]);
+    for target in descriptor.cross_validation(true) {
+        let truth = |a: &Annotation| match target.name.as_str() {
+            TYPE_FACT => a.cell_type.as_ref().map(|t| t.as_str().to_owned()),
+            name => a.value(&attributes, name).map(str::to_owned),
+        };
+        let judged = held_out.iter().zip(&annotations).filter_map(|(cell, annotation)| {
+            Some((cell.judgements.iter().find(|j| j.name == target.name)?, truth(annotation)?))
+        });
+        let right: Vec<bool> = judged.map(|(judgement, truth)| judgement.value == truth).collect();
+        let share = right.iter().filter(|right| **right).count() as f64 / right.len() as f64;
+        assert!((share - target.scores.accuracy).abs() < 1e-12 && right.len() == target.scores.n, "{target:?}");
+    }
+}
+
+#[test]
 fn rows_without_sizes_are_read_by_trees_that_never_saw_sizes() {
     let (descriptor, (rows, annotations), (_, attributes)) = (fitted(400), cells(700), schemas());
     let masked: Vec<MeasurementRow> = rows[400..].iter().map(|r| vec![None, r[1], r[2], None]).collect();
