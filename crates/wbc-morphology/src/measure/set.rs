@@ -17,18 +17,33 @@ const SCHEMA: (&str, u32) = ("wbc-morphology", 2);
 /// values.
 const HELD_BY_OTHERS: [&str; 2] = ["sizes", Quality::NAME];
 
-/// Groups that models see by default: free of scale, orientation and place, but for the two sizes.
-const FOR_MODELS: [&str; 12] = [
+/// Groups that models see by default: free of orientation and place, and of scale but for the two sizes. What
+/// `docs/results/measurement-groups.md` says of fewer: the model reads its own hospital as well, and others worse.
+const FOR_MODELS: [&str; 26] = [
     "sizes",
     "nucleus_shape",
     "cell_shape",
+    "nucleus_outline",
+    "cell_outline",
+    "nucleus_zernike",
+    "cell_zernike",
+    "lobes",
     "layout",
     "colour",
     "colour_contrast",
     "granules",
     "percentiles",
     "texture",
-    "lobes",
+    "background_ratios",
+    "stains",
+    "cielab",
+    "nucleus_haralick",
+    "cytoplasm_haralick",
+    "lbp",
+    "granularity",
+    "nucleus_radial",
+    "cell_radial",
+    "halo",
     "vacuoles",
     Quality::NAME,
 ];
