@@ -86,6 +86,11 @@ proptest! {
     fn turns_and_flips_change_nothing(
         spots in proptest::collection::vec((50.0..130.0, 50.0..130.0, 2.0..10.0), 0..5),
     ) {
+        // spots that all but touch are one or two by the last bit of a sum, whose order turns with the image
+        let graze = |a: &(f64, f64, f64), b: &(f64, f64, f64)| {
+            ((a.0 - b.0).hypot(a.1 - b.1) - a.2 - b.2).abs() < 1.5
+        };
+        prop_assume!(spots.iter().enumerate().all(|(i, a)| !spots[..i].iter().any(|b| graze(a, b))));
         let (image, masks) = drawn(1.0, &spots, BACKGROUND);
         let grey = masks.to_image();
         let turned = (imageops::rotate90(&image), CellMasks::from_image(&imageops::rotate90(&grey)));
