@@ -5,6 +5,7 @@ use super::context::{CellContext, Compartment};
 use super::define::{OWN, define, push};
 use super::rescale::Rescale;
 use crate::ops::{Element, dilate};
+use std::cmp::Ordering;
 use std::f64::consts::PI;
 use wbc_core::{Mask, MeasurementDef, MeasurementRow, Unit};
 
@@ -18,6 +19,9 @@ const RIM: f64 = 0.02;
 /// Steps of brightness: the background is at 200 of them.
 const STEPS: f64 = 200.0;
 const N_STEPS: usize = 256;
+/// A mean so little below a step is of it: of equal pixels, as of the background at 200, the last bit depends on the order
+/// of the sum, which would tear a plain spot in two and turn with the image.
+const STEP_EDGE: f64 = 1e-3;
 
 /// Darker rims change no mark.
 const DARKEST_RIM: usize = ((BRIGHTNESS.0 - FULL_CONTRAST) * STEPS) as usize;
@@ -33,6 +37,8 @@ const BRIGHTNESS: (f64, f64) = (0.65, 0.95);
 const MARKED_DIAMETER: (f64, f64) = (0.02, 0.09);
 /// Scores below are noise.
 const MIN_SCORE: f64 = 0.02;
+/// Scores that differ by less are the same.
+const SAME_SCORE: f64 = 1e-6;
 
 /// Scores from which a spot counts, with their names.
 const LEVELS: [(f64, &str); 3] = [(0.12, "loose"), (0.25, "medium"), (0.45, "strict")];
@@ -219,7 +225,9 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
         field.judge(&mut group, DARKEST_RIM, &mut found);
         found.append(&mut group.best);
     }
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    // Congruent spots differ in the last bits of their sums at most: the clearer of them is the better one.
+    let rank = |s: &Spot| ((s.score / SAME_SCORE).round(), s.contrast);
+    found.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal));
     Some(found)
 }
 
@@ -276,7 +284,7 @@ impl Field {
         let green = &cell.normalised_levels()[1];
         let raw = cell.raw_rgb();
         let green = rescale.mean(|x, y| green[usize::from(raw[(y + y0) * cell.width() + x + x0][1])]).data;
-        let step = |v: &f32| (f64::from(*v) * STEPS).clamp(0.0, (N_STEPS - 1) as f64) as u8;
+        let step = |v: &f32| (f64::from(*v) * STEPS + STEP_EDGE).clamp(0.0, (N_STEPS - 1) as f64) as u8;
         Some(Self {
             width: inside.width(),
             steps: green.iter().map(step).collect(),

@@ -79,6 +79,32 @@ fn size_does_not_matter() {
     }
 }
 
+/// What a quarter turn or a flip changes by more than 0.001.
+fn changed_by_turns(spots: &[(f64, f64, f64)]) -> Vec<String> {
+    let (image, masks) = drawn(1.0, spots, BACKGROUND);
+    let grey = masks.to_image();
+    let turned = (imageops::rotate90(&image), CellMasks::from_image(&imageops::rotate90(&grey)));
+    let flipped = (imageops::flip_vertical(&image), CellMasks::from_image(&imageops::flip_vertical(&grey)));
+    let before = measured(&(image, masks));
+    let changed = |after: Vec<Option<f64>>| {
+        Vacuoles.definitions().into_iter().zip(before.clone().into_iter().zip(after)).filter_map(|(d, (a, b))| {
+            ((a.unwrap() - b.unwrap()).abs() > 1e-3).then(|| format!("{}: {a:?} {b:?}", d.name))
+        })
+    };
+    [turned, flipped].into_iter().flat_map(|image| changed(measured(&image)).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_last_bit_of_a_sum_decides_nothing() {
+    // in a disc as bright as the background; between two discs of the same shape
+    let torn =
+        [(118.22904458268277, 73.96547754185558, 9.40009520242162), (101.75589226769489, 69.3797342835654, 7.33)];
+    let alike = [(111.82521996131254, 69.80318550785582, 5.7617), (103.24178571920079, 110.08142717324955, 6.0683)];
+    for spots in [torn, alike] {
+        assert_eq!(changed_by_turns(&spots), Vec::<String>::new());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -86,21 +112,7 @@ proptest! {
     fn turns_and_flips_change_nothing(
         spots in proptest::collection::vec((50.0..130.0, 50.0..130.0, 2.0..10.0), 0..5),
     ) {
-        // spots that all but touch are one or two by the last bit of a sum, whose order turns with the image
-        let graze = |a: &(f64, f64, f64), b: &(f64, f64, f64)| {
-            ((a.0 - b.0).hypot(a.1 - b.1) - a.2 - b.2).abs() < 1.5
-        };
-        prop_assume!(spots.iter().enumerate().all(|(i, a)| !spots[..i].iter().any(|b| graze(a, b))));
-        let (image, masks) = drawn(1.0, &spots, BACKGROUND);
-        let grey = masks.to_image();
-        let turned = (imageops::rotate90(&image), CellMasks::from_image(&imageops::rotate90(&grey)));
-        let flipped = (imageops::flip_vertical(&image), CellMasks::from_image(&imageops::flip_vertical(&grey)));
-        let before = measured(&(image, masks));
-        for after in [measured(&turned), measured(&flipped)] {
-            for (a, b) in before.iter().zip(after) {
-                prop_assert!((a.unwrap() - b.unwrap()).abs() < 0.02 * a.unwrap().max(1.0), "{a:?} {b:?}");
-            }
-        }
+        prop_assert_eq!(changed_by_turns(&spots), Vec::<String>::new());
     }
 
     #[test]
