@@ -22,6 +22,7 @@ if [ ! -e encoders/efficientnet-lite0-halfway ]; then
     rm -rf "$halfway"
     mkdir -p "$halfway"
     find "$tuned" -maxdepth 1 -type f ! -name weights.safetensors -exec cp {} "$halfway" \;
+    sed -i.bak "s|^out = .*|out = \"$halfway\"|" "$halfway/config.toml" # the encoder is named after its run
     "$program" weights average "$tuned/initial.safetensors" "$tuned/weights.safetensors" --out "$halfway/weights.safetensors"
     "$program" weights import "$halfway" --out encoders/efficientnet-lite0-halfway
 fi

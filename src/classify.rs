@@ -14,6 +14,8 @@ pub struct Guess {
     pub value: String,
     /// Its probability among the run's candidates.
     pub probability: f32,
+    /// Of every candidate, in the run's order.
+    pub probabilities: Vec<(String, f32)>,
 }
 
 /// What a run says of one cell.
@@ -57,7 +59,9 @@ pub fn classify(run: &Run, input: &str, session: &Session) -> Result<ClassifySum
         for (row, sample) in views.samples.iter().enumerate() {
             let guess = |fact: usize| {
                 let (value, probability) = answers[fact].top(row);
-                Guess { value: sets[fact].values[value].clone(), probability }
+                let (values, given) = (&sets[fact].values, answers[fact].probabilities.row(row));
+                let probabilities = values.iter().cloned().zip(given.iter().copied()).collect();
+                Guess { value: values[value].clone(), probability, probabilities }
             };
             let sample = &dataset.samples[*sample];
             cells.push(Classification {

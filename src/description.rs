@@ -11,7 +11,7 @@ use wbc_core::{Annotation, CellType, MeasurementRow, Optics, Sample, Segmenter, 
 use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
 use wbc_eval::{CellGuess, DatasetReport, EvalDocument, evaluate_guesses};
 use wbc_morphology::describe::{
-    CellCopy, Description, Descriptor, FitOptions, Judgement, Origin, Reason, TargetScores,
+    CellCopy, Description, Descriptor, FitOptions, Judgement, Origin, Reason, TargetScores, TrainingCells,
 };
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
@@ -118,7 +118,14 @@ pub fn fit_descriptor(
     let copies: Vec<CellCopy> = copies.collect();
     let of_cells = views.samples.iter().take(n);
     let annotations: Vec<Annotation> = of_cells.map(|s| samples[*s].annotation.clone()).collect();
-    let learn = || Descriptor::fit_held_out(&cells, &annotations, &copies, &measurements, &schema, &options.fit);
+    let training = TrainingCells {
+        rows: &cells,
+        annotations: &annotations,
+        copies: &copies,
+        measurements: &measurements,
+        attributes: &schema,
+    };
+    let learn = || Descriptor::fit_held_out(&training, &options.fit);
     session.progress.start("fitting", None);
     let (descriptor, held_out) = session.pool()?.install(learn)?;
     let descriptor = descriptor.with_origin(Origin {

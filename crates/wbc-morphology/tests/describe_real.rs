@@ -3,8 +3,10 @@
 
 use rayon::prelude::*;
 use std::path::PathBuf;
-use wbc_core::{Annotation, AttributeSchema, CellType, Limits, MeasurementRow, Segmenter, read_image};
-use wbc_morphology::describe::{Descriptor, FitOptions};
+use wbc_core::{
+    Annotation, AttributeSchema, CellType, Limits, MeasurementRow, MeasurementSchema, Segmenter, read_image,
+};
+use wbc_morphology::describe::{Descriptor, FitOptions, TrainingCells};
 use wbc_morphology::{VoteSegmenter, measure, measurement_schema};
 
 /// Every `step`th cell of a split of WBCAtt, measured.
@@ -30,6 +32,15 @@ fn cells(
     records.par_iter().map(measured).unzip()
 }
 
+fn training<'a>(
+    rows: &'a [MeasurementRow],
+    annotations: &'a [Annotation],
+    measurements: &'a MeasurementSchema,
+    attributes: &'a AttributeSchema,
+) -> TrainingCells<'a> {
+    TrainingCells { rows, annotations, copies: &[], measurements, attributes }
+}
+
 /// A tenth of the cells and of the trees already reads most attributes; the bounds leave room for other segmentations.
 #[test]
 fn few_cells_and_trees_read_most_attributes() {
@@ -44,7 +55,7 @@ fn few_cells_and_trees_read_most_attributes() {
         without_sizes: false,
         ..FitOptions::default()
     };
-    let descriptor = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &options).unwrap();
+    let descriptor = Descriptor::fit(&training(&rows, &annotations, &measurements, &attributes), &options).unwrap();
     assert_eq!(descriptor.targets().count(), 12);
 
     let (rows, annotations) = cells(&root, "val", 4, &attributes);
@@ -66,7 +77,7 @@ fn all_cells_are_read_nearly_as_by_a_second_human() {
     let (measurements, attributes) = (measurement_schema(), AttributeSchema::wbcatt());
     let (rows, annotations) = cells(&root, "train", 1, &attributes);
     let descriptor =
-        Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &FitOptions::default()).unwrap();
+        Descriptor::fit(&training(&rows, &annotations, &measurements, &attributes), &FitOptions::default()).unwrap();
     assert!(descriptor.to_bytes().len() < 4 << 20);
     let (rows, annotations) = cells(&root, "val", 1, &attributes);
     let scores = descriptor.evaluate(&rows, &annotations, &attributes).unwrap();

@@ -43,11 +43,12 @@ use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, O
 ///
 /// ```no_run
 /// use wbc_core::{AttributeSchema, Limits};
-/// use wbc_morphology::describe::{Descriptor, FitOptions};
+/// use wbc_morphology::describe::{Descriptor, FitOptions, TrainingCells};
 /// use wbc_morphology::measurement_schema;
 /// # let (rows, annotations) = (vec![], vec![]);
 /// let (measurements, attributes) = (measurement_schema(), AttributeSchema::wbcatt());
-/// let descriptor = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &FitOptions::default())?;
+/// let cells = TrainingCells { rows: &rows, annotations: &annotations, copies: &[], measurements: &measurements, attributes: &attributes };
+/// let descriptor = Descriptor::fit(&cells, &FitOptions::default())?;
 /// let shape = &descriptor.describe(&rows[0])?.judgements[3];
 /// println!("{} {} ({:.0} %)", shape.name, shape.value, 100.0 * shape.probability);
 /// for reason in descriptor.reasons(&rows[0], &shape.name, 3)? {
@@ -91,6 +92,21 @@ pub struct CellCopy {
     pub row: MeasurementRow,
 }
 
+/// What a descriptor learns from.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingCells<'a> {
+    /// Measurements of each cell, in the schema's order; undefined ones are fine.
+    pub rows: &'a [MeasurementRow],
+    /// What is known of each cell, in the order of `rows`; unknown values are fine.
+    pub annotations: &'a [Annotation],
+    /// May be empty.
+    pub copies: &'a [CellCopy],
+    /// What `rows` measure.
+    pub measurements: &'a MeasurementSchema,
+    /// What `annotations` say.
+    pub attributes: &'a AttributeSchema,
+}
+
 /// One target and its models.
 #[derive(Clone, Debug, PartialEq)]
 struct Fitted {
@@ -125,20 +141,12 @@ impl Descriptor {
     /// Learns from measured and annotated cells. Runs on the threads of the pool that it is called in.
     ///
     /// A target is learnt where at least two of its values have as many cells as there are folds; others are left out.
-    /// Unknown values and undefined measurements are fine. `copies` may be empty.
     ///
     /// # Errors
     /// [`DescribeError::Option`], [`DescribeError::Shape`] where rows, annotations and copies do not fit each other or the
     /// schemas, [`DescribeError::TooFewCells`] where nothing can be learnt, [`DescribeError::Learner`].
-    pub fn fit(
-        rows: &[MeasurementRow],
-        annotations: &[Annotation],
-        copies: &[CellCopy],
-        measurements: &MeasurementSchema,
-        attributes: &AttributeSchema,
-        options: &FitOptions,
-    ) -> Result<Self, DescribeError> {
-        Self::fit_held_out(rows, annotations, copies, measurements, attributes, options).map(|(fitted, _)| fitted)
+    pub fn fit(cells: &TrainingCells, options: &FitOptions) -> Result<Self, DescribeError> {
+        Self::fit_held_out(cells, options).map(|(fitted, _)| fitted)
     }
 
     /// As [`Self::fit`], and what is said of each cell by trees that it was held out from: where that contradicts an
@@ -148,13 +156,10 @@ impl Descriptor {
     /// # Errors
     /// As [`Self::fit`].
     pub fn fit_held_out(
-        rows: &[MeasurementRow],
-        annotations: &[Annotation],
-        copies: &[CellCopy],
-        measurements: &MeasurementSchema,
-        attributes: &AttributeSchema,
+        cells: &TrainingCells,
         options: &FitOptions,
     ) -> Result<(Self, Vec<Description>), DescribeError> {
+        let TrainingCells { rows, annotations, copies, measurements, attributes } = *cells;
         options.check()?;
         let shape = |what, expected, found| match expected == found {
             true => Ok(()),

@@ -64,9 +64,18 @@ fn options() -> FitOptions {
     FitOptions { trees: 30, learning_rate: 0.2, measurements_per_tree: 1.0, ..FitOptions::default() }
 }
 
+fn learn(
+    rows: &[MeasurementRow],
+    annotations: &[Annotation],
+    copies: &[CellCopy],
+    options: &FitOptions,
+) -> Result<Descriptor, DescribeError> {
+    let (measurements, attributes) = &schemas();
+    Descriptor::fit(&TrainingCells { rows, annotations, copies, measurements, attributes }, options)
+}
+
 fn fitted(n: u64) -> Descriptor {
-    let ((rows, annotations), (measurements, attributes)) = (cells(n), schemas());
-    Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &options()).unwrap()
+    fitted_with(&[], n, &options())
 }
 
 #[test]
@@ -100,7 +109,9 @@ fn separable_values_are_learnt_with_their_reasons() {
 fn what_is_said_of_cells_that_are_held_out_is_what_cross_validation_scores() {
     let ((rows, mut annotations), (measurements, attributes)) = (cells(300), schemas());
     annotations[7].values[0] = None;
-    let fit = || Descriptor::fit_held_out(&rows, &annotations, &[], &measurements, &attributes, &options()).unwrap();
+    let (rows, annotations, measurements, attributes) = (&rows, &annotations, &measurements, &attributes);
+    let cells = TrainingCells { rows, annotations, copies: &[], measurements, attributes };
+    let fit = || Descriptor::fit_held_out(&cells, &options()).unwrap();
     let (descriptor, held_out) = fit();
     assert_eq!(fit(), (descriptor.clone(), held_out.clone()));
     assert_eq!(held_out.len(), 300);
@@ -152,9 +163,7 @@ fn the_number_of_threads_changes_nothing() {
     let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| fitted(150));
     let one = on(1).to_bytes();
     assert!(one == on(3).to_bytes());
-    let ((rows, annotations), (measurements, attributes)) = (cells(150), schemas());
-    let other = FitOptions { seed: 1, ..options() };
-    let other = Descriptor::fit(&rows, &annotations, &[], &measurements, &attributes, &other).unwrap();
+    let other = fitted_with(&[], 150, &FitOptions { seed: 1, ..options() });
     assert!(one != other.to_bytes());
 }
 
@@ -221,9 +230,9 @@ fn damaged_files_are_refused_and_never_panic() {
 
 #[test]
 fn bad_input_is_a_typed_error() {
-    let ((rows, annotations), (measurements, attributes)) = (cells(60), schemas());
+    let (rows, annotations) = cells(60);
     let fit = |rows: &[MeasurementRow], annotations: &[Annotation], options: &FitOptions| {
-        Descriptor::fit(rows, annotations, &[], &measurements, &attributes, options)
+        learn(rows, annotations, &[], options)
     };
     let error = |r: Result<Descriptor, DescribeError>| r.unwrap_err().to_string();
     assert!(error(fit(&rows, &annotations[1..], &options())).contains("annotations: expected 60, found 59"));
@@ -239,9 +248,9 @@ fn bad_input_is_a_typed_error() {
 
 #[test]
 fn cells_without_any_measurement_get_the_common_values() {
-    let ((rows, annotations), (measurements, attributes)) = (cells(90), schemas());
+    let (rows, annotations) = cells(90);
     let nothing: Vec<MeasurementRow> = rows.iter().map(|r| vec![None; r.len()]).collect();
-    let descriptor = Descriptor::fit(&nothing, &annotations, &[], &measurements, &attributes, &options()).unwrap();
+    let descriptor = learn(&nothing, &annotations, &[], &options()).unwrap();
     let judged = descriptor.describe(&nothing[0]).unwrap();
     let big = annotations.iter().filter(|a| a.values[0] == Some(1)).count() as f64 / 90.0;
     assert!((judged.get("size").unwrap().probabilities[1].1 - big).abs() < 0.15, "{judged:?}");
@@ -357,8 +366,8 @@ fn dim_copies(rows: &[MeasurementRow]) -> Vec<CellCopy> {
 }
 
 fn fitted_with(copies: &[CellCopy], n: u64, options: &FitOptions) -> Descriptor {
-    let ((rows, annotations), (measurements, attributes)) = (cells(n), schemas());
-    Descriptor::fit(&rows, &annotations, copies, &measurements, &attributes, options).unwrap()
+    let (rows, annotations) = cells(n);
+    learn(&rows, &annotations, copies, options).unwrap()
 }
 
 #[test]
@@ -392,7 +401,7 @@ fn copies_have_the_sizes_of_their_cell() {
 
 #[test]
 fn a_copy_never_gives_its_held_out_cell_away() {
-    let ((rows, mut annotations), (measurements, attributes)) = (cells(300), schemas());
+    let (rows, mut annotations) = cells(300);
     for (cell, annotation) in annotations.iter_mut().enumerate() {
         annotation.values[1] = Some((draw(cell as u64, 6) * 3.0) as u8);
         // unknown ones, so that cells and known cells are counted differently
@@ -400,7 +409,7 @@ fn a_copy_never_gives_its_held_out_cell_away() {
     }
     let copies: Vec<_> = (0..300).rev().map(|cell| CellCopy { cell, row: rows[cell].clone() }).collect();
     let options = FitOptions { trees: 100, leaf_weight: 0.1, copy_weight: 1.0, ..options() };
-    let fit = Descriptor::fit(&rows, &annotations, &copies, &measurements, &attributes, &options).unwrap();
+    let fit = learn(&rows, &annotations, &copies, &options).unwrap();
     // drawn values cannot be known, but are learnt by heart by whoever saw the copy
     for scores in [&fit.cross_validation(false)[2], &fit.cross_validation_of_copies(false)[2]] {
         assert!(scores.scores.accuracy < 0.5 && scores.scores.n == 257, "{scores:?}");
@@ -409,11 +418,8 @@ fn a_copy_never_gives_its_held_out_cell_away() {
 
 #[test]
 fn copies_of_no_cell_and_of_another_length_are_refused() {
-    let ((rows, annotations), (measurements, attributes)) = (cells(60), schemas());
-    let refusal = |copy: CellCopy| {
-        let fit = Descriptor::fit(&rows, &annotations, &[copy], &measurements, &attributes, &options());
-        fit.unwrap_err().to_string()
-    };
+    let (rows, annotations) = cells(60);
+    let refusal = |copy: CellCopy| learn(&rows, &annotations, &[copy], &options()).unwrap_err().to_string();
     assert!(refusal(CellCopy { cell: 60, row: rows[0].clone() }).contains("expected 60, found 61"));
     assert!(refusal(CellCopy { cell: 0, row: vec![None] }).contains("measurements of a copy: expected 4, found 1"));
 }
