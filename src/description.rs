@@ -11,7 +11,7 @@ use wbc_core::{Annotation, CellType, MeasurementRow, Optics, Sample, Segmenter, 
 use wbc_data::{Dataset, HospitalShift, ViewOptions, ViewSet};
 use wbc_eval::{CellGuess, DatasetReport, EvalDocument, evaluate_guesses};
 use wbc_morphology::describe::{
-    CellCopy, Description, Descriptor, FitOptions, Judgement, Origin, Reason, TargetScores, TrainingCells,
+    CellCopy, CrossFitted, Description, Descriptor, FitOptions, Judgement, Origin, Reason, TargetScores, TrainingCells,
 };
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
@@ -125,10 +125,15 @@ pub fn fit_descriptor(
         measurements: &measurements,
         attributes: &schema,
     };
-    let learn = || Descriptor::fit_held_out(&training, &options.fit);
     session.progress.start("fitting", None);
-    let (descriptor, held_out) = session.pool()?.install(learn)?;
-    let descriptor = descriptor.with_origin(Origin {
+    let fitted = session.pool()?.install(|| CrossFitted::new(&training, &options.fit))?;
+    let held_out = match &options.held_out {
+        Some(_) => {
+            cells.iter().enumerate().map(|(i, row)| fitted.describe_held_out(i, row)).collect::<Result<_, _>>()?
+        }
+        None => Vec::new(),
+    };
+    let descriptor = fitted.into_descriptor().with_origin(Origin {
         optics: Optics::common(samples.iter().map(|s| &s.optics)),
         segmenter: Some(segmenter.id()),
     });

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod calibration;
+mod cross_fitted;
 mod data;
 mod description;
 mod error;
@@ -15,14 +16,15 @@ mod stored;
 mod tests;
 mod trend;
 
+pub use cross_fitted::CrossFitted;
 pub use description::{Description, Judgement, Reason, TargetScores, Typical};
 pub use error::DescribeError;
 pub use options::FitOptions;
 pub use scores::Scores;
 pub use stored::DESCRIPTOR_VERSION;
 
-use data::{candidates, copies_f32, row_f32, rows_f32, targets};
-use model::{Model, Training};
+use data::{row_f32, rows_f32};
+use model::Model;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use wbc_core::{Annotation, AttributeSchema, MeasurementRow, MeasurementSchema, Optics, TYPE_FACT};
@@ -146,77 +148,7 @@ impl Descriptor {
     /// [`DescribeError::Option`], [`DescribeError::Shape`] where rows, annotations and copies do not fit each other or the
     /// schemas, [`DescribeError::TooFewCells`] where nothing can be learnt, [`DescribeError::Learner`].
     pub fn fit(cells: &TrainingCells, options: &FitOptions) -> Result<Self, DescribeError> {
-        Self::fit_held_out(cells, options).map(|(fitted, _)| fitted)
-    }
-
-    /// As [`Self::fit`], and what is said of each cell by trees that it was held out from: where that contradicts an
-    /// annotation, one of them is doubtful. Temperature, strength of the trend and decision weights were chosen on these
-    /// very answers, one number each. A target whose value is unknown of a cell is not judged there.
-    ///
-    /// # Errors
-    /// As [`Self::fit`].
-    pub fn fit_held_out(
-        cells: &TrainingCells,
-        options: &FitOptions,
-    ) -> Result<(Self, Vec<Description>), DescribeError> {
-        let TrainingCells { rows, annotations, copies, measurements, attributes } = *cells;
-        options.check()?;
-        let shape = |what, expected, found| match expected == found {
-            true => Ok(()),
-            false => Err(DescribeError::Shape { what, expected, found }),
-        };
-        shape("annotations", rows.len(), annotations.len())?;
-        for a in annotations {
-            shape("attributes of a cell", attributes.attributes.len(), a.values.len())?;
-        }
-        let rows = rows_f32(rows, measurements.len())?;
-        let copies = copies_f32(copies, &rows, measurements)?;
-        let targets = targets(annotations, attributes, options.folds);
-        if targets.is_empty() {
-            return Err(DescribeError::TooFewCells { needed: options.folds });
-        }
-        let kinds: &[bool] = if options.without_sizes { &[true, false] } else { &[true] };
-        let jobs: Vec<_> = targets.iter().flat_map(|t| kinds.iter().map(move |&sizes| (t, sizes))).collect();
-        let fitted: Vec<(Model, Vec<Vec<f64>>)> = jobs
-            .into_par_iter()
-            .map(|(target, sizes)| {
-                let known: Vec<usize> = (0..rows.len()).filter(|&i| target.truth[i].is_some()).collect();
-                // position of each known cell among these
-                let mut position = vec![None; rows.len()];
-                known.iter().enumerate().for_each(|(k, &i)| position[i] = Some(k));
-                let copy_weight = if sizes { options.copy_weight_with_sizes } else { options.copy_weight };
-                let copies = if copy_weight > 0.0 { copies.as_slice() } else { &[] };
-                let of_known = || copies.iter().filter_map(|(cell, row)| Some((position[*cell]?, row.as_slice())));
-                let training = Training {
-                    target: &target.name,
-                    rows: known.iter().map(|&i| rows[i].as_slice()).chain(of_known().map(|(_, row)| row)).collect(),
-                    cell_of: (0..known.len()).chain(of_known().map(|(cell, _)| cell)).collect(),
-                    truth: known.iter().filter_map(|&i| target.truth[i]).collect(),
-                    n_values: target.values.len(),
-                    copy_weight,
-                    options,
-                };
-                Model::fit(&training, &candidates(measurements, sizes))
-            })
-            .collect::<Result<_, _>>()?;
-        let mut fitted = fitted.into_iter();
-        let mut held_out = vec![Description { judgements: Vec::new() }; rows.len()];
-        let targets = targets.into_iter().map(|t| {
-            let (with_sizes, own) = fitted.next().expect("one model per job");
-            let without_sizes = if options.without_sizes { fitted.next().map(|(model, _)| model) } else { None };
-            let target = Fitted { name: t.name, values: t.values, with_sizes, without_sizes };
-            let known = held_out.iter_mut().zip(&t.truth).filter(|(_, truth)| truth.is_some());
-            known.zip(own).for_each(|((cell, _), p)| cell.judgements.push(target.judgement(&target.with_sizes, p)));
-            target
-        });
-        let descriptor = Self {
-            schema: measurements.clone(),
-            options: options.clone(),
-            targets: targets.collect(),
-            typical: (0..measurements.len()).map(|c| Typical::of(rows.iter().map(|r| r[c]))).collect(),
-            origin: Origin::default(),
-        };
-        Ok((descriptor, held_out))
+        CrossFitted::new(cells, options).map(|fitted| fitted.whole)
     }
 
     /// Says where the training cells' measurements come from.

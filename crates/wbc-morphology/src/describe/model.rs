@@ -69,9 +69,8 @@ impl Model {
         self.columns.iter().map(|&c| row[c]).collect()
     }
 
-    /// Selects measurements, cross-validates to calibrate, and fits on all cells. Beside the model the probabilities that
-    /// each cell was given while it was held out.
-    pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<(Self, Vec<Vec<f64>>), DescribeError> {
+    /// Selects measurements, cross-validates to calibrate, and fits on all cells.
+    pub(super) fn fit(training: &Training, candidates: &[usize]) -> Result<CrossFit, DescribeError> {
         let Training { truth, n_values, options, .. } = training;
         let fold_of = folds(truth, options.folds, options.seed);
         let rows = |wanted: &dyn Fn(usize) -> bool| {
@@ -102,12 +101,27 @@ impl Model {
             let decided: Vec<usize> = p.iter().map(|p| decide(p, &weights)).collect();
             Scores::new(&truth, &p, &decided, *n_values)
         });
-        let Parts { columns, mut forests, trend, constants } =
-            fits.into_iter().next_back().expect("one fit holds nothing out");
-        let trend = (strength > 0.0).then(|| trend.scaled(strength));
-        forests.iter_mut().zip(constants).for_each(|(forest, constant)| forest.base += strength * constant);
-        Ok((Self { columns, forests, trend, temperature, weights, scores, copy_scores }, own))
+        let mut models: Vec<Self> = fits
+            .into_iter()
+            .map(|Parts { columns, mut forests, trend, constants }| {
+                let trend = (strength > 0.0).then(|| trend.scaled(strength));
+                forests.iter_mut().zip(constants).for_each(|(forest, constant)| forest.base += strength * constant);
+                let (weights, scores, copy_scores) = (weights.clone(), scores.clone(), copy_scores.clone());
+                Self { columns, forests, trend, temperature, weights, scores, copy_scores }
+            })
+            .collect();
+        let whole = models.pop().expect("one fit holds nothing out");
+        Ok(CrossFit { whole, folds: models, fold_of })
     }
+}
+
+/// A model, and those that some of its cells were held out from.
+pub(super) struct CrossFit {
+    pub(super) whole: Model,
+    /// Each has seen no cell of its own fold.
+    pub(super) folds: Vec<Model>,
+    /// The fold of each cell.
+    pub(super) fold_of: Vec<usize>,
 }
 
 /// What was learnt from some of the cells.

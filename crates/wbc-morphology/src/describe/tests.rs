@@ -111,19 +111,22 @@ fn what_is_said_of_cells_that_are_held_out_is_what_cross_validation_scores() {
     annotations[7].values[0] = None;
     let (rows, annotations, measurements, attributes) = (&rows, &annotations, &measurements, &attributes);
     let cells = TrainingCells { rows, annotations, copies: &[], measurements, attributes };
-    let fit = || Descriptor::fit_held_out(&cells, &options()).unwrap();
-    let (descriptor, held_out) = fit();
-    assert_eq!(fit(), (descriptor.clone(), held_out.clone()));
-    assert_eq!(held_out.len(), 300);
-    let names = |cell: usize| held_out[cell].judgements.iter().map(|j| j.name.as_str()).collect::<Vec<_>>();
-    assert_eq!(names(6), ["type", "size", "shade"]);
-    assert_eq!(names(7), ["type", "shade"]);
+    let fitted = CrossFitted::new(&cells, &options()).unwrap();
+    let held_out: Vec<Description> =
+        rows.iter().enumerate().map(|(cell, row)| fitted.describe_held_out(cell, row).unwrap()).collect();
+    let descriptor = fitted.descriptor();
+    assert_eq!(*descriptor, Descriptor::fit(&cells, &options()).unwrap());
+    let size = |described: &Description| described.get("size").unwrap().probabilities.clone();
+    let by_all = |cell: usize| descriptor.describe(&rows[cell]).unwrap();
+    // nothing was grown on the cell of unknown size
+    assert!(size(&held_out[7]) == size(&by_all(7)) && size(&held_out[6]) != size(&by_all(6)));
+    assert!(fitted.describe_held_out(300, &rows[0]).unwrap_err().to_string().contains("expected 300, found 301"));
     for target in descriptor.cross_validation(true) {
         let truth = |a: &Annotation| match target.name.as_str() {
             TYPE_FACT => a.cell_type.as_ref().map(|t| t.as_str().to_owned()),
-            name => a.value(&attributes, name).map(str::to_owned),
+            name => a.value(attributes, name).map(str::to_owned),
         };
-        let judged = held_out.iter().zip(&annotations).filter_map(|(cell, annotation)| {
+        let judged = held_out.iter().zip(annotations).filter_map(|(cell, annotation)| {
             Some((cell.judgements.iter().find(|j| j.name == target.name)?, truth(annotation)?))
         });
         let right: Vec<bool> = judged.map(|(judgement, truth)| judgement.value == truth).collect();
