@@ -101,6 +101,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         version: Preprocess::VERSION,
         viewer: viewer.spec().clone(),
         statistics: None,
+        readings: None,
         optics: Optics::default(),
     };
     let mut validator = ZeroShotValidator::new(
@@ -119,6 +120,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         length_scale: vec![None; training.len()],
         captions: Arc::new(captions),
         statistics: None,
+        readings: None,
         soft_targets: None,
         augmentation: Augmentation::default(),
         annotations,

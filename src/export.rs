@@ -4,7 +4,7 @@ mod clip;
 
 use crate::files::{make_dir, write_atomic};
 use crate::model_card::model_card;
-use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, ENCODERS, PREPROCESS, PROMPTS, READINGS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::{Error, Run};
 use clip::clip_parts;
 use std::collections::BTreeMap;
@@ -76,6 +76,7 @@ impl Parts {
             ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => {
                 let halved = format == ExportFormat::SafetensorsF16;
                 let reference = run.reference.as_ref().map(|_| REFERENCE);
+                let readings = run.trained.preprocess.readings.as_ref().map(|_| READINGS);
                 let mut encoders = run.encoders.clone();
                 if let (true, Some(image)) = (halved, &mut encoders.image) {
                     // what other weights answered is kept under their name
@@ -89,7 +90,7 @@ impl Parts {
                 let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG];
                 let weights = Some(WEIGHTS).filter(|_| !halved);
                 Ok(Self {
-                    copied: names.into_iter().chain(weights).chain(reference).collect(),
+                    copied: names.into_iter().chain(weights).chain(reference).chain(readings).collect(),
                     texts: encoders,
                     halved: halved.then_some(WEIGHTS),
                     ..Self::default()

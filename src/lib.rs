@@ -69,6 +69,7 @@ mod measured;
 mod model_card;
 mod no_cell;
 mod published;
+mod readings;
 mod report;
 mod run;
 mod run_files;
@@ -89,8 +90,8 @@ pub use cells::{
 };
 pub use classify::{Classification, ClassifySummary, classify};
 pub use config::{
-    BranchKind, ContrastTargets, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, RunConfig,
-    TextEncoderSection, ViewSection, ViewerKind,
+    BranchKind, ContrastTargets, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, ReadingsSection,
+    RunConfig, TextEncoderSection, ViewSection, ViewerKind,
 };
 pub use demo::{DemoOptions, demo};
 pub use description::{

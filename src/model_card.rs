@@ -1,7 +1,7 @@
 //! The model card of an export: what the model is, was trained on and reaches, whom it may serve, how it is run.
 
 use crate::export::{CARD, ExportFormat, IMAGE_ONNX, TEXT_ONNX};
-use crate::run::{CONFIG, ENCODERS, METRICS, PREPROCESS, PROMPTS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
+use crate::run::{CONFIG, ENCODERS, METRICS, PREPROCESS, PROMPTS, READINGS, REFERENCE, SCHEMA, TOKENIZER, WEIGHTS};
 use crate::train::logged_validations;
 use crate::{BranchKind, Error, Run, ViewerKind, WeightSource};
 use std::fmt::Write;
@@ -151,6 +151,7 @@ fn content(name: &str) -> &'static str {
         PREPROCESS => "how cells are looked at and measured, and how measurements are normalised",
         PROMPTS => "prompts of every type and attribute value",
         SCHEMA => "the attributes and their values",
+        READINGS => "trees that read each attribute in the measurements",
         REFERENCE => "what training cells of each type and value measured",
         ENCODERS => "what the published encoders are that it was made of",
         CONFIG => "the configuration of the training",

@@ -1,14 +1,16 @@
 use crate::features::fill_features;
 use crate::files::write_atomic;
 use crate::published::frozen;
+use crate::readings::read_by;
 use crate::{Error, RunConfig, RunEncoders, RunFiles, Session, ViewerKind, device};
 use std::path::Path;
 use std::sync::Arc;
 use wbc_contrastive::{FactSpace, TrainedModel, WbcClip};
 use wbc_core::{AttributeSchema, CellType, CellViewer, Optics, PromptSets, Sample, TYPE_FACT, ViewerSpec, Warnings};
 use wbc_data::{PlainViewer, PublishedViewer, ViewOptions, ViewSet};
-use wbc_encoders::{ImageTower, Preprocess, TextTower, Tokenizer, load_weights_from};
+use wbc_encoders::{ImageTower, Preprocess, Readings, TextTower, Tokenizer, load_weights_from};
 use wbc_explain::TrainingReference;
+use wbc_morphology::describe::Descriptor;
 use wbc_morphology::{CanonicalOptions, CanonicalViewer, MeasurementSet, VoteSegmenter};
 
 pub(crate) const CONFIG: &str = "config.toml";
@@ -19,6 +21,7 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub(crate) const PREPROCESS: &str = "preprocess.json";
 pub(crate) const PROMPTS: &str = "prompts.toml";
 pub(crate) const SCHEMA: &str = "schema.json";
+pub(crate) const READINGS: &str = "readings.wbcdesc";
 pub(crate) const REFERENCE: &str = "reference.json";
 pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const REPORT: &str = "report.html";
@@ -65,7 +68,10 @@ impl Run {
         let text = |name: &str| files.text(name)?.ok_or_else(|| refused(format!("{name} is missing")));
         let config = RunConfig::parse(&text(CONFIG)?, &[], &place.join(CONFIG).display().to_string())
             .map_err(|e| refused(e.to_string()))?;
-        let preprocess = Preprocess::from_json(&text(PREPROCESS)?).map_err(|e| spoilt(PREPROCESS, &e))?;
+        let mut preprocess = Preprocess::from_json(&text(PREPROCESS)?).map_err(|e| spoilt(PREPROCESS, &e))?;
+        if preprocess.readings.is_some() {
+            preprocess = read_by(preprocess, &files.need(READINGS)?).map_err(|e| spoilt(READINGS, &with_causes(&e)))?;
+        }
         let tokenizer = Tokenizer::from_json(&files.need(TOKENIZER)?).map_err(|e| spoilt(TOKENIZER, &e))?;
         let prompts = PromptSets::from_toml(&text(PROMPTS)?).map_err(|e| spoilt(PROMPTS, &e))?;
         let schema: AttributeSchema = serde_json::from_str(&text(SCHEMA)?).map_err(|e| spoilt(SCHEMA, &e))?;
@@ -85,7 +91,9 @@ impl Run {
             Some(text) => RunEncoders::from_json(&text, &place.join(ENCODERS))?,
             None => RunEncoders::default(),
         };
-        let architecture = config.model_config(n_measurements, &encoders).map_err(|e| spoilt(CONFIG, &e))?;
+        let n_readings = preprocess.readings.as_ref().map_or(0, Readings::len);
+        let architecture =
+            config.model_config(n_measurements, n_readings, &encoders).map_err(|e| spoilt(CONFIG, &e))?;
         let empty = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &device)
             .map_err(|e| spoilt(CONFIG, &e))?;
         let model = load_weights_from(empty, files.need(WEIGHTS)?, &place.join(WEIGHTS))?;
@@ -216,16 +224,21 @@ pub(crate) struct Preamble<'a> {
     pub(crate) prompts: &'a PromptSets,
     pub(crate) schema: &'a AttributeSchema,
     pub(crate) reference: Option<&'a TrainingReference>,
+    /// The trees whose readings the model hears.
+    pub(crate) descriptor: Option<&'a Descriptor>,
 }
 
 /// Writes it, the configuration last.
 pub(crate) fn write_preamble(folder: &Path, preamble: &Preamble<'_>) -> Result<(), Error> {
-    let Preamble { config, encoders, tokenizer, preprocess, prompts, schema, reference } = preamble;
+    let Preamble { config, encoders, tokenizer, preprocess, prompts, schema, reference, descriptor } = preamble;
     let json = |e: serde_json::Error| Error::Data(e.to_string());
     write_atomic(&folder.join(TOKENIZER), tokenizer.to_json()?)?;
     write_atomic(&folder.join(PREPROCESS), preprocess.to_json())?;
     write_atomic(&folder.join(PROMPTS), prompts.to_toml())?;
     write_atomic(&folder.join(SCHEMA), serde_json::to_string_pretty(schema).map_err(json)?)?;
+    if let Some(descriptor) = descriptor {
+        write_atomic(&folder.join(READINGS), descriptor.to_bytes())?;
+    }
     if let Some(reference) = reference {
         write_atomic(&folder.join(REFERENCE), reference.to_json())?;
     }

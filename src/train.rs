@@ -1,6 +1,7 @@
 use crate::config::GRAMMAR;
 use crate::features::{feature_statistics, fill_features};
 use crate::files::{make_dir, read_text};
+use crate::readings::trees_readings;
 use crate::run::{
     CONFIG, ENCODERS, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble,
 };
@@ -27,8 +28,8 @@ use wbc_core::{
 };
 use wbc_data::{Dataset, ViewOptions, ViewSet};
 use wbc_encoders::{
-    ClipScale, ImageTower, MeasurementStatistics, NetworkConfig, Preprocess, PublishedHead, TextTower, Tokenizer,
-    save_weights,
+    ClipScale, ImageTower, MeasurementStatistics, NetworkConfig, Preprocess, PublishedHead, Readings, TextTower,
+    Tokenizer, save_weights,
 };
 use wbc_eval::ZeroShotValidator;
 use wbc_explain::TrainingReference;
@@ -119,11 +120,18 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         Some(section) => EncoderFolder::load_tokenizer(&section.folder)?,
         None => tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?,
     };
-    let preprocess =
-        Preprocess { version: Preprocess::VERSION, viewer: viewer.spec().clone(), statistics, optics: optics.clone() };
+    let read = trees_readings(config, statistics.as_ref(), &views, &training, session)?;
+    let preprocess = Preprocess {
+        version: Preprocess::VERSION,
+        viewer: viewer.spec().clone(),
+        statistics,
+        readings: read.as_ref().map(|read| read.readings.clone()),
+        optics: optics.clone(),
+    };
     let taped = untaped.clone().autodiff();
     let n_measurements = preprocess.statistics.as_ref().map_or(0, |s| s.schema.len());
-    let architecture = config.model_config(n_measurements, &encoders)?;
+    let n_readings = preprocess.readings.as_ref().map_or(0, Readings::len);
+    let architecture = config.model_config(n_measurements, n_readings, &encoders)?;
     let mut model = WbcClip::init(&architecture, tokenizer.vocab_size(), config.seed, &taped)?;
     config.optimiser.check_names(&model)?;
     if let (Some(image), Some(section)) = (&encoders.image, &config.model.image_encoder) {
@@ -153,6 +161,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
             prompts: &prompts,
             schema: &schema,
             reference: reference.as_ref(),
+            descriptor: read.as_ref().map(|read| &read.descriptor),
         };
         write_preamble(folder, &preamble)?;
         // where fine-tuning begins, for means of weights before and after it
@@ -185,6 +194,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         soft_targets,
         tokenizer,
         statistics: preprocess.statistics.clone(),
+        readings: read.map(|read| read.held_out),
         augmentation: config.augmentation,
     };
     let trainer = Trainer {
@@ -219,7 +229,7 @@ fn published_encoders(config: &RunConfig) -> Result<RunEncoders, Error> {
         encoders.text = Some(encoder.text(folder)?.clone());
         encoders.text_source = Some(encoder.source);
     }
-    config.model_config(1, &encoders)?.check()?;
+    config.model_config(1, 1, &encoders)?.check()?;
     Ok(encoders)
 }
 

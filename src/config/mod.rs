@@ -3,7 +3,10 @@ mod model;
 mod view;
 
 pub(crate) use grammar::GrammarSection;
-pub use model::{BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, TextEncoderSection};
+pub use model::{
+    BranchKind, ImageEncoderSection, MeasurementSection, ModelSection, PixelSection, ReadingsSection,
+    TextEncoderSection,
+};
 pub use view::{ViewSection, ViewerKind};
 
 use crate::{Error, RunEncoders};
@@ -179,7 +182,7 @@ impl RunConfig {
         // what a published encoder is made of is not known yet
         let own = ModelSection { image_encoder: None, text_encoder: None, ..self.model.clone() };
         Self { model: own, ..self.clone() }
-            .model_config(1, &RunEncoders::default())
+            .model_config(1, 1, &RunEncoders::default())
             .and_then(|c| Ok(c.check()?))
             .map_err(|e| Error::Config { place: place.into(), cause: format!("model: {e}") })?;
         if let Some(twice) = self.types.iter().enumerate().find_map(|(i, t)| self.types[..i].contains(t).then_some(t)) {

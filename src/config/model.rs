@@ -8,6 +8,7 @@ use wbc_encoders::{
     ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, PixelEncoderConfig, PublishedBranchConfig,
     PublishedHead, TextConfig, TextTowerConfig, TokenizerConfig,
 };
+use wbc_morphology::describe::FitOptions;
 
 /// Which branches the image tower has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct ModelSection {
     pub branch_dropout: f64,
     /// Measurement branch.
     pub measurements: MeasurementSection,
+    /// What trees read in the measurements has a branch beside theirs; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readings: Option<ReadingsSection>,
     /// Pixel branch; not used with a published encoder.
     pub pixels: PixelSection,
     /// A published encoder in the pixel branch's place.
@@ -54,6 +58,7 @@ impl Default for ModelSection {
             embed_dim: 128,
             branch_dropout: 0.25,
             measurements: MeasurementSection::default(),
+            readings: None,
             pixels: PixelSection::default(),
             image_encoder: None,
             text: TextConfig::default(),
@@ -77,6 +82,28 @@ impl Default for MeasurementSection {
     fn default() -> Self {
         let c = MeasurementBranchConfig::new(1);
         Self { hidden: c.hidden, dropout: c.dropout }
+    }
+}
+
+/// What gradient-boosted trees, grown on the training cells' measurements before training begins, read in them: how likely
+/// each value of each attribute is. In training each cell is read by trees that it was held out from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadingsSection {
+    /// Width of the hidden layers of the branch that hears them.
+    pub hidden: usize,
+    /// Dropout after each hidden layer.
+    pub dropout: f64,
+    /// Trees per value.
+    pub trees: usize,
+    /// Step size of each tree.
+    pub learning_rate: f32,
+}
+
+impl Default for ReadingsSection {
+    fn default() -> Self {
+        let FitOptions { trees, learning_rate, .. } = FitOptions::default();
+        Self { hidden: 128, dropout: 0.2, trees, learning_rate }
     }
 }
 
@@ -130,12 +157,22 @@ fn yes() -> bool {
 }
 
 impl RunConfig {
-    /// The architecture for views with that many measurements and published encoders.
+    /// The architecture for views with that many measurements, that many readings of them, and published encoders.
     ///
     /// # Errors
     /// [`Error::Config`] for an encoder that is missing or does not take views of this size.
-    pub fn model_config(&self, n_measurements: usize, encoders: &RunEncoders) -> Result<ModelConfig, Error> {
+    pub fn model_config(
+        &self,
+        n_measurements: usize,
+        n_readings: usize,
+        encoders: &RunEncoders,
+    ) -> Result<ModelConfig, Error> {
         let m = &self.model;
+        let readings = m.readings.as_ref().map(|section| MeasurementBranchConfig {
+            n_measurements: n_readings,
+            hidden: section.hidden,
+            dropout: section.dropout,
+        });
         let measurements = (m.branches != BranchKind::Pixels).then_some(MeasurementBranchConfig {
             n_measurements,
             hidden: m.measurements.hidden,
@@ -175,7 +212,7 @@ impl RunConfig {
         };
         Ok(ModelConfig {
             embed_dim: m.embed_dim,
-            image: ImageTowerConfig { pixels, measurements, branch_dropout: m.branch_dropout },
+            image: ImageTowerConfig { pixels, measurements, readings, branch_dropout: m.branch_dropout },
             text,
             tokenizer: m.tokenizer.clone(),
         })

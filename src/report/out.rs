@@ -2,7 +2,7 @@
 
 use crate::files::not_the_input;
 use crate::run::{
-    CONFIG, ENCODERS, INITIAL, METRICS, PREPROCESS, PROMPTS, REFERENCE, REPORT, SCHEMA, TOKENIZER, WEIGHTS,
+    CONFIG, ENCODERS, INITIAL, METRICS, PREPROCESS, PROMPTS, READINGS, REFERENCE, REPORT, SCHEMA, TOKENIZER, WEIGHTS,
 };
 use crate::{Error, Session};
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use wbc_core::is_image_path;
 use wbc_data::path_of_input;
 
 /// What a run folder holds, see `docs/run-folder.md`.
-const OF_A_RUN: [&str; 13] = [
+const OF_A_RUN: [&str; 14] = [
     CONFIG,
     ENCODERS,
     INITIAL,
@@ -20,6 +20,7 @@ const OF_A_RUN: [&str; 13] = [
     PREPROCESS,
     PROMPTS,
     SCHEMA,
+    READINGS,
     REFERENCE,
     METRICS,
     REPORT,

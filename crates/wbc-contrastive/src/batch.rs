@@ -1,9 +1,10 @@
-use crate::TrainError;
+use crate::{HeldOutReadings, TrainError};
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array2, Axis};
 use rand::{Rng, RngCore};
 use std::collections::BTreeMap;
 use wbc_data::ViewSet;
-use wbc_encoders::{MeasurementInput, MeasurementStatistics, gaussian_pair};
+use wbc_encoders::{MeasurementInput, MeasurementStatistics, Preprocess, gaussian_pair};
 
 /// Rows of what a frozen encoder answered, where a view set has it.
 pub(crate) fn features(views: &ViewSet, rows: &[usize], device: &Device) -> Option<Tensor<2>> {
@@ -19,6 +20,8 @@ pub(crate) struct NormalisedMeasurements {
     mask: Vec<f32>,
     /// Columns that are lengths or areas in pixels.
     absolute: Vec<usize>,
+    /// What is read in each row as it is, and with its absolute sizes hidden; the latter in training only.
+    readings: Option<(Array2<f32>, Option<Array2<f32>>)>,
 }
 
 impl NormalisedMeasurements {
@@ -40,7 +43,35 @@ impl NormalisedMeasurements {
         let (values, mask) = statistics.rows(&raw, length_scale);
         let powers = statistics.schema.measurements.iter().map(|m| m.unit.pixel_power());
         let absolute = powers.enumerate().filter(|(_, p)| *p != 0).map(|(j, _)| j).collect();
-        Ok(Self { width: rows.ncols(), values, mask, absolute })
+        Ok(Self { width: rows.ncols(), values, mask, absolute, readings: None })
+    }
+
+    /// The same rows as the model sees them after training: with what is read in them.
+    pub(crate) fn seen(
+        views: &ViewSet,
+        preprocess: &Preprocess,
+        length_scale: &[Option<f64>],
+    ) -> Result<Option<Self>, TrainError> {
+        let Some(statistics) = &preprocess.statistics else { return Ok(None) };
+        let mut all = Self::new(views, statistics, length_scale)?;
+        if let Some(readings) = &preprocess.readings {
+            let n = length_scale.len();
+            let read = Array2::from_shape_vec((n, readings.len()), readings.read(&all.values, &all.mask, n));
+            all.readings = Some((read.map_err(|e| TrainError::Data { cause: e.to_string() })?, None));
+        }
+        Ok(Some(all))
+    }
+
+    /// Takes what was read in the rows while their cells were held out.
+    pub(crate) fn take_held_out(&mut self, readings: &HeldOutReadings) -> Result<(), TrainError> {
+        let n = self.values.len() / self.width;
+        let HeldOutReadings { whole, without_sizes } = readings;
+        if whole.nrows() != n || whole.dim() != without_sizes.dim() {
+            let cause = format!("readings of {} and {} rows for {n}", whole.nrows(), without_sizes.nrows());
+            return Err(TrainError::Data { cause });
+        }
+        self.readings = Some((whole.clone(), Some(without_sizes.clone())));
+        Ok(())
     }
 
     /// Gives shifted copies the absolute sizes of the cell itself: the simulated hospital's camera is known to be the
@@ -67,10 +98,11 @@ impl NormalisedMeasurements {
     /// Rows as they are.
     pub(crate) fn batch(&self, rows: &[usize], device: &Device) -> MeasurementInput {
         let (values, mask) = self.gather(rows);
-        self.tensors(rows.len(), values, mask, device)
+        let readings = self.readings.as_ref().map(|(all, _)| all.select(Axis(0), rows));
+        self.tensors(rows.len(), values, mask, readings, device)
     }
 
-    /// Rows with Gaussian noise on known values and, for a share of cells, without absolute sizes.
+    /// Rows with Gaussian noise on known values and readings and, for a share of cells, without absolute sizes.
     pub(crate) fn noisy_batch(
         &self,
         rows: &[usize],
@@ -80,19 +112,40 @@ impl NormalisedMeasurements {
         device: &Device,
     ) -> MeasurementInput {
         let (mut values, mut mask) = self.gather(rows);
-        for row in mask.chunks_exact_mut(self.width) {
+        let mut readings = self.readings.as_ref().map(|(all, _)| all.select(Axis(0), rows));
+        for (i, row) in mask.chunks_exact_mut(self.width).enumerate() {
             if rng.random_bool(absolute_dropout) {
                 self.absolute.iter().for_each(|j| row[*j] = 0.0);
+                if let (Some(read), Some((_, Some(hidden)))) = (&mut readings, &self.readings) {
+                    read.row_mut(i).assign(&hidden.row(rows[i]));
+                }
             }
         }
-        for pair in values.chunks_mut(2) {
-            pair.iter_mut().zip(gaussian_pair(rng)).for_each(|(x, n)| *x += noise as f32 * n);
+        let mut disturb = |values: &mut [f32]| {
+            for pair in values.chunks_mut(2) {
+                pair.iter_mut().zip(gaussian_pair(rng)).for_each(|(x, n)| *x += noise as f32 * n);
+            }
+        };
+        disturb(&mut values);
+        if let Some(read) = readings.as_mut().and_then(|read| read.as_slice_mut()) {
+            disturb(read);
         }
-        self.tensors(rows.len(), values, mask, device)
+        self.tensors(rows.len(), values, mask, readings, device)
     }
 
-    fn tensors(&self, n: usize, values: Vec<f32>, mask: Vec<f32>, device: &Device) -> MeasurementInput {
-        let tensor = |v| Tensor::from_data(TensorData::new(v, [n, self.width]), device);
-        MeasurementInput { values: tensor(values), mask: tensor(mask) }
+    fn tensors(
+        &self,
+        n: usize,
+        values: Vec<f32>,
+        mask: Vec<f32>,
+        readings: Option<Array2<f32>>,
+        device: &Device,
+    ) -> MeasurementInput {
+        let tensor = |v, width| Tensor::from_data(TensorData::new(v, [n, width]), device);
+        let readings = readings.map(|all| {
+            let width = all.ncols();
+            tensor(all.into_iter().collect(), width)
+        });
+        MeasurementInput { values: tensor(values, self.width), mask: tensor(mask, self.width), readings }
     }
 }

@@ -60,6 +60,6 @@ pub use soft_targets::SoftTargets;
 pub use step::StepLosses;
 pub use targets::{FactSpace, MeasuredFact, PairTargets};
 pub use trained::TrainedModel;
-pub use trainer::{CaptionSource, TrainOutcome, Trainer, TrainingData, Validation, Validator};
+pub use trainer::{CaptionSource, HeldOutReadings, TrainOutcome, Trainer, TrainingData, Validation, Validator};
 
 pub use burn;

@@ -102,6 +102,7 @@ impl<I: ImageEncoder, T: TextEncoder> Part<DualEncoder<I, T>> for Images<'_> {
             measurements: self.measurements.as_ref().map(|m| MeasurementInput {
                 values: m.values.clone().narrow(0, start, n).cast(dtype),
                 mask: m.mask.clone().narrow(0, start, n).cast(dtype),
+                readings: m.readings.as_ref().map(|r| r.clone().narrow(0, start, n).cast(dtype)),
             }),
         };
         let mut noise = RowStreams::new(&self.noise, rows);
@@ -162,6 +163,7 @@ impl<'a> StepContext<'a> {
             data.statistics.as_ref().map(|s| NormalisedMeasurements::new(&data.views, s, &scales)).transpose()?;
         if let Some(measurements) = &mut measurements {
             measurements.copy_absolute_sizes(&data.views);
+            data.readings.iter().try_for_each(|held_out| measurements.take_held_out(held_out))?;
         }
         let sizes = data.space.sizes();
         if data.soft_targets.as_ref().is_some_and(|soft| !soft.fits(&sizes)) {

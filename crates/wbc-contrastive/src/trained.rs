@@ -4,7 +4,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
 use wbc_core::{Embeddings, PromptSet, PromptSets};
 use wbc_data::{ViewSet, pixels_as_f32};
-use wbc_encoders::{Branches, ImageEncoder, ImageInput, ImageOutput, Mode, Preprocess, TextEncoder, Tokenizer};
+use wbc_encoders::{
+    Branches, ImageEncoder, ImageInput, ImageOutput, MeasurementInput, Mode, Preprocess, TextEncoder, Tokenizer,
+};
 
 /// Cells or texts per forward pass.
 const BATCH: usize = 128;
@@ -39,20 +41,36 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
         length_scale: &[Option<f64>],
         branches: Branches,
     ) -> Result<ImageInput, TrainError> {
-        let wanted = self.preprocess.statistics.as_ref().filter(|_| branches != Branches::Pixels);
-        let measurements = wanted
-            .map(|s| {
-                Ok::<_, TrainError>(NormalisedMeasurements::new(views, s, length_scale)?.batch(rows, &self.device))
-            })
-            .transpose()?;
+        let measurements = self.measurements(views, length_scale, branches)?.map(|m| m.batch(rows, &self.device));
         self.input(views, rows, measurements, branches)
+    }
+
+    fn measurements(
+        &self,
+        views: &ViewSet,
+        length_scale: &[Option<f64>],
+        branches: Branches,
+    ) -> Result<Option<NormalisedMeasurements>, TrainError> {
+        if branches == Branches::Pixels {
+            return Ok(None);
+        }
+        NormalisedMeasurements::seen(views, &self.preprocess, length_scale)
+    }
+
+    /// Normalised measurements and their mask, both `[n, n_measurements]` row-major, as the image encoder is given them: with
+    /// what is read in them.
+    pub fn measurement_input(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
+        let width = values.len() / n.max(1);
+        let tensor = |v, width| Tensor::from_data(TensorData::new(v, [n, width]), &self.device);
+        let readings = self.preprocess.readings.as_ref().map(|r| tensor(r.read(&values, &mask, n), r.len()));
+        MeasurementInput { values: tensor(values, width), mask: tensor(mask, width), readings }
     }
 
     fn input(
         &self,
         views: &ViewSet,
         rows: &[usize],
-        measurements: Option<wbc_encoders::MeasurementInput>,
+        measurements: Option<MeasurementInput>,
         branches: Branches,
     ) -> Result<ImageInput, TrainError> {
         let features =
@@ -93,8 +111,7 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
         length_scale: &[Option<f64>],
         branches: Branches,
     ) -> Result<Embeddings, TrainError> {
-        let statistics = self.preprocess.statistics.as_ref().filter(|_| branches != Branches::Pixels);
-        let normalised = statistics.map(|s| NormalisedMeasurements::new(views, s, length_scale)).transpose()?;
+        let normalised = self.measurements(views, length_scale, branches)?;
         let rows: Vec<usize> = (0..views.len()).collect();
         let mut all = Vec::with_capacity(views.len() * self.model.image.embed_dim());
         for rows in rows.chunks(BATCH) {

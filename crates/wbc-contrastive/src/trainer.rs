@@ -14,6 +14,7 @@ use crate::{
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
+use ndarray::Array2;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,10 +74,22 @@ pub struct TrainingData {
     pub tokenizer: Tokenizer,
     /// How measurements are normalised; `None` for pixels alone.
     pub statistics: Option<MeasurementStatistics>,
+    /// What a reader read in the measurements of each row of the views; `None` for a model that hears no readings.
+    pub readings: Option<HeldOutReadings>,
     /// Per sample, the factor that brings its lengths to the training optics; `None` masks absolute sizes.
     pub length_scale: Vec<Option<f64>>,
     /// Changes of the finished view's pixels.
     pub augmentation: Augmentation,
+}
+
+/// What a [`wbc_encoders::MeasurementReader`] that learnt from other cells only read in the rows of a view set, normalised:
+/// what it says of cells that it was made from is better than what it will say of new ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOutReadings {
+    /// `[n_rows, n_readings]`, in a row as it is.
+    pub whole: Array2<f32>,
+    /// `[n_rows, n_readings]`, with absolute sizes hidden.
+    pub without_sizes: Array2<f32>,
 }
 
 /// How a training run ended.
@@ -350,6 +363,9 @@ impl Trainer<'_> {
         });
         data.views.measurements.iter().flatten().for_each(|m| {
             hasher.update(&m.to_le_bytes());
+        });
+        data.readings.iter().flat_map(|r| r.whole.iter().chain(&r.without_sizes)).for_each(|r| {
+            hasher.update(&r.to_le_bytes());
         });
         // a cell may have several captions, of which the seed chooses one
         for (sample, seed) in (0..data.ids.len()).flat_map(|sample| (0..CAPTION_SEEDS).map(move |seed| (sample, seed)))

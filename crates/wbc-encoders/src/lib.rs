@@ -46,6 +46,7 @@ mod onnx;
 mod ops;
 mod preprocess;
 mod published;
+mod readings;
 mod text;
 mod tokenizer;
 mod weights;
@@ -71,6 +72,7 @@ pub use published::{
     ClipFiles, ClipLibrary, ClipScale, FloatTensor, ImageLayout, MAX_WEIGHTS_BYTES, PublishableClip, PublishedClip,
     PublishedConfig, TensorInfo, TextLayout, WeightFile, weights_in, write_tensors,
 };
+pub use readings::{MeasurementReader, Readings};
 pub use text::{
     Bert, BertConfig, BertPooling, BertProjection, ClipText, ClipTextConfig, HeadedText, PublishedText,
     PublishedTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTower, TextTowerConfig, TextTransformer,

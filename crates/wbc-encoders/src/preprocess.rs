@@ -1,4 +1,4 @@
-use crate::{EncoderError, MeasurementInput};
+use crate::{EncoderError, MeasurementInput, Readings};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use wbc_core::{MeasurementSchema, Optics, Unit, ViewerSpec};
@@ -106,14 +106,14 @@ impl MeasurementStatistics {
         (values, mask)
     }
 
-    /// As [`Self::rows`], as tensors on a device.
+    /// As [`Self::rows`], as tensors on a device; without readings.
     ///
     /// # Panics
     /// If `rows` and `length_scale` disagree in length.
     pub fn batch(&self, rows: &[f32], length_scale: &[Option<f64>], device: &Device) -> MeasurementInput {
         let (values, mask) = self.rows(rows, length_scale);
         let tensor = |v| Tensor::from_data(TensorData::new(v, [length_scale.len(), self.mean.len()]), device);
-        MeasurementInput { values: tensor(values), mask: tensor(mask) }
+        MeasurementInput { values: tensor(values), mask: tensor(mask), readings: None }
     }
 }
 
@@ -127,6 +127,9 @@ pub struct Preprocess {
     pub viewer: ViewerSpec,
     /// How measurements are normalised; `None` for a tower without them.
     pub statistics: Option<MeasurementStatistics>,
+    /// What is read in the measurements; `None` for a tower that hears no readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Readings>,
     /// Camera and objective of the training set: absolute sizes of other optics are converted or masked.
     pub optics: Optics,
 }
@@ -159,6 +162,9 @@ impl Preprocess {
                 let cause = "statistics of other measurements than the viewer's".into();
                 return Err(EncoderError::Preprocess { cause });
             }
+        }
+        if let Some(readings) = &read.readings {
+            readings.check().map_err(|cause| EncoderError::Preprocess { cause })?;
         }
         Ok(read)
     }
@@ -222,7 +228,8 @@ mod tests {
             params: serde_json::Value::Null,
             measurements: Some(schema()),
         };
-        let good = Preprocess { version: 1, viewer, statistics: Some(statistics), optics: Optics::default() };
+        let good =
+            Preprocess { version: 1, viewer, statistics: Some(statistics), readings: None, optics: Optics::default() };
         assert_eq!(Preprocess::from_json(&good.to_json()).unwrap(), good);
         type Damage = fn(&mut Preprocess, &mut MeasurementStatistics);
         let damages: [Damage; 5] = [

@@ -91,6 +91,7 @@ pub(crate) fn model<I: ImageEncoder>(image: impl FnOnce(ImageTower) -> I) -> Tra
         image: ImageTowerConfig {
             pixels: Some(PixelBranchConfig { side: SIDE, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into()),
             measurements: Some(MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(2) }),
+            readings: None,
             branch_dropout: 0.25,
         },
         text: TextConfig { width: 8, depth: 1, heads: 2, ..TextConfig::default() }.into(),
@@ -119,6 +120,7 @@ pub(crate) fn model<I: ImageEncoder>(image: impl FnOnce(ImageTower) -> I) -> Tra
                 measurements: Some(measurements),
             },
             statistics: Some(statistics),
+            readings: None,
             optics: Optics::default(),
         },
         prompts,

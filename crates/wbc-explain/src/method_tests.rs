@@ -98,7 +98,7 @@ fn pixels_stay_while_measurements_change_whatever_joins_them() {
     changed[1] = -1.5;
     let fast = others.log_probabilities(&[row.values.clone(), changed.clone()]).unwrap();
     for (values, log) in [row.values.clone(), changed].into_iter().zip(&fast) {
-        let measurements = Some(explainer.measurement_tensors(values, row.mask.clone(), 1));
+        let measurements = Some(explainer.model.measurement_input(values, row.mask.clone(), 1));
         let whole = wbc_encoders::ImageInput { pixels: Some(pixels.clone()), measurements, ..Default::default() };
         let cell = crate::row::embeddings(explainer.forward(whole).pooled).unwrap();
         let slow = explainer.type_log_probabilities(&cell).unwrap();
@@ -295,7 +295,7 @@ fn a_frozen_encoder_looks_at_a_cell_once_while_its_measurements_change() {
     let fast = others.log_probabilities(&[row.values.clone(), changed.clone()]).unwrap();
     assert_eq!(LOOKS.get(), 1);
     for (values, log) in [row.values.clone(), changed].into_iter().zip(&fast) {
-        let measurements = Some(explainer.measurement_tensors(values, row.mask.clone(), 1));
+        let measurements = Some(explainer.model.measurement_input(values, row.mask.clone(), 1));
         let whole = ImageInput { pixels: Some(pixels.clone()), measurements, ..ImageInput::default() };
         let slow = explainer.type_log_probabilities(&crate::row::embeddings(explainer.forward(whole).pooled).unwrap());
         assert!(slow.unwrap()[0].iter().zip(log).all(|(a, b)| (a - b).abs() < 1e-4));

@@ -131,7 +131,7 @@ impl<'e, 'm, I: ImageEncoder, T: TextEncoder> OtherMeasurements<'e, 'm, I, T> {
         let mut decisions = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(if slow { ROWS_WITH_PIXELS } else { ROWS }) {
             let n = chunk.len();
-            let measurements = Some(self.explainer.measurement_tensors(chunk.concat(), self.mask.repeat(n), n));
+            let measurements = Some(self.explainer.model.measurement_input(chunk.concat(), self.mask.repeat(n), n));
             let input = match &self.pixels {
                 Pixels::Asked(pixels) => pixels.input(n),
                 Pixels::Added(_) | Pixels::Absent => ImageInput::default(),
@@ -188,13 +188,7 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
     }
 
     fn own_measurements(&self, row: &Row<'_>) -> MeasurementInput {
-        self.measurement_tensors(row.values.clone(), row.mask.clone(), 1)
-    }
-
-    pub(crate) fn measurement_tensors(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
-        let width = values.len() / n.max(1);
-        let tensor = |v| Tensor::from_data(TensorData::new(v, [n, width]), &self.model.device);
-        MeasurementInput { values: tensor(values), mask: tensor(mask) }
+        self.model.measurement_input(row.values.clone(), row.mask.clone(), 1)
     }
 
     /// Logarithms of the types' probabilities of embedded cells.

@@ -70,6 +70,7 @@ pub(crate) fn model(pixels: bool, measured: bool) -> Model {
                 PixelBranchConfig { side: SIDE as usize, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into(),
             ),
             measurements: measured.then(|| MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(4) }),
+            readings: None,
             branch_dropout: 0.25,
         },
         text: TextConfig { width: 8, depth: 1, heads: 2, ..TextConfig::default() }.into(),
@@ -89,6 +90,7 @@ pub(crate) fn model(pixels: bool, measured: bool) -> Model {
                 measurements: Some(measurements()),
             },
             statistics: measured.then_some(statistics),
+            readings: None,
             optics: Optics::default(),
         },
         prompts,
@@ -353,7 +355,7 @@ pub(crate) fn perceptron_model(perceptron: bool) -> Model {
     };
     let branch = PublishedBranchConfig { backbone, head, frozen: perceptron };
     let pixels = Some(PixelEncoderConfig::Published(branch));
-    let config = ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 };
+    let config = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 };
     let mut model = model(true, false);
     model.model.image = config.init(8, 3, &Device::flex()).unwrap();
     model

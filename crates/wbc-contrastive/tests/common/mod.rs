@@ -94,6 +94,7 @@ pub(crate) fn data(n: usize, pixels: bool) -> TrainingData {
         soft_targets: None,
         tokenizer: Tokenizer::train(texts.iter().map(String::as_str), &TokenizerConfig { vocab_size: 300 }).unwrap(),
         statistics: Some(MeasurementStatistics::compute(&toy, &raw).unwrap()),
+        readings: None,
         length_scale: vec![Some(1.0); n],
         augmentation: Augmentation::default(),
     }
@@ -112,6 +113,7 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
                 PixelBranchConfig { side: SIDE, patch: 8, width: 16, depth: 1, heads: 2, dropout: 0.1 }.into(),
             ),
             measurements: Some(MeasurementBranchConfig { n_measurements: N_MEASUREMENTS, hidden: 16, dropout: 0.1 }),
+            readings: None,
             branch_dropout: 0.25,
         },
         text: TextConfig { width: 16, depth: 1, heads: 2, max_len: 48, dropout: 0.1 }.into(),

@@ -15,12 +15,14 @@ pub struct MeasurementInput {
     pub values: Tensor<2>,
     /// `[batch, n_measurements]`, 1 where a value is known, 0 where it is to be ignored.
     pub mask: Tensor<2>,
+    /// `[batch, n_readings]`: what a [`crate::MeasurementReader`] reads in them, normalised; `None` without one.
+    pub readings: Option<Tensor<2>>,
 }
 
 impl MeasurementInput {
-    /// Values that are all known.
+    /// Values that are all known, without readings.
     pub fn complete(values: Tensor<2>) -> Self {
-        Self { mask: values.ones_like(), values }
+        Self { mask: values.ones_like(), values, readings: None }
     }
 }
 

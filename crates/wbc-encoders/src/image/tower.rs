@@ -1,6 +1,6 @@
 use super::{
-    ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, PixelBranch, PixelBranchConfig,
-    PublishedBranch, PublishedBranchConfig,
+    ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, PixelBranch,
+    PixelBranchConfig, PublishedBranch, PublishedBranchConfig,
 };
 use crate::layers::l2_normalised;
 use crate::limits::width;
@@ -97,6 +97,9 @@ pub struct ImageTowerConfig {
     pub pixels: Option<PixelEncoderConfig>,
     /// The measurement branch.
     pub measurements: Option<MeasurementBranchConfig>,
+    /// What hears what is read in the measurements, beside their branch; its `n_measurements` are the readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<MeasurementBranchConfig>,
     /// In training, the share of cells for which a branch is left out (each branch; with two branches only).
     #[serde(default = "default_branch_dropout")]
     pub branch_dropout: f64,
@@ -112,6 +115,7 @@ impl ImageTowerConfig {
         Self {
             pixels: None,
             measurements: Some(MeasurementBranchConfig::new(n_measurements)),
+            readings: None,
             branch_dropout: default_branch_dropout(),
         }
     }
@@ -135,8 +139,12 @@ impl ImageTowerConfig {
                 cause: format!("{} is not in 0..=0.5", self.branch_dropout),
             });
         }
+        if self.readings.is_some() && self.measurements.is_none() {
+            let cause = "readings are of measurements, which the tower does not see".into();
+            return Err(EncoderError::Config { field: "image.readings", cause });
+        }
         self.pixels.iter().try_for_each(PixelEncoderConfig::check)?;
-        self.measurements.iter().try_for_each(MeasurementBranchConfig::check)
+        self.measurements.iter().chain(&self.readings).try_for_each(MeasurementBranchConfig::check)
     }
 
     /// Builds the tower with weights drawn from `seed`.
@@ -151,21 +159,54 @@ impl ImageTowerConfig {
             self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 1]), device)).transpose()?;
         let measurements =
             self.measurements.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 2]), device)).transpose()?;
-        Ok(ImageTower { pixels, measurements, embed_dim, branch_dropout: self.branch_dropout })
+        let readings =
+            self.readings.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 3]), device)).transpose()?;
+        Ok(ImageTower { pixels, measurements, readings, embed_dim, branch_dropout: self.branch_dropout })
     }
 }
 
+/// The sum of what two branches say. In training either is left out for a share `rate` of the cells, so that each works
+/// alone.
+fn fused(a: Tensor<2>, b: Tensor<2>, rate: f64, mode: &mut Mode<'_>) -> Tensor<2> {
+    let Some(u) = mode.uniform(a.dims()[0]) else { return a + b };
+    let rate = rate as f32;
+    let keep = |kept: &dyn Fn(f32) -> bool| {
+        let rows: Vec<f32> = u.iter().map(|u| f32::from(u8::from(kept(*u)))).collect();
+        let n = rows.len();
+        Tensor::<2>::from_data(TensorData::new(rows, [n, 1]), &plain(&a.device()))
+    };
+    let dtype: FloatDType = a.dtype().into();
+    let (keep_b, keep_a) = (keep(&|u| u >= rate).cast(dtype), keep(&|u| u < 1.0 - rate).cast(dtype));
+    a * keep_a + b * keep_b
+}
+
 /// Two branches fused late: each to the unit sphere, then added. In training either is left out for a share of the
-/// cells, so that each works alone and an explanation can ask each.
+/// cells, so that each works alone and an explanation can ask each. What a [`crate::MeasurementReader`] reads in the
+/// measurements may have a branch of its own, fused with theirs in the same way.
 #[derive(Module, Debug)]
 pub struct ImageTower {
     pixels: Option<PixelEncoder>,
     measurements: Option<MeasurementBranch>,
+    readings: Option<MeasurementBranch>,
     embed_dim: usize,
     branch_dropout: f64,
 }
 
 impl ImageTower {
+    /// What is said of measurements: by their branch, and by the branch of what is read in them, each on the unit sphere
+    /// and added as [`fused`] does.
+    fn measured(&self, branch: &MeasurementBranch, mut input: MeasurementInput, mode: &mut Mode<'_>) -> Tensor<2> {
+        let readings = self.readings.as_ref().zip(input.readings.take());
+        let measured = branch.forward(input, mode);
+        match readings {
+            Some((branch, readings)) => {
+                let read = branch.forward(MeasurementInput::complete(readings), mode);
+                fused(l2_normalised(measured), l2_normalised(read), self.branch_dropout, mode)
+            }
+            None => measured,
+        }
+    }
+
     /// Whether the tower has a pixel branch.
     pub fn has_pixels(&self) -> bool {
         self.pixels.is_some()
@@ -231,26 +272,12 @@ impl ImageEncoder for ImageTower {
         let measurements = match (&self.measurements, input.measurements) {
             (Some(branch), Some(input)) => {
                 let known = input.mask.clone().max_dim(1);
-                Some((branch.forward(input, mode), known))
+                Some((self.measured(branch, input, mode), known))
             }
             _ => None,
         };
         let pooled = match (pixels, measurements) {
-            (Some(p), Some((m, known))) => {
-                let (mut p, mut m) = (l2_normalised(p), l2_normalised(m) * known);
-                if let Some(u) = mode.uniform(p.dims()[0]) {
-                    let rate = self.branch_dropout as f32;
-                    let keep = |kept: &dyn Fn(f32) -> bool| {
-                        let rows: Vec<f32> = u.iter().map(|u| f32::from(u8::from(kept(*u)))).collect();
-                        let n = rows.len();
-                        Tensor::<2>::from_data(TensorData::new(rows, [n, 1]), &plain(&p.device()))
-                    };
-                    let dtype: FloatDType = p.dtype().into();
-                    let (keep_m, keep_p) = (keep(&|u| u >= rate).cast(dtype), keep(&|u| u < 1.0 - rate).cast(dtype));
-                    (p, m) = (p * keep_p, m * keep_m);
-                }
-                p + m
-            }
+            (Some(p), Some((m, known))) => fused(l2_normalised(p), l2_normalised(m) * known, self.branch_dropout, mode),
             (Some(p), None) => p,
             (None, Some((m, _))) => m,
             (None, None) => panic!("the input holds nothing for any branch of the tower"),
@@ -270,6 +297,11 @@ impl OnnxImageEncoder for ImageTower {
     /// # Panics
     /// If the input holds nothing for any branch of the tower.
     fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxImageInput) -> Result<OnnxValue, EncoderError> {
+        if self.readings.is_some() {
+            return Err(EncoderError::Onnx {
+                cause: "what is read in measurements is made outside of the network".into(),
+            });
+        }
         let pixels = self.pixels.as_ref().zip(input.pixels.as_ref());
         let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels)));
         let measurements = self
@@ -383,8 +415,9 @@ mod tests {
             let backbone = BackboneConfig { network, side: 64, mean: [0.5; 3], std: [0.5; 3] };
             let branch = PublishedBranchConfig { backbone, head: PublishedHead::Linear, frozen: false };
             let pixels = Some(PixelEncoderConfig::Published(branch));
-            let tower =
-                ImageTowerConfig { pixels, measurements: None, branch_dropout: 0.0 }.init(6, 1, &device).unwrap();
+            let tower = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 }
+                .init(6, 1, &device)
+                .unwrap();
             let pixels = Some(Tensor::random([2, 3, 64, 64], burn::tensor::Distribution::Default, &device));
             let out = tower.forward(ImageInput { pixels, ..ImageInput::default() }, &mut Mode::Eval);
             assert_eq!(out.patches.is_some(), told);
@@ -415,7 +448,7 @@ mod tests {
     #[test]
     fn impossible_towers_are_refused_by_field() {
         let device = Device::flex();
-        let none = ImageTowerConfig { pixels: None, measurements: None, branch_dropout: 0.1 };
+        let none = ImageTowerConfig { pixels: None, measurements: None, readings: None, branch_dropout: 0.1 };
         assert!(none.init(8, 0, &device).unwrap_err().to_string().contains("image"));
         let mut odd = ImageTowerConfig::both(9);
         odd.pixels = Some(PixelBranchConfig { side: 100, ..PixelBranchConfig::default() }.into());

@@ -83,7 +83,7 @@ fn image_input(n: usize, side: Option<usize>, measured: bool, device: &Device) -
             .map(|i| f32::from(u8::from((n == 1 || i >= N_MEASUREMENTS) && i % 4 != 0)))
             .collect();
         let mask = Tensor::from_data(TensorData::new(known, [n, N_MEASUREMENTS]), device);
-        MeasurementInput { values: random(-4.0, 4.0, [n, N_MEASUREMENTS]), mask }
+        MeasurementInput { values: random(-4.0, 4.0, [n, N_MEASUREMENTS]), mask, readings: None }
     });
     // noise alone would average out in every pooling: each image has tints of its own
     let tint = || random(0.0, 1.0, [n, 3]).reshape([n, 3, 1, 1]);
@@ -98,6 +98,7 @@ fn tower(pixels: bool, measurements: bool) -> ImageTowerConfig {
                 .into()
         }),
         measurements: measurements.then(|| MeasurementBranchConfig::new(N_MEASUREMENTS)),
+        readings: None,
         branch_dropout: 0.25,
     }
 }

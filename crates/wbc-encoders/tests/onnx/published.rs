@@ -58,6 +58,7 @@ fn tower(network: NetworkConfig, side: usize, head: PublishedHead, embed_dim: us
     let config = ImageTowerConfig {
         pixels: Some(PixelEncoderConfig::Published(branch)),
         measurements: measured.then(|| MeasurementBranchConfig::new(crate::N_MEASUREMENTS)),
+        readings: None,
         branch_dropout: 0.25,
     };
     let tower = config.init(embed_dim, 3, &Device::flex()).unwrap().materialize();
