@@ -142,8 +142,12 @@ pub fn fit_descriptor(
     if let Some(path) = &options.held_out {
         let ids = views.samples.iter().map(|s| samples[*s].id.to_string());
         let mut lines = Vec::new();
-        for (id, of) in ids.zip(held_out) {
-            let cell = HeldOutCell { id, judgements: of.judgements };
+        for ((id, of), annotation) in ids.zip(held_out).zip(&annotations) {
+            let known = |j: &Judgement| match j.name.as_str() {
+                TYPE_FACT => annotation.cell_type.is_some(),
+                name => annotation.value(&schema, name).is_some(),
+            };
+            let cell = HeldOutCell { id, judgements: of.judgements.into_iter().filter(known).collect() };
             serde_json::to_writer(&mut lines, &cell).map_err(|e| Error::io(path)(e.into()))?;
             lines.push(b'\n');
         }

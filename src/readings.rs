@@ -3,14 +3,15 @@
 use crate::run::row_scales;
 use crate::{Error, RunConfig, Session};
 use ndarray::Array2;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wbc_contrastive::HeldOutReadings;
 use wbc_core::{Annotation, MeasurementRow, MeasurementSchema, Optics};
-use wbc_data::{Dataset, ViewSet};
+use wbc_data::{DataError, Dataset, ViewSet};
 use wbc_encoders::{MeasurementReader, MeasurementStatistics, Preprocess, Readings};
 use wbc_morphology::describe::{
-    CellCopy, CrossFitted, DescribeError, Description, Descriptor, FitOptions, TrainingCells,
+    CellCopy, CrossFitted, DescribeError, Description, Descriptor, FitOptions, Origin, TrainingCells,
 };
 
 /// Values less probable than this are all the same.
@@ -76,42 +77,64 @@ pub(crate) fn trees_readings(
     let (Some(section), Some(statistics), Some(raw)) = (&config.model.readings, statistics, &views.measurements) else {
         return Ok(None);
     };
-    let rows = TrainingRows::new(statistics, views, raw, training);
-    let options = FitOptions {
-        seed: config.seed,
-        trees: section.trees,
-        learning_rate: section.learning_rate,
-        ..FitOptions::default()
+    let rows = TrainingRows::new(statistics, views, raw, training)?;
+    let refused = |e: DescribeError| match e {
+        DescribeError::TooFewCells { .. } => {
+            let cause = format!("no attribute of {} can be read: {e}", training.id);
+            Error::Config { place: "model.readings".into(), cause }
+        }
+        other => other.into(),
     };
+    let pool = session.pool()?;
     session.progress.start("growing trees", None);
-    let fitted = session.pool()?.install(|| rows.cross_fit(views, training, &options))?;
+    let fitted = pool.install(|| rows.cross_fit(views, training, &section.fit_options(config.seed)));
+    let fitted = fitted.map_err(refused)?;
+    if session.cancel.is_cancelled() {
+        return Err(DataError::Cancelled.into());
+    }
+    let (mut whole, mut without_sizes) = pool.install(|| rows.read(&fitted))?;
     session.progress.finish();
-    let reader = Arc::new(TreeReader::new(fitted.descriptor().clone()));
+    let descriptor = fitted.into_descriptor().with_origin(of_a_run());
+    let reader = Arc::new(TreeReader::new(descriptor.clone()));
     let m = reader.n_readings();
-    let (mut whole, mut without_sizes) = rows.read(&fitted)?;
     // of the cells themselves, both ways
     let of_cells = [&whole[..rows.n * m], &without_sizes[..rows.n * m]].concat();
-    let readings = Readings::new(reader, &of_cells)?;
+    let readings = Readings::new(reader, &of_cells, &fingerprint(&descriptor.to_bytes()))?;
     let normalised = |all: &mut Vec<f32>| {
         readings.normalise(all);
         Array2::from_shape_vec((all.len() / m, m), std::mem::take(all)).map_err(|e| Error::Data(e.to_string()))
     };
     let held_out = HeldOutReadings { whole: normalised(&mut whole)?, without_sizes: normalised(&mut without_sizes)? };
-    Ok(Some(TreesReadings { descriptor: fitted.into_descriptor(), readings, held_out }))
+    Ok(Some(TreesReadings { descriptor, readings, held_out }))
 }
 
-/// Normalised measurements of all training views, as a reader is given them.
+/// Marks trees as grown on a run's normalised measurements: no images are measured so, `describe` refuses them.
+fn of_a_run() -> Origin {
+    Origin { optics: Optics::default(), segmenter: Some("normalised measurements of a run".into()) }
+}
+
+fn fingerprint(trees: &[u8]) -> String {
+    blake3::hash(trees).to_hex().to_string()
+}
+
+/// Normalised measurements of all training views, as a reader is given them. Shifted copies have no sizes there: images of
+/// other hospitals come without, and the trees without sizes are the ones that learn from copies.
 struct TrainingRows<'s> {
     schema: &'s MeasurementSchema,
     rows: Vec<Vec<f32>>,
-    /// The unshifted row of each row's cell; `None` where the cell could not be seen unshifted.
-    cell_of: Vec<Option<usize>>,
+    /// The unshifted row of each row's cell.
+    cell_of: Vec<usize>,
     /// Unshifted rows, which come first.
     n: usize,
 }
 
 impl<'s> TrainingRows<'s> {
-    fn new(statistics: &'s MeasurementStatistics, views: &ViewSet, raw: &Array2<f32>, training: &Dataset) -> Self {
+    fn new(
+        statistics: &'s MeasurementStatistics,
+        views: &ViewSet,
+        raw: &Array2<f32>,
+        training: &Dataset,
+    ) -> Result<Self, Error> {
         let optics = Optics::common(training.samples.iter().map(|s| &s.optics));
         let n = views.n_unshifted();
         // what is measured in pixels on a shifted copy means nothing
@@ -124,12 +147,17 @@ impl<'s> TrainingRows<'s> {
         let rows = values.chunks_exact(width).zip(mask.chunks_exact(width));
         let of_sample: BTreeMap<usize, usize> =
             views.samples.iter().take(n).enumerate().map(|(cell, sample)| (*sample, cell)).collect();
-        Self {
+        // a cell that cannot be seen as it is has no copies either
+        let cell_of = |sample: &usize| {
+            let lost = || Error::Data(format!("`{}` has a shifted view alone", training.samples[*sample].id));
+            of_sample.get(sample).copied().ok_or_else(lost)
+        };
+        Ok(Self {
             schema: &statistics.schema,
             rows: rows.map(|(values, mask)| values.iter().zip(mask).map(known).collect()).collect(),
-            cell_of: views.samples.iter().map(|sample| of_sample.get(sample).copied()).collect(),
+            cell_of: views.samples.iter().map(cell_of).collect::<Result<_, Error>>()?,
             n,
-        }
+        })
     }
 
     fn cross_fit(
@@ -144,9 +172,8 @@ impl<'s> TrainingRows<'s> {
         let rows: Vec<MeasurementRow> = self.rows[..self.n].iter().map(|row| measurement_row(row)).collect();
         // more copies than one cost the trees more than they teach them
         let copies = (self.n..self.rows.len()).filter(|row| views.copies[*row] == 1);
-        let copies: Vec<CellCopy> = copies
-            .filter_map(|row| Some(CellCopy { cell: self.cell_of[row]?, row: measurement_row(&self.rows[row]) }))
-            .collect();
+        let copies: Vec<CellCopy> =
+            copies.map(|row| CellCopy { cell: self.cell_of[row], row: measurement_row(&self.rows[row]) }).collect();
         let cells = TrainingCells {
             rows: &rows,
             annotations: &annotations,
@@ -161,20 +188,18 @@ impl<'s> TrainingRows<'s> {
     fn read(&self, fitted: &CrossFitted) -> Result<(Vec<f32>, Vec<f32>), DescribeError> {
         let absolute = absolute(self.schema);
         let read = |row: usize, values: &[f32]| {
-            let described = match self.cell_of[row] {
-                Some(cell) => fitted.describe_held_out(cell, &measurement_row(values))?,
-                None => fitted.descriptor().describe(&measurement_row(values))?,
-            };
+            let described = fitted.describe_held_out(self.cell_of[row], &measurement_row(values))?;
             Ok::<_, DescribeError>(heard(&described, any_known(values, &absolute)))
         };
-        let (mut whole, mut without_sizes) = (Vec::new(), Vec::new());
-        for (i, row) in self.rows.iter().enumerate() {
-            whole.extend(read(i, row)?);
+        let both = |(i, row): (usize, &Vec<f32>)| {
             let mut hidden = row.clone();
             absolute.iter().for_each(|column| hidden[*column] = f32::NAN);
-            without_sizes.extend(read(i, &hidden)?);
-        }
-        Ok((whole, without_sizes))
+            Ok((read(i, row)?, read(i, &hidden)?))
+        };
+        let all: Vec<(Vec<f32>, Vec<f32>)> =
+            self.rows.par_iter().enumerate().map(both).collect::<Result<_, DescribeError>>()?;
+        let (whole, without_sizes): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        Ok((whole.concat(), without_sizes.concat()))
     }
 }
 
@@ -191,11 +216,11 @@ fn absolute(schema: &MeasurementSchema) -> Vec<usize> {
 /// Gives the readings of a run their trees.
 ///
 /// # Errors
-/// [`Error::Describe`] for bytes that are no trees of these measurements, [`Error::Encoder`] for trees of other readings.
+/// [`Error::Describe`] for bytes that are no trees of these measurements, [`Error::Encoder`] for trees of another run.
 pub(crate) fn read_by(preprocess: Preprocess, bytes: &[u8]) -> Result<Preprocess, Error> {
     let (Some(statistics), Some(readings)) = (&preprocess.statistics, preprocess.readings.clone()) else {
         return Ok(preprocess);
     };
     let reader = TreeReader::new(Descriptor::from_bytes(bytes, &statistics.schema)?);
-    Ok(Preprocess { readings: Some(readings.with_reader(Arc::new(reader))?), ..preprocess })
+    Ok(Preprocess { readings: Some(readings.with_reader(Arc::new(reader), &fingerprint(bytes))?), ..preprocess })
 }

@@ -69,6 +69,9 @@ impl Run {
         let config = RunConfig::parse(&text(CONFIG)?, &[], &place.join(CONFIG).display().to_string())
             .map_err(|e| refused(e.to_string()))?;
         let mut preprocess = Preprocess::from_json(&text(PREPROCESS)?).map_err(|e| spoilt(PREPROCESS, &e))?;
+        if preprocess.readings.is_some() != config.model.readings.is_some() {
+            return Err(refused(format!("{PREPROCESS} and {CONFIG} disagree about `model.readings`")));
+        }
         if preprocess.readings.is_some() {
             preprocess = read_by(preprocess, &files.need(READINGS)?).map_err(|e| spoilt(READINGS, &with_causes(&e)))?;
         }

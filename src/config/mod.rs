@@ -16,6 +16,7 @@ use wbc_contrastive::OptimiserConfig;
 use wbc_core::{AttributeSchema, CellType};
 use wbc_data::Augmentation;
 use wbc_morphology::MeasurementSet;
+use wbc_morphology::describe::DescribeError;
 
 /// What contrast sets are trained towards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +173,11 @@ impl RunConfig {
         }
         if !(16..=1024).contains(&self.view.side) {
             return invalid(format!("view.side is {}, expected 16 to 1024", self.view.side));
+        }
+        if let Some(readings) = &self.model.readings {
+            let refused =
+                |e: DescribeError| Error::Config { place: place.into(), cause: format!("model.readings: {e}") };
+            readings.fit_options(self.seed).check().map_err(refused)?;
         }
         MeasurementSet::of(&self.view.measurements)
             .map_err(|e| Error::Config { place: place.into(), cause: format!("view: {e}") })?;

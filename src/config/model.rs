@@ -107,6 +107,14 @@ impl Default for ReadingsSection {
     }
 }
 
+impl ReadingsSection {
+    /// How the trees are grown.
+    pub(crate) fn fit_options(&self, seed: u64) -> FitOptions {
+        let Self { trees, learning_rate, .. } = *self;
+        FitOptions { seed, trees, learning_rate, ..FitOptions::default() }
+    }
+}
+
 /// Pixel branch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

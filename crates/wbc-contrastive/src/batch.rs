@@ -55,6 +55,9 @@ impl NormalisedMeasurements {
         let Some(statistics) = &preprocess.statistics else { return Ok(None) };
         let mut all = Self::new(views, statistics, length_scale)?;
         if let Some(readings) = &preprocess.readings {
+            if !readings.has_reader() {
+                return Err(TrainError::Data { cause: "the readings of measurements lack their reader".into() });
+            }
             let n = length_scale.len();
             let read = Array2::from_shape_vec((n, readings.len()), readings.read(&all.values, &all.mask, n));
             all.readings = Some((read.map_err(|e| TrainError::Data { cause: e.to_string() })?, None));

@@ -165,6 +165,10 @@ impl<'a> StepContext<'a> {
             measurements.copy_absolute_sizes(&data.views);
             data.readings.iter().try_for_each(|held_out| measurements.take_held_out(held_out))?;
         }
+        if data.readings.is_some() && data.statistics.is_none() {
+            let cause = "readings are of measurements, of which there are none".into();
+            return Err(TrainError::Data { cause });
+        }
         let sizes = data.space.sizes();
         if data.soft_targets.as_ref().is_some_and(|soft| !soft.fits(&sizes)) {
             return Err(TrainError::Data { cause: "soft targets have other facts or values than the cells".into() });

@@ -59,6 +59,9 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
 
     /// Normalised measurements and their mask, both `[n, n_measurements]` row-major, as the image encoder is given them: with
     /// what is read in them.
+    ///
+    /// # Panics
+    /// If the readings lack their reader.
     pub fn measurement_input(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
         let width = values.len() / n.max(1);
         let tensor = |v, width| Tensor::from_data(TensorData::new(v, [n, width]), &self.device);

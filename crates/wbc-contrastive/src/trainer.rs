@@ -86,7 +86,8 @@ pub struct TrainingData {
 /// what it says of cells that it was made from is better than what it will say of new ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOutReadings {
-    /// `[n_rows, n_readings]`, in a row as it is.
+    /// `[n_rows, n_readings]`, in a row as it is; in shifted copies better without absolute sizes, as other hospitals' images
+    /// come.
     pub whole: Array2<f32>,
     /// `[n_rows, n_readings]`, with absolute sizes hidden.
     pub without_sizes: Array2<f32>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wbc_core::{MeasurementSchema, Optics, Unit, ViewerSpec};
 
 /// Normalised values are clipped to this many standard deviations, so that an absurd measurement cannot dominate.
-const CLIP: f32 = 4.0;
+pub(crate) const CLIP: f32 = 4.0;
 /// Added to standard deviations, so that a constant measurement does not divide by zero.
 const EPSILON: f64 = 1e-6;
 
@@ -138,7 +138,7 @@ impl Preprocess {
     /// The current version of the file format.
     pub const VERSION: u32 = 1;
 
-    /// Reads `preprocess.json`.
+    /// Reads `preprocess.json`. Readings come without their reader: see [`Readings::with_reader`].
     ///
     /// # Errors
     /// [`EncoderError::Preprocess`] for JSON that does not parse, another version, or statistics that do not fit the

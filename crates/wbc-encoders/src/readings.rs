@@ -1,4 +1,5 @@
 use crate::EncoderError;
+use crate::preprocess::CLIP;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Readings {
     mean: Vec<f32>,
     /// Standard deviation of each.
     std: Vec<f32>,
+    /// A name of what the reader was made from, so that no other takes its place.
+    fingerprint: String,
     #[serde(skip)]
     reader: Option<Arc<dyn MeasurementReader>>,
 }
@@ -28,7 +31,7 @@ pub struct Readings {
 /// A reader has no equality of its own.
 impl PartialEq for Readings {
     fn eq(&self, other: &Self) -> bool {
-        self.mean == other.mean && self.std == other.std
+        (&self.mean, &self.std, &self.fingerprint) == (&other.mean, &other.std, &other.fingerprint)
     }
 }
 
@@ -36,11 +39,11 @@ impl Readings {
     /// Added to standard deviations, so that a reading that never changes does not divide by zero.
     const EPSILON: f32 = 1e-3;
 
-    /// The statistics of rows `[n, n_readings]` of a reader, row-major.
+    /// The statistics of rows `[n, n_readings]` of a reader, row-major; `fingerprint` names the reader.
     ///
     /// # Errors
     /// [`EncoderError::Preprocess`] for no rows, rows of another width, or numbers that are not finite.
-    pub fn new(reader: Arc<dyn MeasurementReader>, rows: &[f32]) -> Result<Self, EncoderError> {
+    pub fn new(reader: Arc<dyn MeasurementReader>, rows: &[f32], fingerprint: &str) -> Result<Self, EncoderError> {
         let m = reader.n_readings();
         if m == 0 || rows.is_empty() || !rows.len().is_multiple_of(m) || rows.iter().any(|v| !v.is_finite()) {
             let cause = format!("{} numbers are no rows of {m} finite readings", rows.len());
@@ -51,21 +54,27 @@ impl Readings {
         let mean: Vec<f64> = (0..m).map(|j| column(j).sum::<f64>() / n).collect();
         let deviation = |j: usize| (column(j).map(|v| (v - mean[j]).powi(2)).sum::<f64>() / n).sqrt() as f32;
         let std = (0..m).map(|j| deviation(j) + Self::EPSILON).collect();
-        Ok(Self { mean: mean.into_iter().map(|v| v as f32).collect(), std, reader: Some(reader) })
+        let mean = mean.into_iter().map(|v| v as f32).collect();
+        Ok(Self { mean, std, fingerprint: fingerprint.into(), reader: Some(reader) })
     }
 
     /// The same statistics with the reader that they are of.
     ///
     /// # Errors
-    /// [`EncoderError::Preprocess`] for one that answers with another number of readings.
-    pub fn with_reader(self, reader: Arc<dyn MeasurementReader>) -> Result<Self, EncoderError> {
-        match (reader.n_readings(), self.len()) {
-            (found, expected) if found != expected => {
-                let cause = format!("the reader makes {found} readings where {expected} are expected");
-                Err(EncoderError::Preprocess { cause })
-            }
-            _ => Ok(Self { reader: Some(reader), ..self }),
-        }
+    /// [`EncoderError::Preprocess`] for one of another name, or that answers with another number of readings.
+    pub fn with_reader(self, reader: Arc<dyn MeasurementReader>, fingerprint: &str) -> Result<Self, EncoderError> {
+        let (found, expected) = (reader.n_readings(), self.len());
+        let cause = match fingerprint == self.fingerprint {
+            false => format!("made from {fingerprint} where {} is expected: of another run", self.fingerprint),
+            true if found != expected => format!("{found} readings where {expected} are expected"),
+            true => return Ok(Self { reader: Some(reader), ..self }),
+        };
+        Err(EncoderError::Preprocess { cause })
+    }
+
+    /// Whether there is what makes them: [`crate::Preprocess::from_json`] does not bring it.
+    pub fn has_reader(&self) -> bool {
+        self.reader.is_some()
     }
 
     /// How many there are.
@@ -80,7 +89,8 @@ impl Readings {
 
     pub(crate) fn check(&self) -> Result<(), String> {
         let sound = |v: &f32| v.is_finite();
-        match self.mean.len() == self.std.len()
+        match !self.is_empty()
+            && self.mean.len() == self.std.len()
             && self.mean.iter().all(sound)
             && self.std.iter().all(|v| sound(v) && *v > 0.0)
         {
@@ -89,10 +99,13 @@ impl Readings {
         }
     }
 
-    /// Brings rows `[n, n_readings]` to zero mean and unit variance.
+    /// Brings rows `[n, n_readings]` to zero mean and unit variance, clipped as measurements are.
     pub fn normalise(&self, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.len()) {
-            row.iter_mut().zip(&self.mean).zip(&self.std).for_each(|((v, mean), std)| *v = (*v - mean) / std);
+            row.iter_mut()
+                .zip(&self.mean)
+                .zip(&self.std)
+                .for_each(|((v, mean), std)| *v = ((*v - mean) / std).clamp(-CLIP, CLIP));
         }
     }
 
@@ -138,24 +151,26 @@ mod tests {
 
     #[test]
     fn readings_of_what_is_known_are_normalised_and_survive_a_file() {
-        let readings = Readings::new(Arc::new(Sum), &[1.0, 2.0, 5.0, 2.0]).unwrap();
+        let readings = Readings::new(Arc::new(Sum), &[1.0, 2.0, 5.0, 2.0], "sum").unwrap();
         let read = |r: &Readings| r.read(&[1.0, 4.0, 9.0, 3.0], &[1.0, 1.0, 0.0, 1.0], 2);
         let [a, b, c, d] = read(&readings)[..] else { panic!("four readings") };
-        // sums 5 and 3 about the mean 3 in deviations of 2; two known values are usual and one is far below
-        assert!((a - 1.0).abs() < 1e-2 && b == 0.0 && c == 0.0 && (d + 1000.0).abs() < 1.0, "{a} {b} {c} {d}");
+        // sums 5 and 3 about the mean 3 in deviations of 2; two known values are usual, and one is clipped
+        assert!((a - 1.0).abs() < 1e-2 && b == 0.0 && c == 0.0 && d == -CLIP, "{a} {b} {c} {d}");
         let stored: Readings = serde_json::from_str(&serde_json::to_string(&readings).unwrap()).unwrap();
         assert_eq!(stored, readings);
-        assert_eq!(read(&stored.with_reader(Arc::new(Sum)).unwrap()), read(&readings));
+        assert_eq!(read(&stored.with_reader(Arc::new(Sum), "sum").unwrap()), read(&readings));
     }
 
     #[test]
     fn what_fits_no_reader_is_refused() {
-        assert!(Readings::new(Arc::new(Sum), &[1.0]).is_err());
-        assert!(Readings::new(Arc::new(Sum), &[]).is_err());
-        assert!(Readings::new(Arc::new(Sum), &[f32::NAN, 1.0]).is_err());
-        let other: Readings = serde_json::from_str(r#"{"mean": [0.0], "std": [1.0]}"#).unwrap();
-        assert!(other.check().is_ok() && other.with_reader(Arc::new(Sum)).is_err());
-        let spoilt: Readings = serde_json::from_str(r#"{"mean": [0.0], "std": [0.0]}"#).unwrap();
+        assert!(Readings::new(Arc::new(Sum), &[1.0], "").is_err());
+        assert!(Readings::new(Arc::new(Sum), &[], "").is_err());
+        assert!(Readings::new(Arc::new(Sum), &[f32::NAN, 1.0], "").is_err());
+        let other: Readings = serde_json::from_str(r#"{"mean": [0.0], "std": [1.0], "fingerprint": "one"}"#).unwrap();
+        assert!(other.check().is_ok() && !other.has_reader());
+        let refusal = |name: &str| other.clone().with_reader(Arc::new(Sum), name).unwrap_err().to_string();
+        assert!(refusal("one").contains("2 readings where 1") && refusal("two").contains("another run"));
+        let spoilt: Readings = serde_json::from_str(r#"{"mean": [0.0], "std": [0.0], "fingerprint": ""}"#).unwrap();
         assert!(spoilt.check().is_err());
     }
 }

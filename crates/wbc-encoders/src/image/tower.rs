@@ -100,7 +100,7 @@ pub struct ImageTowerConfig {
     /// What hears what is read in the measurements, beside their branch; its `n_measurements` are the readings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readings: Option<MeasurementBranchConfig>,
-    /// In training, the share of cells for which a branch is left out (each branch; with two branches only).
+    /// In training, the share of cells for which a branch is left out (each of two that are fused).
     #[serde(default = "default_branch_dropout")]
     pub branch_dropout: f64,
 }
@@ -144,7 +144,14 @@ impl ImageTowerConfig {
             return Err(EncoderError::Config { field: "image.readings", cause });
         }
         self.pixels.iter().try_for_each(PixelEncoderConfig::check)?;
-        self.measurements.iter().chain(&self.readings).try_for_each(MeasurementBranchConfig::check)
+        self.measurements.iter().try_for_each(MeasurementBranchConfig::check)?;
+        let of_readings = |e| match e {
+            EncoderError::Config { field, cause } => {
+                EncoderError::Config { field: "image.readings", cause: format!("{field}: {cause}") }
+            }
+            other => other,
+        };
+        self.readings.iter().try_for_each(|c| c.check().map_err(of_readings))
     }
 
     /// Builds the tower with weights drawn from `seed`.
@@ -182,7 +189,8 @@ fn fused(a: Tensor<2>, b: Tensor<2>, rate: f64, mode: &mut Mode<'_>) -> Tensor<2
 
 /// Two branches fused late: each to the unit sphere, then added. In training either is left out for a share of the
 /// cells, so that each works alone and an explanation can ask each. What a [`crate::MeasurementReader`] reads in the
-/// measurements may have a branch of its own, fused with theirs in the same way.
+/// measurements may have a branch of its own, fused with theirs in the same way; an
+/// input without readings is heard by the others alone.
 #[derive(Module, Debug)]
 pub struct ImageTower {
     pixels: Option<PixelEncoder>,

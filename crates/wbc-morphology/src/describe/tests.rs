@@ -417,6 +417,20 @@ fn a_copy_never_gives_its_held_out_cell_away() {
     for scores in [&fit.cross_validation(false)[2], &fit.cross_validation_of_copies(false)[2]] {
         assert!(scores.scores.accuracy < 0.5 && scores.scores.n == 257, "{scores:?}");
     }
+    let (measurements, attributes) = &schemas();
+    let of = TrainingCells { rows: &rows, annotations: &annotations, copies: &copies, measurements, attributes };
+    let fitted = CrossFitted::new(&of, &options).unwrap();
+    let share = |described: &dyn Fn(usize, &MeasurementRow) -> Description| {
+        let known = (0..300).filter(|cell| cell % 7 != 0);
+        let right = known.filter(|&cell| {
+            let without_sizes = vec![None, rows[cell][1], rows[cell][2], None];
+            let said = described(cell, &without_sizes).annotation(attributes);
+            said.values[1] == annotations[cell].values[1]
+        });
+        right.count() as f64 / 257.0
+    };
+    assert!(share(&|cell, row| fitted.describe_held_out(cell, row).unwrap()) < 0.5);
+    assert!(share(&|_, row| fitted.descriptor().describe(row).unwrap()) > 0.6, "these have seen the cells");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const BRIGHTNESS: (f64, f64) = (0.65, 0.95);
 const MARKED_DIAMETER: (f64, f64) = (0.02, 0.09);
 /// Scores below are noise.
 const MIN_SCORE: f64 = 0.02;
-/// Scores that differ by less are the same.
+/// Scores and contrasts are rounded to this before spots are ranked, so that the last bit of a sum ranks no congruent ones.
 const SAME_SCORE: f64 = 1e-6;
 
 /// Scores from which a spot counts, with their names.
@@ -225,8 +225,8 @@ fn spots(cell: &CellContext) -> Option<Vec<Spot>> {
         field.judge(&mut group, DARKEST_RIM, &mut found);
         found.append(&mut group.best);
     }
-    // Congruent spots differ in the last bits of their sums at most: the clearer of them is the better one.
-    let rank = |s: &Spot| ((s.score / SAME_SCORE).round(), s.contrast);
+    // Of equal scores the clearer spot is the better one.
+    let rank = |s: &Spot| [s.score, s.contrast].map(|v| (v / SAME_SCORE).round());
     found.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(Ordering::Equal));
     Some(found)
 }
