@@ -3,7 +3,8 @@
 #
 #   WBC_CLIP_DATA=DATA bash scripts/ablations.sh OUT [NAME...]
 #
-# needs `wbc-clip` (or WBC_CLIP=/path/to/it) and `encoders/efficientnet-lite0` in the working folder (models/wbcatt/README.md).
+# needs `wbc-clip` (or WBC_CLIP=/path/to/it) and `encoders/efficientnet-lite0-halfway` in the working folder, which
+# scripts/bundled_model.sh makes.
 # Writes OUT/NAME (a run), OUT/NAME.json (its `eval`) and OUT/NAME.seconds (CPU seconds of the training; views and features are
 # counted where they were not cached), and leaves alone what is there. NAMEs choose among the variants; WBC_CLIP_OPTIONS is
 # added to every command. `wbc-clip report OUT/*.json --out OUT/report.html` compares them.
@@ -41,6 +42,7 @@ config=wbcatt-measurements variant without-pixels --set view.shifted_copies=3 --
     --set view.shift.stain_balance_sd=0.35 --set view.shift.staining_channel_sd=0.18 --set view.shift.gamma_sd=0.2 \
     --set model.text.depth=1 --set model.tokenizer.vocab_size=800
 variant without-measurements --set model.branches=pixels
+variant with-readings --set 'model.readings={}'
 variant without-contrast-sets --set optimiser.contrast_weight=0
 variant without-captions --set optimiser.caption_weight=0
 variant without-branch-dropout --set model.branch_dropout=0
