@@ -47,6 +47,7 @@ variant without-contrast-sets --set optimiser.contrast_weight=0
 variant without-captions --set optimiser.caption_weight=0
 variant without-branch-dropout --set model.branch_dropout=0
 variant without-shift --set view.shifted_copies=0 --set optimiser.epochs=32
+variant with-one-copy --set view.shifted_copies=1 --set optimiser.epochs=16
 # The pixels alone, of one shifted copy; then each part of the view away.
 pixels=(--set model.branches=pixels --set view.shifted_copies=1 --set optimiser.epochs=16)
 variant pixels "${pixels[@]}"
