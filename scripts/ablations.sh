@@ -23,7 +23,7 @@ variant() { # NAME [--set KEY=VALUE]...
     if [ "$wanted" != "  " ] && [[ "$wanted" != *" $name "* ]]; then return; fi
     if [ ! -e "$out/$name.seconds" ]; then
         {
-            time "$program" train "$configs/${config:-wbcatt-bundled}.toml" --set "out=$out/$name" --set optimiser.epochs=8 \
+            time "$program" train "$configs/${config:-wbcatt-bundled}.toml" --set "out=$out/$name" --set optimiser.epochs=16 \
                 --set optimiser.validations=2 "$@" ${WBC_CLIP_OPTIONS:-} > "$out/$name.log" 2>&1
         } 2> "$out/$name.part"
         mv "$out/$name.part" "$out/$name.seconds"
@@ -38,7 +38,7 @@ variant() { # NAME [--set KEY=VALUE]...
 
 # The whole tower, then each part of the training away.
 variant base
-config=wbcatt-measurements variant without-pixels --set view.shifted_copies=3 --set view.shift.dye_mixing_sd=0.15 \
+config=wbcatt-measurements variant without-pixels --set view.shift.dye_mixing_sd=0.15 \
     --set view.shift.stain_balance_sd=0.35 --set view.shift.staining_channel_sd=0.18 --set view.shift.gamma_sd=0.2 \
     --set model.text.depth=1 --set model.tokenizer.vocab_size=800
 variant without-measurements --set model.branches=pixels
@@ -47,7 +47,7 @@ variant without-contrast-sets --set optimiser.contrast_weight=0
 variant without-captions --set optimiser.caption_weight=0
 variant without-branch-dropout --set model.branch_dropout=0
 variant without-shift --set view.shifted_copies=0 --set optimiser.epochs=32
-variant with-one-copy --set view.shifted_copies=1 --set optimiser.epochs=16
+variant with-three-copies --set view.shifted_copies=3 --set optimiser.epochs=8
 # The pixels alone, of one shifted copy; then each part of the view away.
 pixels=(--set model.branches=pixels --set view.shifted_copies=1 --set optimiser.epochs=16)
 variant pixels "${pixels[@]}"

