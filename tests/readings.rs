@@ -19,7 +19,9 @@ fn config(folder: &Path, name: &str, more: &str) -> RunConfig {
 
 fn trained(folder: &Path, name: &str, more: &str) -> Run {
     let config = config(folder, name, more);
-    train(&config, false, &Session::default()).unwrap();
+    // all of these trainings see the same views
+    let session = Session { cache: Some(folder.join("cache")), ..Session::default() };
+    train(&config, false, &session).unwrap();
     Run::open(&config.out, "flex").unwrap()
 }
 
