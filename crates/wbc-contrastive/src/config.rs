@@ -145,6 +145,10 @@ pub struct OptimiserConfig {
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
     pub absolute_dropout: f64,
+    /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter. `None` shows all of them in
+    /// every epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shifted_share: Option<f64>,
     /// Worker threads that prepare batches.
     pub workers: usize,
     /// Validations per run, spread evenly; the last step is always validated.
@@ -178,6 +182,7 @@ impl Default for OptimiserConfig {
             contrast_weight: 1.0,
             measurement_noise: 0.1,
             absolute_dropout: 0.3,
+            shifted_share: None,
             workers: 1,
             validations: 5,
             checkpoint_steps: 200,
@@ -215,6 +220,7 @@ impl OptimiserConfig {
             ("contrast_weight", self.caption_weight + self.contrast_weight > 0.0, "above 0 when caption_weight is 0"),
             ("measurement_noise", weight(self.measurement_noise), "0 or above"),
             ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),
+            ("shifted_share", self.shifted_share.is_none_or(|v| (0.0..1.0).contains(&v)), "in 0..1"),
             ("workers", (1..=64).contains(&self.workers), "in 1..=64"),
             ("checkpoint_steps", self.checkpoint_steps > 0, "at least 1"),
             ("lora.rank", lora(&|l| (1..=MAX_LORA_RANK).contains(&l.rank)), "in 1..=1024"),

@@ -174,7 +174,7 @@ impl Trainer<'_> {
         self.config.check()?;
         let context = StepContext::new(self.config, self.seed, &self.device, data)?;
         let store = CheckpointStore::new(self.folder.join("checkpoints"));
-        let plan = BatchPlan::new(data.views.len(), self.config.batch_size, self.seed)?;
+        let plan = self.plan(&data.views)?;
         let per_epoch = plan.steps_per_epoch();
         let total = per_epoch * self.config.epochs;
         if total == 0 {
@@ -343,6 +343,16 @@ impl Trainer<'_> {
         let pixels = data.views.pixels.as_ref().map(|_| pixels_as_f32(&data.views, rows));
         let batch = PixelBatch { rows: rows.to_vec(), pixels };
         StepContext::new(self.config, self.seed, &self.device, data)?.gradients(model, step, &batch)
+    }
+
+    /// Which views each step sees: shifted copies take turns where they have but a share of an epoch.
+    fn plan(&self, views: &ViewSet) -> Result<BatchPlan, TrainError> {
+        let plan = BatchPlan::new(views.len(), self.config.batch_size, self.seed)?;
+        let cells = views.n_unshifted();
+        Ok(match self.config.shifted_share {
+            Some(share) => plan.with_turns(cells, (cells as f64 * share / (1.0 - share)).round() as usize),
+            None => plan,
+        })
     }
 
     /// A hash of all that a step depends on.

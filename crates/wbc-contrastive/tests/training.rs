@@ -7,9 +7,13 @@ use burn::tensor::Device;
 use common::config;
 use common::run::{outputs, train, train_on};
 use std::path::Path;
+use std::sync::Arc;
 use wbc_contrastive::burn;
-use wbc_contrastive::{LoraConfig, LossKind, OptimiserConfig, SoftTargets, StepLosses, TrainError, Trainer};
+use wbc_contrastive::{
+    LoraConfig, LossKind, OptimiserConfig, SoftTargets, StepLosses, TrainError, Trainer, TrainingData,
+};
 use wbc_core::{CancelToken, NoProgress};
+use wbc_data::ViewSet;
 
 #[test]
 fn resume_equals_uninterrupted_run() {
@@ -26,6 +30,32 @@ fn resume_equals_uninterrupted_run() {
         assert_eq!(again.validation, None, "a finished run has nothing left to do");
         assert!(outputs(whole.path()) == outputs(parts.path()));
     }
+}
+
+#[test]
+fn shifted_copies_have_their_share_of_an_epoch() {
+    let (cells, copies) = (32, 16);
+    let mut data = common::data(cells + copies, false);
+    data.views = Arc::new(ViewSet {
+        samples: (0..cells).chain(0..copies).collect(),
+        copies: [vec![0; cells], vec![1; copies]].concat(),
+        ..data.views.as_ref().clone()
+    });
+    let steps = |data: &TrainingData, folder: &Path, shifted_share| {
+        train_on(data, folder, false, None, &OptimiserConfig { shifted_share, ..config() }).unwrap().steps
+    };
+    let folders: [_; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    // 4 epochs of batches of 16: of all 48 rows, of 32 and 8 of the copies, of 32 alone
+    assert_eq!(steps(&data, folders[0].path(), None), 4 * 3);
+    assert_eq!(steps(&data, folders[1].path(), Some(0.2)), 4 * 2);
+    assert_eq!(steps(&data, folders[2].path(), Some(0.0)), 4 * 2);
+    data.views = Arc::new(data.views.first_rows(cells));
+    steps(&data, folders[3].path(), None);
+    let weights = folders.each_ref().map(|folder| outputs(folder.path()).0);
+    assert!(weights[2] == weights[3], "without a share there are no copies");
+    assert!(weights[1] != weights[2], "with one there are");
+    let refused = train(folders[0].path(), false, None, &OptimiserConfig { shifted_share: Some(1.0), ..config() });
+    assert!(refused.unwrap_err().to_string().contains("shifted_share"));
 }
 
 /// Every way of training that a checkpoint must carry something for.

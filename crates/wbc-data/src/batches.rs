@@ -10,8 +10,10 @@ use wbc_core::seeded_rng;
 /// Tells the streams of a seed apart.
 const SHUFFLE: u64 = 0x5348_5546;
 const AUGMENT: u64 = 0x4155_474D;
+const TURNS: u64 = 0x5455_524E;
 
-/// Which rows each step of training sees: every epoch a new permutation, which depends only on seed and epoch.
+/// Which rows each step of training sees: every epoch a new permutation, which depends only on seed and epoch, of all rows
+/// or, [with turns](Self::with_turns), of some.
 ///
 /// ```
 /// let plan = wbc_data::BatchPlan::new(10, 4, 7)?;
@@ -24,6 +26,8 @@ pub struct BatchPlan {
     n: usize,
     batch_size: usize,
     seed: u64,
+    /// Rows from here on take turns, so many in each epoch.
+    turns: Option<(usize, usize)>,
 }
 
 impl BatchPlan {
@@ -37,7 +41,15 @@ impl BatchPlan {
                 return Err(DataError::Option { field, cause: "0, expected at least 1".into() });
             }
         }
-        Ok(Self { n, batch_size, seed })
+        Ok(Self { n, batch_size, seed, turns: None })
+    }
+
+    /// The same plan with rows from `first` on, shifted copies for instance, seen less often: an epoch has `per_epoch` of
+    /// them, and the next epochs those that follow, until all have had their turn and it begins again. No change where there
+    /// are no more.
+    pub fn with_turns(mut self, first: usize, per_epoch: usize) -> Self {
+        self.turns = (first.saturating_add(per_epoch) < self.n).then_some((first, per_epoch));
+        self
     }
 
     /// Number of rows.
@@ -45,20 +57,47 @@ impl BatchPlan {
         self.n
     }
 
-    /// Rows per batch, never more than there are.
+    /// Rows of an epoch.
+    fn per_epoch(&self) -> usize {
+        self.turns.map_or(self.n, |(first, per_epoch)| first + per_epoch)
+    }
+
+    /// Rows per batch, never more than an epoch has; 0 for an epoch of none.
     pub fn batch_size(&self) -> usize {
-        self.batch_size.min(self.n)
+        self.batch_size.min(self.per_epoch())
     }
 
-    /// Number of batches in an epoch, at least 1.
+    /// Number of batches in an epoch, at least 1; 0 for an epoch of no rows.
     pub fn steps_per_epoch(&self) -> usize {
-        self.n / self.batch_size()
+        self.per_epoch().checked_div(self.batch_size()).unwrap_or(0)
     }
 
-    /// All rows in the order of one epoch.
+    /// All rows of one epoch, in its order.
     pub fn permutation(&self, epoch: u64) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.n).collect();
+        let mut rows: Vec<usize> = match self.turns {
+            None => (0..self.n).collect(),
+            Some((first, per_epoch)) => (0..first).chain(self.turn(epoch, first, per_epoch)).collect(),
+        };
         rows.shuffle(&mut seeded_rng(&[SHUFFLE, self.seed, epoch]));
+        rows
+    }
+
+    /// The rows from `first` on whose turn it is: rounds over all of them, each in an order of its own, one after the other.
+    fn turn(&self, epoch: u64, first: usize, per_epoch: usize) -> Vec<usize> {
+        let n = self.n - first;
+        let round = |round: u64| {
+            let mut rows: Vec<usize> = (first..self.n).collect();
+            rows.shuffle(&mut seeded_rng(&[TURNS, self.seed, round]));
+            rows
+        };
+        let begin = epoch as u128 * per_epoch as u128;
+        let (now, skipped) = ((begin / n as u128) as u64, (begin % n as u128) as usize);
+        // `per_epoch` is below `n`: an epoch is in two rounds at most
+        let mut rows = round(now).split_off(skipped);
+        if rows.len() < per_epoch {
+            rows.extend(round(now + 1));
+        }
+        rows.truncate(per_epoch);
         rows
     }
 
@@ -68,7 +107,7 @@ impl BatchPlan {
     }
 
     fn slice<'a>(&self, permutation: &'a [usize], step: usize) -> &'a [usize] {
-        permutation.chunks_exact(self.batch_size()).nth(step).unwrap_or_default()
+        permutation.chunks_exact(self.batch_size().max(1)).nth(step).unwrap_or_default()
     }
 }
 
@@ -340,6 +379,26 @@ mod tests {
             prop_assert_eq!(all, (0..n).collect::<Vec<_>>());
             prop_assert!(plan.rows(epoch, plan.steps_per_epoch()).is_empty());
         }
+
+        #[test]
+        fn rows_that_take_turns_are_all_seen_before_any_is_seen_again(
+            first in 0_usize..20, copies in 2_usize..30, part in 0.0..1.0_f64, seed: u64,
+        ) {
+            let per_epoch = ((copies as f64 * part) as usize).max(1);
+            let n = first + copies;
+            let plan = BatchPlan::new(n, 4, seed).unwrap().with_turns(first, per_epoch);
+            let mut seen = vec![0_usize; n];
+            for epoch in 0..40 {
+                let mut rows = plan.permutation(epoch);
+                prop_assert_eq!(rows.len(), if per_epoch < copies { first + per_epoch } else { n });
+                rows.iter().for_each(|r| seen[*r] += 1);
+                rows.sort_unstable();
+                prop_assert_eq!(&rows[..first], &(0..first).collect::<Vec<_>>()[..], "cells themselves are in every epoch");
+                let turns = &seen[first..];
+                prop_assert!(turns.iter().max().unwrap() - turns.iter().min().unwrap() <= 1, "{:?}", turns);
+            }
+            prop_assert_eq!(plan.permutation(7), plan.permutation(7));
+        }
     }
 
     #[test]
@@ -379,6 +438,18 @@ mod tests {
         let batches: Vec<_> = loader.collect();
         assert_eq!(batches.len(), 1);
         assert!(batches[0].2.pixels.is_none() && batches[0].2.rows.len() == 5);
+    }
+
+    #[test]
+    fn turns_of_more_rows_than_there_are_change_nothing_and_turns_of_none_leave_them_out() {
+        let plan = BatchPlan::new(9, 4, 3).unwrap();
+        assert_eq!(plan.with_turns(4, 5), plan);
+        assert_eq!(plan.with_turns(4, usize::MAX - 4), plan);
+        let alone = plan.with_turns(4, 0);
+        assert!((0..9).all(|epoch| alone.permutation(epoch).iter().all(|r| *r < 4)));
+        assert_eq!((alone.steps_per_epoch(), alone.batch_size()), (1, 4));
+        let nothing = plan.with_turns(0, 0);
+        assert_eq!((nothing.steps_per_epoch(), nothing.rows(0, 0)), (0, vec![]));
     }
 
     #[test]
