@@ -93,13 +93,18 @@ struct FeatureCache {
 
 impl FeatureCache {
     /// Keyed by what answers depend on: the encoder and its weights, whether layers on the way are asked, the backend,
-    /// and how all of that is computed here.
+    /// symmetries, and how all of that is computed here.
     fn new(root: &Path, branch: &PublishedBranch, fingerprint: &str, device: &Device) -> Result<Self, Error> {
         let backbone = serde_json::to_string(&branch.config().backbone).map_err(|e| Error::Data(e.to_string()))?;
         let middle = branch.has_perceptron();
         let mut hasher = blake3::Hasher::new();
         for part in [VERSION, fingerprint, &backbone, &format!("{middle} {device:?}")] {
             hasher.update(part.as_bytes()).update(&[0]);
+        }
+        // answers to the view as it lies keep the key that they have always had
+        let symmetries = branch.config().symmetries;
+        if symmetries > 1 {
+            hasher.update(&(symmetries as u64).to_le_bytes());
         }
         Ok(Self { folder: root.join(FOLDER), key: hasher.finalize() })
     }

@@ -158,6 +158,18 @@ pub struct ImageEncoderSection {
     /// What follows it.
     #[serde(default)]
     pub head: PublishedHead,
+    /// Over how many symmetries of the square its answers are averaged: 1, 2, 4 or 8. It runs as many times.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub symmetries: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 fn yes() -> bool {
@@ -199,6 +211,7 @@ impl RunConfig {
                     backbone: at_side(&image.backbone, side)?,
                     head: section.head.clone(),
                     frozen: section.frozen,
+                    symmetries: section.symmetries,
                 }))
             }
             None => Some(

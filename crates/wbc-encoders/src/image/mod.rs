@@ -6,6 +6,7 @@ mod measurements;
 mod pixels;
 mod published;
 pub(crate) mod resnet;
+mod symmetries;
 mod tower;
 pub(crate) mod vit;
 

@@ -1,4 +1,4 @@
-use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput};
+use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, symmetries};
 use crate::layers::linear;
 use crate::limits::{dropout, width};
 use crate::ops::linear_layer;
@@ -51,11 +51,25 @@ pub struct PublishedBranchConfig {
     pub head: PublishedHead,
     /// Whether the encoder stays as it is: then its answers can be computed once per view.
     pub frozen: bool,
+    /// Over how many symmetries of the square the encoder's answers are averaged, 1, 2, 4 or 8: a cell lies in no direction.
+    /// The encoder runs as many times.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub symmetries: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 impl PublishedBranchConfig {
     pub(crate) fn check(&self, embed_dim: Option<usize>) -> Result<(), EncoderError> {
         self.backbone.check()?;
+        symmetries::check(self.symmetries)?;
         match self.head {
             PublishedHead::Perceptron { hidden, dropout: rate, noise } => {
                 width("pixels.hidden", hidden)?;
@@ -183,11 +197,13 @@ impl PublishedBranch {
     /// `[batch, 3, side, side]` in `0..=1` to what the head gets, `[batch, feature_width]`.
     pub fn features(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
         let middle = self.has_perceptron();
-        let seen = self.backbone.forward(pixels, middle, mode);
-        let features = match seen.middle {
-            Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
-            None => seen.pooled,
-        };
+        let features = symmetries::averaged(pixels, self.config.symmetries, |pixels| {
+            let seen = self.backbone.forward(pixels, middle, mode);
+            match seen.middle {
+                Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
+                None => seen.pooled,
+            }
+        });
         // in training nothing below is to be learned; whoever asks for gradients by the pixels asks in evaluation
         let training = matches!(mode, Mode::Train(_));
         if self.config.frozen && training { features.detach() } else { features }
@@ -213,12 +229,18 @@ impl PublishedBranch {
     /// [`Self::features`] and [`Self::forward`] in evaluation as ONNX nodes: `[batch, 3, side, side]` in `0..=1` to
     /// `[batch, embed_dim]`.
     pub fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
-        let middle = self.has_perceptron();
-        let seen = graph.within("backbone", |g| self.backbone.onnx(g, pixels, middle));
+        let (middle, width) = (self.has_perceptron(), self.config.feature_width());
+        let features = symmetries::onnx_averaged(graph, pixels, self.config.symmetries, width, |graph, pixels| {
+            let seen = graph.within("backbone", |g| self.backbone.onnx(g, pixels, middle));
+            if middle {
+                let features: Vec<&OnnxValue> = std::iter::once(&seen.pooled).chain(&seen.middle).collect();
+                graph.concat(&features, 1)
+            } else {
+                seen.pooled
+            }
+        });
         match (&self.head, &self.feature_mean, &self.feature_std) {
             (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
-                let features: Vec<&OnnxValue> = std::iter::once(&seen.pooled).chain(&seen.middle).collect();
-                let features = graph.concat(&features, 1);
                 let (mean, std) =
                     (graph.parameter("feature_mean", mean.val()), graph.parameter("feature_std", std.val()));
                 let rest = graph.sub(&features, &mean);
@@ -226,19 +248,20 @@ impl PublishedBranch {
                 let normalised = graph.clip(&normalised, -CLIP as f32, CLIP as f32);
                 graph.within("head", |g| perceptron.onnx_complete(g, &normalised))
             }
-            (Head::Linear(linear), ..) => graph.linear("head", linear, &seen.pooled),
-            _ => seen.pooled,
+            (Head::Linear(linear), ..) => graph.linear("head", linear, &features),
+            _ => features,
         }
     }
 
     /// What each position contributes, `[batch, n_positions, embed_dim]`: their mean is the answer. `None` where it is
-    /// not, after a perceptron, which mixes them, and for networks that answer by a class token or normalise the mean.
+    /// not, after a perceptron, which mixes them, under symmetries, and for networks that answer by a class token or normalise
+    /// the mean.
     pub(crate) fn patches(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Option<(Tensor<2>, Tensor<3>)> {
         let project = |x: Tensor<3>| match &self.head {
             Head::Linear(linear) => linear_layer(linear, x),
             _ => x,
         };
-        if self.has_perceptron() || !self.config.backbone.network.answers_by_mean() {
+        if self.has_perceptron() || self.config.symmetries > 1 || !self.config.backbone.network.answers_by_mean() {
             return None;
         }
         let seen = self.backbone.forward(pixels, false, mode);

@@ -121,6 +121,12 @@ impl OnnxGraph {
         self.node("Slice", &[x, &start, &end, &axis], &[])
     }
 
+    /// Entries along an axis, the last first.
+    pub fn reversed(&mut self, x: &OnnxValue, axis: i64) -> OnnxValue {
+        let [start, end, axis, step] = [-1, i64::MIN, axis, -1].map(|v| self.ints(&[v]));
+        self.node("Slice", &[x, &start, &end, &axis, &step], &[])
+    }
+
     /// Joins values along an axis.
     pub fn concat(&mut self, values: &[&OnnxValue], axis: i64) -> OnnxValue {
         self.node("Concat", values, &[("axis", OnnxAttribute::Int(axis))])

@@ -54,7 +54,10 @@ fn n_written<M: Module>(module: &M) -> usize {
 
 fn tower(network: NetworkConfig, side: usize, head: PublishedHead, embed_dim: usize, measured: bool) -> ImageTower {
     let backbone = BackboneConfig { network, side, mean: [0.48, 0.45, 0.4], std: [0.26, 0.27, 0.28] };
-    let branch = PublishedBranchConfig { backbone, head, frozen: true };
+    tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries: 1 }, embed_dim, measured)
+}
+
+fn tower_of(branch: PublishedBranchConfig, embed_dim: usize, measured: bool) -> ImageTower {
     let config = ImageTowerConfig {
         pixels: Some(PixelEncoderConfig::Published(branch)),
         measurements: measured.then(|| MeasurementBranchConfig::new(crate::N_MEASUREMENTS)),
@@ -138,6 +141,21 @@ fn residual_networks_of_both_blocks_at_even_and_odd_sides() {
     ] {
         let tower = tower(NetworkConfig::ResNet(config), side, head, EMBED_DIM, false);
         check(name, &tower, side, false, EMBED_DIM);
+    }
+}
+
+#[test]
+fn means_over_symmetries() {
+    let network = ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 6, width: 4 };
+    for (name, symmetries, head) in [
+        ("published-two-symmetries", 2, perceptron()),
+        ("published-four-symmetries", 4, PublishedHead::Linear),
+        ("published-eight-symmetries", 8, perceptron()),
+    ] {
+        let network = NetworkConfig::ResNet(network.clone());
+        let backbone = BackboneConfig { network, side: 47, mean: [0.48, 0.45, 0.4], std: [0.26, 0.27, 0.28] };
+        let tower = tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries }, EMBED_DIM, false);
+        check(name, &tower, 47, false, EMBED_DIM);
     }
 }
 
