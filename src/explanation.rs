@@ -15,7 +15,7 @@ pub struct ExplainOptions {
     /// Phrases with a heat map of their own.
     pub phrases: Vec<String>,
     /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, else by
-    /// integrated gradients, or by occlusion where the model lets none through.
+    /// gradients and superpixels, or by superpixels alone where the model lets no gradients through.
     pub heat_maps: Option<HeatKind>,
 }
 

@@ -431,8 +431,12 @@ pub(crate) enum Heat {
     Patches,
     /// Integrated gradients of the similarity by the pixels
     Gradient,
-    /// By how much the similarity falls when a square is covered; always possible, takes longest
+    /// By how much the similarity falls when a square is covered; always possible
     Occlusion,
+    /// What a superpixel is worth when it is given back to the blurred view; always possible
+    Superpixels,
+    /// Gradient and superpixels together
+    Joint,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,6 +18,8 @@ impl From<Heat> for HeatKind {
             Heat::Patches => Self::Patches,
             Heat::Gradient => Self::Gradient,
             Heat::Occlusion => Self::Occlusion,
+            Heat::Superpixels => Self::Superpixels,
+            Heat::Joint => Self::Joint,
         }
     }
 }

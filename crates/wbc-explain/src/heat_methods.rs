@@ -5,6 +5,7 @@ use crate::filters::{planes, surroundings};
 use crate::heat::{HeatField, Look, PatchLooks};
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
+use crate::surrogate::{Joint, Superpixels};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use wbc_encoders::{ImageEncoder, TextEncoder};
@@ -22,11 +23,16 @@ pub enum HeatKind {
     Gradient,
     /// By how much the cosine falls when a square is covered with the colour of the surroundings (Zeiler and Fergus 2014).
     Occlusion,
+    /// What each superpixel is worth when it is given back to the blurred view, by regression over many views with some of
+    /// them sharp (LIME, Ribeiro et al. 2016).
+    Superpixels,
+    /// [`Self::Gradient`] and [`Self::Superpixels`] added, each at the same mean size, gradients twice.
+    Joint,
 }
 
 impl HeatKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Patches, Self::Gradient, Self::Occlusion];
+    pub const ALL: [Self; 5] = [Self::Patches, Self::Gradient, Self::Occlusion, Self::Superpixels, Self::Joint];
 
     /// Its name in files and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +40,8 @@ impl HeatKind {
             Self::Patches => "patches",
             Self::Gradient => "gradient",
             Self::Occlusion => "occlusion",
+            Self::Superpixels => "superpixels",
+            Self::Joint => "joint",
         }
     }
 }
@@ -66,6 +74,8 @@ pub(crate) fn heat_method<'m, I: ImageEncoder, T: TextEncoder>(
         HeatKind::Patches => Box::new(Patches(branch)),
         HeatKind::Gradient => Box::new(Gradient(branch)),
         HeatKind::Occlusion => Box::new(Occlusion(branch)),
+        HeatKind::Superpixels => Box::new(Superpixels(branch)),
+        HeatKind::Joint => Box::new(Joint(branch)),
     }
 }
 
@@ -90,7 +100,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Patches<'_, I, T> {
     }
 }
 
-struct Gradient<'m, I: ImageEncoder, T: TextEncoder>(PixelBranch<'m, I, T>);
+pub(crate) struct Gradient<'m, I: ImageEncoder, T: TextEncoder>(pub(crate) PixelBranch<'m, I, T>);
 
 impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
     fn kind(&self) -> HeatKind {

@@ -245,6 +245,14 @@ fn heat_maps(e: &Explanation, maps: &[HeatMap]) -> Markup {
                     "Integrated gradient of the similarity with a text, compared with its alternatives, by the pixels, from an empty "
                     "view on; mean of turned views, smoothed. "
                 }
+                Some(HeatKind::Superpixels) => {
+                    "How much more similar to a text, compared with its alternatives, a blurred view becomes when the place is sharp, "
+                    "by regression over many views with some places sharp. "
+                }
+                Some(HeatKind::Joint) => {
+                    "Integrated gradient of the similarity with a text, compared with its alternatives, and what the place is worth when "
+                    "it is given back to a blurred view, added. "
+                }
                 _ => {
                     "Contribution of each place to the similarity with a text, compared with its alternatives, mean of turned and "
                     "shifted views; a positive mean says that the pixels alone prefer the text. "

@@ -29,7 +29,7 @@
 //! - [`MovedBy`]: occlusion, the decision without one measurement (Zeiler and Fergus 2014, applied to measurements).
 //! - [`HeatMap`]: which places of the view speak for a text. [`HeatMethod`] is a way to find out, [`HeatKind`] names those
 //!   that are built in: what each patch contributes, exactly, where the pixel branch's embedding is the mean of its
-//!   patches; by covering squares of the view, where a class token or a perceptron mixes them; by gradients.
+//!   patches; where a class token or a perceptron mixes them by gradients, by superpixels, by both, or by covering squares.
 //! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change found of
 //!   measurements that would make it another type. Both searches are greedy and no
 //!   proof; [`MeasuredCounterfactual::searched`] says what was tried of measurements, [`OtherType`] of descriptions.
@@ -65,6 +65,8 @@ mod real_tests;
 mod reference;
 mod row;
 mod score;
+mod superpixels;
+mod surrogate;
 mod svg;
 #[cfg(test)]
 mod tests;

@@ -121,7 +121,7 @@ fn explanations_are_scored_and_chance_depends_on_the_seed_alone() {
     };
     let scores = explainer.score(&input).unwrap();
     // per method: type and three attributes of the cell, two of the nucleus, six of the cytoplasm in two parts
-    assert_eq!(scores.pointing.len(), 3 * (4 + 2 + 12));
+    assert_eq!(scores.pointing.len(), 5 * (4 + 2 + 12));
     let whole = scores.pointing.iter().find(|p| p.method == HeatKind::Occlusion && p.fact == "type").unwrap();
     let explained = explainer.explain(&input.cell).unwrap();
     let own = explainer.facts[0].set.values.iter().position(|v| *v == explained.cell_type.value).unwrap();
@@ -129,12 +129,12 @@ fn explanations_are_scored_and_chance_depends_on_the_seed_alone() {
     let map = explainer.heat_method(HeatKind::Occlusion).maps(&view.pixels, &[direction]).unwrap().unwrap().remove(0);
     assert_eq!(whole.pointing, Pointing::new(&map, masks.cell()).unwrap());
     let names = |list: &[(Order, Curves)]| list.iter().map(|(o, _)| o.as_str()).collect::<Vec<_>>().join(" ");
-    assert_eq!(names(&scores.pixels), "patches gradient occlusion centre random");
+    assert_eq!(names(&scores.pixels), "patches gradient occlusion superpixels joint centre random");
     assert_eq!(names(&scores.measurements), "supporting strongest unusual random");
     assert_eq!(explainer.score(&input).unwrap(), scores);
     let unmasked = explainer.score(&ScoreInput { masks: None, seed: 6, ..input }).unwrap();
-    assert!(unmasked.pointing.is_empty() && unmasked.pixels[..4] == scores.pixels[..4]);
-    assert_ne!(unmasked.pixels[4], scores.pixels[4]);
+    assert!(unmasked.pointing.is_empty() && unmasked.pixels[..6] == scores.pixels[..6]);
+    assert_ne!(unmasked.pixels[6], scores.pixels[6]);
 }
 
 /// Deletion and insertion by hand, one thing after the other.
@@ -226,6 +226,8 @@ fn orders_are_stored_by_their_names() {
         Order::Heat(HeatKind::Patches),
         Order::Heat(HeatKind::Gradient),
         Order::Heat(HeatKind::Occlusion),
+        Order::Heat(HeatKind::Superpixels),
+        Order::Heat(HeatKind::Joint),
         Order::Centre,
         Order::Supporting,
         Order::Strongest,

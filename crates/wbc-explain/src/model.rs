@@ -60,7 +60,7 @@ pub struct ExplainOptions {
     /// Whether every predicted attribute gets a heat map beside the type's.
     pub attribute_heat_maps: bool,
     /// How heat maps are made, which is an error where the model cannot; `None` by patches, where they are exact, else by
-    /// integrated gradients, or by occlusion where the model lets none through.
+    /// gradients and superpixels, or by superpixels alone where the model lets no gradients through.
     pub heat_maps: Option<HeatKind>,
 }
 
@@ -197,7 +197,7 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
     ) -> Result<Option<(HeatKind, Vec<HeatField>)>, ExplainError> {
         let kinds = match self.options.heat_maps {
             Some(kind) => vec![kind],
-            None => vec![HeatKind::Patches, HeatKind::Gradient, HeatKind::Occlusion],
+            None => vec![HeatKind::Patches, HeatKind::Joint, HeatKind::Superpixels],
         };
         for kind in kinds {
             if let Some(maps) = self.heat_method(kind).maps(view, directions)? {
@@ -385,8 +385,9 @@ fn lacking(kind: HeatKind) -> &'static str {
             "the pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
              behind it: no place has a share of its own"
         }
-        HeatKind::Gradient => "the pixel branch lets no gradients through",
+        HeatKind::Gradient | HeatKind::Joint => "the pixel branch lets no gradients through",
         HeatKind::Occlusion => "the pixel branch cannot be asked with a square covered",
+        HeatKind::Superpixels => "the pixel branch cannot be asked with places blurred",
     }
 }
 

@@ -353,7 +353,7 @@ pub(crate) fn perceptron_model(perceptron: bool) -> Model {
     } else {
         PublishedHead::Linear
     };
-    let branch = PublishedBranchConfig { backbone, head, frozen: perceptron };
+    let branch = PublishedBranchConfig { backbone, head, frozen: perceptron, symmetries: 1 };
     let pixels = Some(PixelEncoderConfig::Published(branch));
     let config = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 };
     let mut model = model(true, false);
@@ -372,7 +372,7 @@ fn behind_a_perceptron_no_place_has_a_share_and_gradients_are_followed_instead()
     let (mixing, adding) = (perceptron_model(true), perceptron_model(false));
     let method = |e: &Explanation| e.heat_maps.as_ref().map(|maps| maps[0].method);
     let followed = explained(&mixing, None);
-    assert_eq!(method(&followed), Some(HeatKind::Gradient));
+    assert_eq!(method(&followed), Some(HeatKind::Joint));
     assert!(followed.notes.iter().all(|n| !n.contains("heat map")), "{:?}", followed.notes);
     let covered = explained(&mixing, Some(HeatKind::Occlusion));
     assert_eq!(method(&covered), Some(HeatKind::Occlusion));
@@ -382,7 +382,7 @@ fn behind_a_perceptron_no_place_has_a_share_and_gradients_are_followed_instead()
     assert!(refused.to_string().contains("no heat map by patches") && refused.to_string().contains("perceptron"));
     let explainer = ModelExplainer::new(&mixing, ExplainOptions::default()).unwrap();
     let why_not = HeatKind::ALL.map(|kind| explainer.why_no_heat_maps(kind).unwrap());
-    assert!(why_not[0].unwrap().contains("as a whole") && why_not[1..] == [None, None], "{why_not:?}");
+    assert!(why_not[0].unwrap().contains("as a whole") && why_not[1..] == [None; 4], "{why_not:?}");
     assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
 }
 

@@ -67,7 +67,7 @@ pub use measure::{
     measure, measure_groups, measurement_schema, schema_of,
 };
 pub use micrometres::Micrometres;
-pub use ops::gaussian_blurred;
+pub use ops::{gaussian_blurred, solve_positive_definite};
 pub use overlay::overlay;
 #[cfg(feature = "plot")]
 pub use plot::Distributions;

@@ -3,6 +3,7 @@
 
 use super::error::format_error;
 use super::{DescribeError, bytes::Bytes};
+use crate::ops::solve_positive_definite;
 
 /// Farthest from the mean, in standard deviations, that a trend goes on; images from elsewhere may lie anywhere.
 const FARTHEST: f64 = 3.0;
@@ -55,8 +56,8 @@ impl Trend {
             }
         }
         (0..n).for_each(|a| gram[a * n + a] += l2);
-        factorise(&mut gram, n);
-        let slopes = sides.into_iter().map(|side| solve(&gram, side).into_iter().map(|s| s as f32).collect()).collect();
+        let slopes = solve_positive_definite(gram, sides);
+        let slopes = slopes.into_iter().map(|of_value| of_value.into_iter().map(|s| s as f32).collect()).collect();
         (Self { columns, scales, slopes }, constants)
     }
 
@@ -120,36 +121,6 @@ impl Scale {
         let deviations = (f64::from(value) - f64::from(self.mean)) / f64::from(self.sd);
         deviations.clamp(-FARTHEST, FARTHEST) - f64::from(self.centre)
     }
-}
-
-/// Cholesky factor of a positive definite matrix, in place of its lower triangle.
-fn factorise(matrix: &mut [f64], n: usize) {
-    for i in 0..n {
-        let (above, row) = matrix.split_at_mut(i * n);
-        for j in 0..i {
-            let known = &above[j * n..=j * n + j];
-            row[j] = (row[j] - dot(&row[..j], &known[..j])) / known[j];
-        }
-        row[i] = (row[i] - dot(&row[..i], &row[..i])).max(f64::MIN_POSITIVE).sqrt();
-    }
-}
-
-/// Solves with the factor of [`factorise`].
-fn solve(factor: &[f64], mut side: Vec<f64>) -> Vec<f64> {
-    let n = side.len();
-    for i in 0..n {
-        side[i] = (side[i] - dot(&factor[i * n..i * n + i], &side[..i])) / factor[i * n + i];
-    }
-    for i in (0..n).rev() {
-        side[i] /= factor[i * n + i];
-        let solved = side[i];
-        (0..i).for_each(|j| side[j] -= factor[i * n + j] * solved);
-    }
-    side
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Operations on images, in OpenCV's conventions wherever OpenCV has them.
 
 mod blur;
+mod cholesky;
 mod colour;
 mod components;
 mod distance;
@@ -14,6 +15,7 @@ mod threshold;
 
 pub use blur::gaussian_blurred;
 pub(crate) use blur::{blur_3x3_rgb, gaussian_blur};
+pub use cholesky::solve_positive_definite;
 pub(crate) use colour::{LabConverter, hsv_u8, hsv_u8_from_rgb, lab_u8_from_rgb};
 pub(crate) use components::{Components, Connectivity, components, fill_holes};
 pub(crate) use distance::distance_to;
