@@ -214,7 +214,7 @@ pub(crate) enum Command {
         /// Draw a heat map for this phrase, too; repeat for several
         #[arg(long = "phrase", value_name = "TEXT", conflicts_with = "evaluate")]
         phrases: Vec<String>,
-        /// How heat maps are made [default: by patches where they are exact, else by gradient; with --evaluate all ways]
+        /// How heat maps are made [default: by patches where they are exact, else jointly; with --evaluate all ways]
         #[arg(long, value_enum)]
         heat: Option<Heat>,
         /// Score the explanations of the cells of INPUT
