@@ -103,8 +103,8 @@ impl FeatureCache {
         }
         // answers to the view as it lies keep the key that they have always had
         let symmetries = branch.config().symmetries;
-        if symmetries > 1 {
-            hasher.update(&(symmetries as u64).to_le_bytes());
+        if !symmetries.is_one() {
+            hasher.update(&(symmetries.get() as u64).to_le_bytes());
         }
         Ok(Self { folder: root.join(FOLDER), key: hasher.finalize() })
     }

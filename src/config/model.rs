@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use wbc_contrastive::ModelConfig;
 use wbc_encoders::{
     ImageTowerConfig, MeasurementBranchConfig, PixelBranchConfig, PixelEncoderConfig, PublishedBranchConfig,
-    PublishedHead, TextConfig, TextTowerConfig, TokenizerConfig,
+    PublishedHead, Symmetries, TextConfig, TextTowerConfig, TokenizerConfig,
 };
 use wbc_morphology::describe::FitOptions;
 
@@ -158,18 +158,9 @@ pub struct ImageEncoderSection {
     /// What follows it.
     #[serde(default)]
     pub head: PublishedHead,
-    /// Over how many symmetries of the square its answers are averaged: 1, 2, 4 or 8. It runs as many times.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub symmetries: usize,
-}
-
-fn one() -> usize {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_one(n: &usize) -> bool {
-    *n == 1
+    /// Over how many symmetries of the square its answers are averaged. It runs as many times.
+    #[serde(default, skip_serializing_if = "Symmetries::is_one")]
+    pub symmetries: Symmetries,
 }
 
 fn yes() -> bool {

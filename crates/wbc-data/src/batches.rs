@@ -45,10 +45,10 @@ impl BatchPlan {
     }
 
     /// The same plan with rows from `first` on, shifted copies for instance, seen less often: an epoch has `per_epoch` of
-    /// them, and the next epochs those that follow, until all have had their turn and it begins again. No change where there
-    /// are no more.
+    /// them, and the next epochs those that follow, until all have had their turn and it begins again; where it does, a row
+    /// can be twice in an epoch. No change where there are no more, or where an epoch would have no row at all.
     pub fn with_turns(mut self, first: usize, per_epoch: usize) -> Self {
-        self.turns = (first.saturating_add(per_epoch) < self.n).then_some((first, per_epoch));
+        self.turns = (1..self.n).contains(&first.saturating_add(per_epoch)).then_some((first, per_epoch));
         self
     }
 
@@ -62,14 +62,14 @@ impl BatchPlan {
         self.turns.map_or(self.n, |(first, per_epoch)| first + per_epoch)
     }
 
-    /// Rows per batch, never more than an epoch has; 0 for an epoch of none.
+    /// Rows per batch, never more than an epoch has.
     pub fn batch_size(&self) -> usize {
         self.batch_size.min(self.per_epoch())
     }
 
-    /// Number of batches in an epoch, at least 1; 0 for an epoch of no rows.
+    /// Number of batches in an epoch, at least 1.
     pub fn steps_per_epoch(&self) -> usize {
-        self.per_epoch().checked_div(self.batch_size()).unwrap_or(0)
+        self.per_epoch() / self.batch_size()
     }
 
     /// All rows of one epoch, in its order.
@@ -107,7 +107,7 @@ impl BatchPlan {
     }
 
     fn slice<'a>(&self, permutation: &'a [usize], step: usize) -> &'a [usize] {
-        permutation.chunks_exact(self.batch_size().max(1)).nth(step).unwrap_or_default()
+        permutation.chunks_exact(self.batch_size()).nth(step).unwrap_or_default()
     }
 }
 
@@ -448,8 +448,7 @@ mod tests {
         let alone = plan.with_turns(4, 0);
         assert!((0..9).all(|epoch| alone.permutation(epoch).iter().all(|r| *r < 4)));
         assert_eq!((alone.steps_per_epoch(), alone.batch_size()), (1, 4));
-        let nothing = plan.with_turns(0, 0);
-        assert_eq!((nothing.steps_per_epoch(), nothing.rows(0, 0)), (0, vec![]));
+        assert_eq!(plan.with_turns(0, 0), plan, "an epoch of nothing");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use image::{
     Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,
     ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
     MeasurementInput, NetworkConfig, PixelBranch, PixelBranchConfig, PixelEncoderConfig, PublishedBranch,
-    PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig, VisionTransformer,
+    PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig, Symmetries, VisionTransformer,
     VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear};

@@ -12,7 +12,7 @@ use wbc_core::{
 use wbc_encoders::{
     BackboneConfig, ImageTower, ImageTowerConfig, MeasurementBranchConfig, MeasurementStatistics, NetworkConfig,
     PixelBranchConfig, PixelEncoderConfig, Preprocess, PublishedBranchConfig, PublishedHead, ResNetBlock, ResNetConfig,
-    TextConfig, TextTower, Tokenizer, TokenizerConfig,
+    Symmetries, TextConfig, TextTower, Tokenizer, TokenizerConfig,
 };
 
 pub(crate) const SIDE: u32 = 16;
@@ -353,7 +353,7 @@ pub(crate) fn perceptron_model(perceptron: bool) -> Model {
     } else {
         PublishedHead::Linear
     };
-    let branch = PublishedBranchConfig { backbone, head, frozen: perceptron, symmetries: 1 };
+    let branch = PublishedBranchConfig { backbone, head, frozen: perceptron, symmetries: Symmetries::ONE };
     let pixels = Some(PixelEncoderConfig::Published(branch));
     let config = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 };
     let mut model = model(true, false);

@@ -17,6 +17,7 @@ pub use measurements::{MeasurementBranch, MeasurementBranchConfig, MeasurementIn
 pub use pixels::{PixelBranch, PixelBranchConfig};
 pub use published::{PublishedBranch, PublishedBranchConfig, PublishedHead};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig};
+pub use symmetries::Symmetries;
 pub use tower::{ImageTower, ImageTowerConfig, PixelEncoderConfig};
 pub use vit::{VisionTransformer, VisionTransformerConfig, VitPooling};
 

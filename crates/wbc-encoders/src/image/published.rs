@@ -1,4 +1,6 @@
-use super::{Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, symmetries};
+use super::{
+    Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, Symmetries, symmetries,
+};
 use crate::layers::linear;
 use crate::limits::{dropout, width};
 use crate::ops::linear_layer;
@@ -51,25 +53,15 @@ pub struct PublishedBranchConfig {
     pub head: PublishedHead,
     /// Whether the encoder stays as it is: then its answers can be computed once per view.
     pub frozen: bool,
-    /// Over how many symmetries of the square the encoder's answers are averaged, 1, 2, 4 or 8: a cell lies in no direction.
-    /// The encoder runs as many times.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub symmetries: usize,
-}
-
-fn one() -> usize {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_one(n: &usize) -> bool {
-    *n == 1
+    /// Over how many symmetries of the square the encoder's answers are averaged: a cell lies in no direction. The encoder
+    /// runs as many times.
+    #[serde(default, skip_serializing_if = "Symmetries::is_one")]
+    pub symmetries: Symmetries,
 }
 
 impl PublishedBranchConfig {
     pub(crate) fn check(&self, embed_dim: Option<usize>) -> Result<(), EncoderError> {
         self.backbone.check()?;
-        symmetries::check(self.symmetries)?;
         match self.head {
             PublishedHead::Perceptron { hidden, dropout: rate, noise } => {
                 width("pixels.hidden", hidden)?;
@@ -261,7 +253,8 @@ impl PublishedBranch {
             Head::Linear(linear) => linear_layer(linear, x),
             _ => x,
         };
-        if self.has_perceptron() || self.config.symmetries > 1 || !self.config.backbone.network.answers_by_mean() {
+        if self.has_perceptron() || !self.config.symmetries.is_one() || !self.config.backbone.network.answers_by_mean()
+        {
             return None;
         }
         let seen = self.backbone.forward(pixels, false, mode);

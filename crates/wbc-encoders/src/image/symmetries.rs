@@ -2,22 +2,64 @@
 
 use crate::{EncoderError, OnnxGraph, OnnxValue};
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// A symmetry: bit 0 mirrors left and right, bit 1 top and bottom, bit 2 swaps rows and columns first. The first 1, 2, 4
 /// and 8 of these are groups, so that means over them do not depend on how a view lies: as it is, turned by 180°, mirrored
 /// along either axis, then the same of the transposed view.
 const ORDER: [u8; 8] = [0, 3, 1, 2, 4, 7, 5, 6];
 
-/// Refuses a number of symmetries that is no group.
-pub(crate) fn check(symmetries: usize) -> Result<(), EncoderError> {
-    match symmetries {
-        1 | 2 | 4 | 8 => Ok(()),
-        n => Err(EncoderError::Config { field: "pixels.symmetries", cause: format!("{n} is not 1, 2, 4 or 8") }),
+/// Over how many symmetries of the square answers are averaged: 1 (a view as it lies), 2, 4 or 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "usize", into = "usize")]
+pub struct Symmetries(usize);
+
+impl Symmetries {
+    /// A view as it lies.
+    pub const ONE: Self = Self(1);
+
+    /// Whether views are seen as they lie.
+    pub fn is_one(&self) -> bool {
+        *self == Self::ONE
+    }
+
+    /// How many.
+    pub fn get(self) -> usize {
+        self.0
     }
 }
 
-/// The mean of what `answer` says of square views `[batch, channels, side, side]` under the first `n` symmetries.
-pub(crate) fn averaged(views: Tensor<4>, n: usize, mut answer: impl FnMut(Tensor<4>) -> Tensor<2>) -> Tensor<2> {
+impl Default for Symmetries {
+    /// A view as it lies.
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl TryFrom<usize> for Symmetries {
+    type Error = EncoderError;
+
+    /// [`EncoderError::Config`] for a number of symmetries that is no group.
+    fn try_from(n: usize) -> Result<Self, EncoderError> {
+        match n {
+            1 | 2 | 4 | 8 => Ok(Self(n)),
+            n => Err(EncoderError::Config { field: "symmetries", cause: format!("{n} is not 1, 2, 4 or 8") }),
+        }
+    }
+}
+
+impl From<Symmetries> for usize {
+    fn from(symmetries: Symmetries) -> Self {
+        symmetries.0
+    }
+}
+
+/// The mean of what `answer` says of square views `[batch, channels, side, side]` under so many symmetries.
+pub(crate) fn averaged(
+    views: Tensor<4>,
+    Symmetries(n): Symmetries,
+    mut answer: impl FnMut(Tensor<4>) -> Tensor<2>,
+) -> Tensor<2> {
     let sum = ORDER[..n].iter().map(|s| answer(seen(views.clone(), *s))).reduce(|sum, next| sum + next);
     let sum = sum.expect("there is at least one symmetry");
     if n == 1 { sum } else { sum / n as f32 }
@@ -33,7 +75,7 @@ fn seen(views: Tensor<4>, symmetry: u8) -> Tensor<4> {
 pub(crate) fn onnx_averaged(
     graph: &mut OnnxGraph,
     views: &OnnxValue,
-    n: usize,
+    Symmetries(n): Symmetries,
     width: usize,
     answer: impl FnOnce(&mut OnnxGraph, &OnnxValue) -> OnnxValue,
 ) -> OnnxValue {
@@ -77,9 +119,9 @@ mod tests {
     fn means_over_a_group_do_not_depend_on_how_a_view_lies() {
         let views = Tensor::<4>::random([2, 3, 6, 6], Distribution::Default, &Device::flex());
         for n in [1, 2, 4, 8] {
-            let answer = averaged(views.clone(), n, weighed);
+            let answer = averaged(views.clone(), Symmetries(n), weighed);
             for (i, symmetry) in ORDER.into_iter().enumerate() {
-                let other = averaged(seen(views.clone(), symmetry), n, weighed);
+                let other = averaged(seen(views.clone(), symmetry), Symmetries(n), weighed);
                 let difference: f32 = (other - answer.clone()).abs().max().into_scalar();
                 assert_eq!(difference < 1e-4, i < n, "{n} symmetries, view seen by the {i}th: {difference}");
             }
@@ -88,9 +130,14 @@ mod tests {
 
     #[test]
     fn numbers_that_are_no_group_are_refused() {
-        assert!([1, 2, 4, 8].into_iter().all(|n| check(n).is_ok()));
+        for n in [1, 2, 4, 8] {
+            let stored: Symmetries = serde_json::from_str(&n.to_string()).unwrap();
+            assert_eq!((stored.get(), stored.is_one()), (n, n == 1));
+            assert_eq!(serde_json::to_string(&stored).unwrap(), n.to_string());
+        }
         for n in [0, 3, 5, 6, 7, 9, 16] {
-            assert!(check(n).unwrap_err().to_string().contains("symmetries"), "{n}");
+            assert!(Symmetries::try_from(n).unwrap_err().to_string().contains("symmetries"), "{n}");
+            assert!(serde_json::from_str::<Symmetries>(&n.to_string()).is_err(), "{n}");
         }
     }
 }

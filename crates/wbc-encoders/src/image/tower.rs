@@ -421,7 +421,12 @@ mod tests {
             (NetworkConfig::ConvNext(convnext), false),
         ] {
             let backbone = BackboneConfig { network, side: 64, mean: [0.5; 3], std: [0.5; 3] };
-            let branch = PublishedBranchConfig { backbone, head: PublishedHead::Linear, frozen: false, symmetries: 1 };
+            let branch = PublishedBranchConfig {
+                backbone,
+                head: PublishedHead::Linear,
+                frozen: false,
+                symmetries: crate::Symmetries::ONE,
+            };
             let pixels = Some(PixelEncoderConfig::Published(branch));
             let tower = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 }
                 .init(6, 1, &device)

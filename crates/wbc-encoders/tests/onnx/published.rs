@@ -8,7 +8,7 @@ use wbc_encoders::{
     Activation, BackboneConfig, BertConfig, BertPooling, BertProjection, ClipTextConfig, ConvNextConfig,
     EfficientNetLiteConfig, ImageTower, ImageTowerConfig, MeasurementBranchConfig, NetworkConfig, OnnxModel,
     PixelEncoderConfig, PublishedBranchConfig, PublishedHead, PublishedTextConfig, ResNetBlock, ResNetConfig,
-    TextEncoder, TextTowerConfig, VisionTransformerConfig, VitPooling,
+    Symmetries, TextEncoder, TextTowerConfig, VisionTransformerConfig, VitPooling,
 };
 
 /// Numbers that the pixels of a published encoder are normalised by: mean and deviation.
@@ -54,7 +54,7 @@ fn n_written<M: Module>(module: &M) -> usize {
 
 fn tower(network: NetworkConfig, side: usize, head: PublishedHead, embed_dim: usize, measured: bool) -> ImageTower {
     let backbone = BackboneConfig { network, side, mean: [0.48, 0.45, 0.4], std: [0.26, 0.27, 0.28] };
-    tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries: 1 }, embed_dim, measured)
+    tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries: Symmetries::ONE }, embed_dim, measured)
 }
 
 fn tower_of(branch: PublishedBranchConfig, embed_dim: usize, measured: bool) -> ImageTower {
@@ -154,6 +154,7 @@ fn means_over_symmetries() {
     ] {
         let network = NetworkConfig::ResNet(network.clone());
         let backbone = BackboneConfig { network, side: 47, mean: [0.48, 0.45, 0.4], std: [0.26, 0.27, 0.28] };
+        let symmetries = Symmetries::try_from(symmetries).unwrap();
         let tower = tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries }, EMBED_DIM, false);
         check(name, &tower, 47, false, EMBED_DIM);
     }
