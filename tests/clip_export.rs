@@ -145,6 +145,11 @@ fn what_a_library_has_no_place_for_is_refused_by_name() {
         ("both", format!("model.branches = 'both'\n{small}"), "measurements"),
         ("pixels", format!("model.branches = 'pixels'\n{small}"), "image encoder is this project's own"),
         ("perceptron", image(perceptron, &text), "perceptron"),
+        (
+            "symmetries",
+            image("{ kind = 'none' }, symmetries = 2", &format!("model.embed_dim = 24\n{text}")),
+            "symmetries",
+        ),
         ("text", image("{ kind = 'none' }", "model.embed_dim = 24"), "text encoder is this project's own"),
         ("head", image("{ kind = 'linear' }", &format!("model.embed_dim = 16\n{text}")), "bias"),
     ];

@@ -236,6 +236,9 @@ fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change(
     assert_eq!(asked("first", &[&head(16)]), 2, "training and validation cells");
     assert_eq!(asked("second", &[&head(24)]), 0, "another head asks for the same");
     assert_eq!(asked("third", &["model.image_encoder.head={ kind = 'linear' }"]), 2, "other layers");
+    assert_eq!(asked("turned", &["model.image_encoder.symmetries=2", &head(16)]), 2, "seen from other sides, too");
+    let weights_of = |name: &str| std::fs::read(folder.path().join(name).join("weights.safetensors")).unwrap();
+    assert_ne!(weights_of("first"), weights_of("turned"));
     let watch = Arc::new(Watch::default());
     let session = Session { cache: cache.clone(), progress: watch.clone(), ..Session::default() };
     embedded(&Run::open(&folder.path().join("third"), "flex").unwrap(), &manifest, &session);
@@ -245,8 +248,8 @@ fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change(
     let mut bytes = std::fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let config = config(folder.path(), "fourth", &manifest, &[]);
-    let error = train(&config, false, &Session::default()).unwrap_err().to_string();
+    let fourth = config(folder.path(), "fourth", &manifest, &[]);
+    let error = train(&fourth, false, &Session::default()).unwrap_err().to_string();
     assert!(error.contains("imported") && error.contains("image.safetensors"), "{error}");
 }
 

@@ -61,6 +61,9 @@ fn publishable(run: &Run, library: ClipLibrary) -> Result<PublishableClip<'_>, E
                      model.image_encoder.head = { kind = \"linear\" } or \"none\"";
         return Err(refused(cause));
     }
+    if !branch.config().symmetries.is_one() {
+        return Err(refused("a mean over symmetries of the image has no place there"));
+    }
     let TextTower::Published(text) = &model.text else {
         let cause = "the text encoder is this project's own, which reads clause by clause; model.text_encoder trains a \
                      published one";

@@ -101,8 +101,8 @@ impl NormalisedMeasurements {
     /// Rows as they are.
     pub(crate) fn batch(&self, rows: &[usize], device: &Device) -> MeasurementInput {
         let (values, mask) = self.gather(rows);
-        let readings = self.readings.as_ref().map(|(all, _)| all.select(Axis(0), rows));
-        self.tensors(rows.len(), values, mask, readings, device)
+        let readings = self.readings.as_ref().map(|(all, _)| all.select(Axis(0), rows).into_iter().collect());
+        MeasurementInput::of_rows(rows.len(), values, mask, readings, device)
     }
 
     /// Rows with Gaussian noise on known values and readings and, for a share of cells, without absolute sizes.
@@ -133,22 +133,7 @@ impl NormalisedMeasurements {
         if let Some(read) = readings.as_mut().and_then(|read| read.as_slice_mut()) {
             disturb(read);
         }
-        self.tensors(rows.len(), values, mask, readings, device)
-    }
-
-    fn tensors(
-        &self,
-        n: usize,
-        values: Vec<f32>,
-        mask: Vec<f32>,
-        readings: Option<Array2<f32>>,
-        device: &Device,
-    ) -> MeasurementInput {
-        let tensor = |v, width| Tensor::from_data(TensorData::new(v, [n, width]), device);
-        let readings = readings.map(|all| {
-            let width = all.ncols();
-            tensor(all.into_iter().collect(), width)
-        });
-        MeasurementInput { values: tensor(values, self.width), mask: tensor(mask, self.width), readings }
+        let readings = readings.map(|read| read.into_iter().collect());
+        MeasurementInput::of_rows(rows.len(), values, mask, readings, device)
     }
 }

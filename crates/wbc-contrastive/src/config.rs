@@ -145,8 +145,8 @@ pub struct OptimiserConfig {
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
     pub absolute_dropout: f64,
-    /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter. `None` shows all of them in
-    /// every epoch.
+    /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter; no more than there are.
+    /// `None` shows all of them in every epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_share: Option<f64>,
     /// Worker threads that prepare batches.

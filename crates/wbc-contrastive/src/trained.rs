@@ -63,10 +63,8 @@ impl<I: ImageEncoder, T: TextEncoder> TrainedModel<I, T> {
     /// # Panics
     /// If the readings lack their reader.
     pub fn measurement_input(&self, values: Vec<f32>, mask: Vec<f32>, n: usize) -> MeasurementInput {
-        let width = values.len() / n.max(1);
-        let tensor = |v, width| Tensor::from_data(TensorData::new(v, [n, width]), &self.device);
-        let readings = self.preprocess.readings.as_ref().map(|r| tensor(r.read(&values, &mask, n), r.len()));
-        MeasurementInput { values: tensor(values, width), mask: tensor(mask, width), readings }
+        let readings = self.preprocess.readings.as_ref().map(|r| r.read(&values, &mask, n));
+        MeasurementInput::of_rows(n, values, mask, readings, &self.device)
     }
 
     fn input(

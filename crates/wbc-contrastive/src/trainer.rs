@@ -349,10 +349,13 @@ impl Trainer<'_> {
     fn plan(&self, views: &ViewSet) -> Result<BatchPlan, TrainError> {
         let plan = BatchPlan::new(views.len(), self.config.batch_size, self.seed)?;
         let cells = views.n_unshifted();
-        Ok(match self.config.shifted_share {
-            Some(share) => plan.with_turns(cells, (cells as f64 * share / (1.0 - share)).round() as usize),
-            None => plan,
-        })
+        let Some(share) = self.config.shifted_share else { return Ok(plan) };
+        let (asked, there) = ((cells as f64 * share / (1.0 - share)).round() as usize, views.len() - cells);
+        if asked > there {
+            let cause = format!("{share} are {asked} shifted copies beside {cells} cells, and there are {there}");
+            return Err(TrainError::Config { field: "shifted_share", cause });
+        }
+        Ok(plan.with_turns(cells, asked))
     }
 
     /// A hash of all that a step depends on.

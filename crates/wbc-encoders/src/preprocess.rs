@@ -1,5 +1,5 @@
 use crate::{EncoderError, MeasurementInput, Readings};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use wbc_core::{MeasurementSchema, Optics, Unit, ViewerSpec};
 
@@ -112,8 +112,7 @@ impl MeasurementStatistics {
     /// If `rows` and `length_scale` disagree in length.
     pub fn batch(&self, rows: &[f32], length_scale: &[Option<f64>], device: &Device) -> MeasurementInput {
         let (values, mask) = self.rows(rows, length_scale);
-        let tensor = |v| Tensor::from_data(TensorData::new(v, [length_scale.len(), self.mean.len()]), device);
-        MeasurementInput { values: tensor(values), mask: tensor(mask), readings: None }
+        MeasurementInput::of_rows(length_scale.len(), values, mask, None, device)
     }
 }
 

@@ -2,7 +2,7 @@ use image::{Rgb, RgbImage};
 use wbc_morphology::gaussian_blurred;
 
 /// A square view blurred by a Gaussian.
-pub(crate) fn blurred_view(view: &RgbImage, sigma: f32) -> RgbImage {
+fn blurred_view(view: &RgbImage, sigma: f32) -> RgbImage {
     let side = view.width() as usize;
     let planes: [Vec<f32>; 3] = std::array::from_fn(|c| {
         let plane = view.pixels().map(|p| f32::from(p[c])).collect();
@@ -11,6 +11,12 @@ pub(crate) fn blurred_view(view: &RgbImage, sigma: f32) -> RgbImage {
     RgbImage::from_fn(view.width(), view.height(), |x, y| {
         Rgb(std::array::from_fn(|c| planes[c][y as usize * side + x as usize].round().clamp(0.0, 255.0) as u8))
     })
+}
+
+/// A view that shows what is there and nothing of its texture: where insertion curves begin, and what superpixels are given
+/// back to, which is in their favour there.
+pub(crate) fn soft_view(view: &RgbImage) -> RgbImage {
+    blurred_view(view, view.width() as f32 / 8.0)
 }
 
 /// Colour of the surroundings: the median of each channel along the border.

@@ -5,9 +5,10 @@ use crate::filters::{planes, surroundings};
 use crate::heat::{HeatField, Look, PatchLooks};
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
-use crate::surrogate::{Joint, Superpixels};
+use crate::surrogate::{Joint, Superpixels, joined};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use wbc_encoders::{ImageEncoder, TextEncoder};
 use wbc_morphology::gaussian_blurred;
 
@@ -24,7 +25,7 @@ pub enum HeatKind {
     /// By how much the cosine falls when a square is covered with the colour of the surroundings (Zeiler and Fergus 2014).
     Occlusion,
     /// What each superpixel is worth when it is given back to the blurred view, by regression over many views with some of
-    /// them sharp (LIME, Ribeiro et al. 2016).
+    /// them sharp, from all eight sides (LIME, Ribeiro et al. 2016).
     Superpixels,
     /// [`Self::Gradient`] and [`Self::Superpixels`] added, each at the same mean size, gradients twice.
     Joint,
@@ -65,6 +66,25 @@ pub trait HeatMethod {
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError>;
 }
 
+/// The maps of several kinds of those that the model has, nothing computed twice.
+pub(crate) fn maps_of<I: ImageEncoder, T: TextEncoder>(
+    kinds: &[HeatKind],
+    branch: PixelBranch<'_, I, T>,
+    view: &RgbImage,
+    directions: &[Vec<f32>],
+) -> Result<BTreeMap<HeatKind, Vec<HeatField>>, ExplainError> {
+    let mut all: BTreeMap<HeatKind, Vec<HeatField>> = BTreeMap::new();
+    // what others are made of comes first
+    for kind in HeatKind::ALL.into_iter().filter(|k| kinds.contains(k)) {
+        let maps = match (kind, all.get(&HeatKind::Gradient), all.get(&HeatKind::Superpixels)) {
+            (HeatKind::Joint, Some(gradients), Some(superpixels)) => Some(joined(gradients, superpixels)),
+            _ => heat_method(kind, branch).maps(view, directions)?,
+        };
+        all.extend(maps.map(|maps| (kind, maps)));
+    }
+    Ok(all)
+}
+
 /// The method of a kind.
 pub(crate) fn heat_method<'m, I: ImageEncoder, T: TextEncoder>(
     kind: HeatKind,
@@ -87,6 +107,9 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Patches<'_, I, T> {
     }
 
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError> {
+        if !self.0.model.model.image.sees_pixels() {
+            return Ok(None);
+        }
         let side = view.width() as usize;
         let Some((n_patches, _)) = self.0.patches(side, std::iter::once(planes(view)))? else { return Ok(None) };
         let grid = n_patches.isqrt();
@@ -108,6 +131,9 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
     }
 
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError> {
+        if !self.0.model.model.image.sees_pixels() {
+            return Ok(None);
+        }
         let side = view.width() as usize;
         let size = side * side;
         let empty = surroundings(view).0.map(|v| f32::from(v) / 255.0);
@@ -173,7 +199,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Occlusion<'_, I, T> {
             square.pixels().for_each(|(x, y)| view.put_pixel(x, y, cover));
             planes(&view)
         };
-        let embedded = self.0.embed(side, std::iter::once(planes(view)).chain(seen.iter().map(|s| covered(s))))?;
+        let embedded = self.0.look(side, std::iter::once(planes(view)).chain(seen.iter().map(|s| covered(s))))?;
         let rows = embedded.view();
         let map = |direction: &Vec<f32>| {
             let cosine = |row: usize| dot(rows.row(row).as_slice().unwrap_or_default(), direction);

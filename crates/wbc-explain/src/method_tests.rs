@@ -28,6 +28,7 @@ fn every_method_draws_maps_of_a_model_that_lets_it() {
         let options = ExplainOptions { heat_maps: Some(kind), ..ExplainOptions::default() };
         let explainer = ModelExplainer::new(&blind, options).unwrap();
         assert_eq!(explainer.heat_method(kind).kind(), kind);
+        assert_eq!(explainer.heat_method(kind).maps(&disc(), &[vec![1.0; 8]]).unwrap(), None, "{kind}");
         assert_eq!(explainer.why_no_heat_maps(kind).unwrap(), Some("the model sees no pixels"), "{kind}");
         let refused = explainer.explain(&ExplainInput::new("c", &disc(), &view(Some(BIG)))).unwrap_err();
         assert!(matches!(refused, ExplainError::HeatMap { method, .. } if method == kind), "{kind}: {refused}");
@@ -128,6 +129,10 @@ fn explanations_are_scored_and_chance_depends_on_the_seed_alone() {
     let direction = explainer.contrast(&explainer.facts[0], own);
     let map = explainer.heat_method(HeatKind::Occlusion).maps(&view.pixels, &[direction]).unwrap().unwrap().remove(0);
     assert_eq!(whole.pointing, Pointing::new(&map, masks.cell()).unwrap());
+    // together or alone, a method says the same
+    let alone = explainer.score(&ScoreInput { methods: &[HeatKind::Joint], ..input }).unwrap();
+    let joint: Vec<_> = scores.pointing.iter().filter(|p| p.method == HeatKind::Joint).cloned().collect();
+    assert_eq!((alone.pointing, &alone.pixels[0]), (joint, &scores.pixels[4]));
     let names = |list: &[(Order, Curves)]| list.iter().map(|(o, _)| o.as_str()).collect::<Vec<_>>().join(" ");
     assert_eq!(names(&scores.pixels), "patches gradient occlusion superpixels joint centre random");
     assert_eq!(names(&scores.measurements), "supporting strongest unusual random");
@@ -168,7 +173,7 @@ fn curves_are_those_of_taking_away_and_giving_back_one_by_one() {
     assert!(watched.iter().any(|p| (p - watched[0]).abs() > 1e-4), "it moves");
 
     // given back in the same order, to a view blurred by an eighth of its side
-    let soft = crate::filters::blurred_view(&view.pixels, 2.0);
+    let soft = crate::filters::soft_view(&view.pixels);
     let watched: Vec<f64> = counts(order.len())
         .map(|n| {
             let back = |x, y| order[..n].contains(&block(x, y));
@@ -243,6 +248,67 @@ fn orders_are_stored_by_their_names() {
 thread_local! {
     /// Views that [`Frozen`] looked at.
     static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Answers by how much of the view is clearly red, wherever it lies and however the view is turned.
+#[derive(Module, Debug)]
+struct RedSeeker {
+    /// A burn module must have something to hold.
+    unused: Linear,
+}
+
+impl ImageEncoder for RedSeeker {
+    fn embed_dim(&self) -> usize {
+        8
+    }
+
+    fn forward(&self, input: ImageInput, _mode: &mut Mode<'_>) -> ImageOutput {
+        let pixels = input.pixels.unwrap();
+        let n = pixels.dims()[0];
+        let channel = |c: usize| pixels.clone().narrow(1, c, 1);
+        let red = (channel(0) - channel(2) - 0.5).clamp_min(0.0).mean_dim(3).mean_dim(2).reshape([n, 1]);
+        let rest = Tensor::zeros([n, 6], &Device::flex());
+        ImageOutput {
+            pooled: Tensor::cat(vec![red * 50.0, Tensor::ones([n, 1], &Device::flex()), rest], 1),
+            patches: None,
+        }
+    }
+}
+
+/// What the model looks for is where superpixels point to, whatever else the view shows and however it is turned.
+#[test]
+fn superpixels_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposite_direction() {
+    let (base, device) = (model(true, false), Device::flex());
+    let image = RedSeeker { unused: linear(1, 1, &mut wbc_core::seeded_rng(&[3]), &device) };
+    let model = TrainedModel {
+        model: DualEncoder::new(image, base.model.text, &device).unwrap(),
+        tokenizer: base.tokenizer,
+        preprocess: base.preprocess,
+        prompts: base.prompts,
+        space: base.space,
+        device,
+    };
+    let spot = |x: u32, y: u32, at: (f32, f32)| (x as f32 - at.0).hypot(y as f32 - at.1) < 5.0;
+    let view = RgbImage::from_fn(48, 48, |x, y| {
+        Rgb(if spot(x, y, (33.0, 12.0)) {
+            [220, 20, 20]
+        } else if spot(x, y, (12.0, 33.0)) || spot(x, y, (12.0, 12.0)) {
+            [20, 20, 220]
+        } else {
+            [240; 3]
+        })
+    });
+    let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+    let direction: Vec<f32> = (0..8).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect();
+    let opposite: Vec<f32> = direction.iter().map(|d| -d).collect();
+    for kind in [HeatKind::Superpixels, HeatKind::Joint, HeatKind::Occlusion] {
+        let maps = explainer.heat_method(kind).maps(&view, &[direction.clone(), opposite.clone()]).unwrap().unwrap();
+        let at = |map: &HeatField, x: usize, y: usize| map.values()[y * 48 + x];
+        let (_, max, _) = maps[0].range();
+        assert!(at(&maps[0], 33, 12) > 0.5 * max, "{kind}");
+        assert!([(12, 33), (12, 12), (36, 36)].iter().all(|(x, y)| at(&maps[0], *x, *y) < 0.25 * max), "{kind}");
+        assert!(at(&maps[1], 33, 12) < -0.5 * max, "{kind}");
+    }
 }
 
 /// A frozen encoder, the mean colour, joined with measurements in one layer.

@@ -175,7 +175,8 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         heat_method(kind, self.branch())
     }
 
-    /// Why the model has no maps of a kind; `None` where it has. Asks it about an empty view.
+    /// Why the model has no maps of a kind; `None` where it has. Where that depends on more than whether it sees pixels, it is
+    /// asked about an empty view.
     ///
     /// # Errors
     /// [`ExplainError::Model`] when the model answers with something that is not finite.
@@ -189,7 +190,8 @@ impl<'m, I: ImageEncoder, T: TextEncoder> ModelExplainer<'m, I, T> {
         Ok(maps.is_none().then(|| lacking(kind)))
     }
 
-    /// Maps in the asked way, or else in the first that the model has of those that point best where they are scored.
+    /// Maps in the asked way, or else in the first that the model has of those that are exact or were found to tell what
+    /// the decision rests on, by taking places away and by giving them back.
     fn fields(
         &self,
         view: &RgbImage,
@@ -312,7 +314,13 @@ impl<I: ImageEncoder, T: TextEncoder> Explainer for ModelExplainer<'_, I, T> {
             put(&mut pictures, Explanation::SEGMENTATION, &downsized(&overlay(input.image, masks)))?;
         }
         let heat_maps = match pixelless {
-            None => self.heat_maps(input, &decisions, &mut pictures)?,
+            None => {
+                let maps = self.heat_maps(input, &decisions, &mut pictures)?;
+                if maps.as_ref().is_some_and(|maps| maps.iter().all(|m| m.min == m.max)) {
+                    notes.push("The heat maps are flat: no place of the view says more than another.".into());
+                }
+                maps
+            }
             Some(cause) => {
                 notes.push(format!("There is no heat map: {cause}."));
                 None

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use ndarray::{Axis, concatenate};
 use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::Embeddings;
-use wbc_encoders::{ImageEncoder, ImageInput, Mode, TextEncoder, l2_normalised};
+use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, TextEncoder, l2_normalised};
 
 /// Views per forward pass.
 const BATCH: usize = 32;
@@ -33,11 +33,24 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Tensor::from_data(TensorData::new(planes, [n, 3, side, side]), &self.model.device)
     }
 
-    /// Unit embeddings of views `[3, side, side]`, which are made a batch at a time.
-    pub(crate) fn embed(
+    /// Unit embeddings of views `[3, side, side]`, which are made a batch at a time: what the model says of them.
+    pub(crate) fn embed(&self, side: usize, views: impl Iterator<Item = Vec<f32>>) -> Result<Embeddings, ExplainError> {
+        let image = &self.model.model.image;
+        let whole =
+            |pixels| image.forward(ImageInput { pixels: Some(pixels), ..ImageInput::default() }, &mut Mode::Eval);
+        self.embed_by(side, views, whole)
+    }
+
+    /// As [`Self::embed`], of views as they lie ([`ImageEncoder::look`]).
+    pub(crate) fn look(&self, side: usize, views: impl Iterator<Item = Vec<f32>>) -> Result<Embeddings, ExplainError> {
+        self.embed_by(side, views, |pixels| self.model.model.image.look(pixels))
+    }
+
+    fn embed_by(
         &self,
         side: usize,
         mut views: impl Iterator<Item = Vec<f32>>,
+        forward: impl Fn(Tensor<4>) -> ImageOutput,
     ) -> Result<Embeddings, ExplainError> {
         let mut parts = Vec::new();
         loop {
@@ -45,8 +58,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
             if batch.is_empty() {
                 break;
             }
-            let pixels = Some(self.tensor(batch.concat(), batch.len(), side));
-            let seen = self.model.model.image.forward(ImageInput { pixels, ..ImageInput::default() }, &mut Mode::Eval);
+            let seen = forward(self.tensor(batch.concat(), batch.len(), side));
             parts.push(embeddings(seen.pooled)?);
         }
         let rows: Vec<_> = parts.iter().map(Embeddings::view).collect();
@@ -54,7 +66,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Ok(Embeddings::new(all)?.normalised())
     }
 
-    /// What each patch of each view contributes to the embedding, `[n, n_patches, dim]`; `None` where patches do not add
+    /// What each patch of each view as it lies contributes to the embedding, `[n, n_patches, dim]`; `None` where patches do not add
     /// up to it.
     pub(crate) fn patches(
         &self,
@@ -64,8 +76,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         let views: Vec<Vec<f32>> = views.collect();
         let (mut all, mut n_patches) = (Vec::new(), 0);
         for batch in views.chunks(BATCH) {
-            let pixels = Some(self.tensor(batch.concat(), batch.len(), side));
-            let seen = self.model.model.image.forward(ImageInput { pixels, ..ImageInput::default() }, &mut Mode::Eval);
+            let seen = self.model.model.image.look(self.tensor(batch.concat(), batch.len(), side));
             let Some(patches) = seen.patches else { return Ok(None) };
             n_patches = patches.dims()[1];
             all.extend(floats(patches.into_data())?);
@@ -76,7 +87,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Ok(Some((n_patches, all)))
     }
 
-    /// Gradient, by the pixels, of the cosine between each view and a direction; the views are one after the other, and so
+    /// Gradient, by the pixels, of the cosine between each view as it lies and a direction; the views are one after the other, and so
     /// is the answer. `None` for an encoder that lets no gradient through.
     pub(crate) fn gradient(
         &self,
@@ -87,8 +98,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
     ) -> Result<Option<Vec<f32>>, ExplainError> {
         // the weights have no tape: they are constants
         let pixels = self.tensor(planes, n, side).autodiff().require_grad();
-        let input = ImageInput { pixels: Some(pixels.clone()), ..ImageInput::default() };
-        let pooled = self.model.model.image.forward(input, &mut Mode::Eval).pooled;
+        let pooled = self.model.model.image.look(pixels.clone()).pooled;
         let direction = TensorData::new(direction.to_vec(), [1, direction.len()]);
         let cosines = (l2_normalised(pooled) * Tensor::<2>::from_data(direction, &self.model.device)).sum();
         if !cosines.is_tracked() {

@@ -1,6 +1,6 @@
 use crate::faithfulness::{Blocks, Curves, area_under, counts_between, empty_view, falling, random_order};
-use crate::filters::{blurred_view, planes, surroundings};
-use crate::heat_methods::heat_method;
+use crate::filters::{planes, soft_view, surroundings};
+use crate::heat_methods::maps_of;
 use crate::occlusion::effects;
 use crate::pointing::compartment_of_attribute;
 use crate::probability::argmax;
@@ -127,7 +127,7 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
         let attributes = &self.model.space.schema().attributes;
         let parts = std::iter::once(Compartment::Cell).chain(attributes.iter().map(compartment_of_attribute));
         // where curves begin and end is the same for every order
-        let (blank, soft) = (empty_view(view, surroundings(view)), blurred_view(view, side as f32 / 8.0));
+        let (blank, soft) = (empty_view(view, surroundings(view)), soft_view(view));
         let ends = self.type_log_probabilities(&branch.embed(side, [view, &blank, &soft].into_iter().map(planes))?)?;
         // the pixels' own type first: what is taken away is compared with that
         let predicted = argmax(&ends[0]);
@@ -141,11 +141,10 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
         }
         let (mut pointing, mut orders) = (Vec::new(), Vec::new());
         let blocks = Blocks::new(side);
-        for kind in input.methods {
-            let Some(maps) = heat_method(*kind, branch).maps(view, &directions)? else { continue };
-            orders.push((Order::Heat(*kind), blocks.by_map(&maps[0])));
+        for (kind, maps) in maps_of(input.methods, branch, view, &directions)? {
+            orders.push((Order::Heat(kind), blocks.by_map(&maps[0])));
             for ((fact, phrases), map) in facts.iter().zip(&maps[1..]) {
-                pointing.extend(input.masks.iter().flat_map(|m| pointed(*kind, fact, *phrases, map, m)));
+                pointing.extend(input.masks.iter().flat_map(|m| pointed(kind, fact, *phrases, map, m)));
             }
         }
         orders.push((Order::Centre, blocks.outwards()));

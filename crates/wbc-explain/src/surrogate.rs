@@ -1,8 +1,8 @@
 //! Heat maps by giving superpixels back to a blurred view, and by that and gradients together.
 
 use crate::ExplainError;
-use crate::filters::{blurred_view, planes};
-use crate::heat::HeatField;
+use crate::filters::soft_view;
+use crate::heat::{HeatField, Look};
 use crate::heat_methods::{Gradient, HeatKind, HeatMethod};
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
@@ -24,9 +24,12 @@ const RIDGE: f64 = 2.0;
 const STREAM: u64 = 0x7375_7272;
 /// How much more gradients count than superpixels when both are joined.
 const GRADIENT_WEIGHT: f32 = 2.0;
+/// What a whole map moves a cosine by where it is but rounding.
+const ROUNDING: f32 = 1e-6;
 
 /// What each superpixel is worth, by ridge regression of the cosine on which of them are sharp in an otherwise blurred view
-/// (LIME, Ribeiro et al. 2016, with coalitions of all sizes equally often and in pairs of opposites), per pixel of its area.
+/// (LIME, Ribeiro et al. 2016, without its weights by distance: coalitions of all sizes come equally often, in pairs of opposites as
+/// Covert and Lee 2021 draw them), per pixel of its area.
 pub(crate) struct Superpixels<'m, I: ImageEncoder, T: TextEncoder>(pub(crate) PixelBranch<'m, I, T>);
 
 impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Superpixels<'_, I, T> {
@@ -45,12 +48,16 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Superpixels<'_, I, T> {
             return Ok(Some(directions.iter().map(|_| nothing()).collect()));
         }
         let coalitions = coalitions(n);
-        let (sharp, soft) = (planes(view), planes(&blurred_view(view, side as f32 / 8.0)));
-        let size = side * side;
-        let views = coalitions
-            .iter()
-            .map(|within| (0..3 * size).map(|i| if within[numbers[i % size]] { sharp[i] } else { soft[i] }).collect());
-        let embedded = self.0.embed(side, views)?;
+        let (soft, looks) = (soft_view(view), Look::all(0));
+        // every pair is seen from another side
+        let views = coalitions.iter().enumerate().map(|(i, within)| {
+            let mixed = RgbImage::from_fn(view.width(), view.height(), |x, y| {
+                let sharp = within[numbers[y as usize * side + x as usize]];
+                *if sharp { view } else { &soft }.get_pixel(x, y)
+            });
+            looks[i / 2 % looks.len()].pixels(&mixed)
+        });
+        let embedded = self.0.look(side, views)?;
         let cosines = directions.iter().map(|direction| {
             let rows = embedded.view();
             rows.rows().into_iter().map(|row| dot(row.as_slice().unwrap_or_default(), direction)).collect()
@@ -113,15 +120,19 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Joint<'_, I, T> {
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError> {
         let Some(gradients) = Gradient(self.0).maps(view, directions)? else { return Ok(None) };
         let Some(superpixels) = Superpixels(self.0).maps(view, directions)? else { return Ok(None) };
-        Ok(Some(gradients.iter().zip(&superpixels).map(|(g, s)| joined(g, s)).collect()))
+        Ok(Some(joined(&gradients, &superpixels)))
     }
 }
 
-/// Both maps added, each at a mean size of 1 first.
-fn joined(gradient: &HeatField, superpixels: &HeatField) -> HeatField {
+/// Maps of the same directions added, each at a mean size of 1 first.
+pub(crate) fn joined(gradients: &[HeatField], superpixels: &[HeatField]) -> Vec<HeatField> {
+    gradients.iter().zip(superpixels).map(|(g, s)| added(g, s)).collect()
+}
+
+fn added(gradient: &HeatField, superpixels: &HeatField) -> HeatField {
     let scale = |field: &HeatField| {
-        let mean = field.values.iter().map(|v| v.abs()).sum::<f32>() / field.values.len() as f32;
-        if mean > 0.0 { 1.0 / mean } else { 0.0 }
+        let all = field.values.iter().map(|v| v.abs()).sum::<f32>();
+        if all > ROUNDING { field.values.len() as f32 / all } else { 0.0 }
     };
     let (a, b) = (scale(gradient) * GRADIENT_WEIGHT, scale(superpixels));
     let values = gradient.values.iter().zip(&superpixels.values).map(|(g, s)| a * g + b * s).collect();
@@ -161,7 +172,7 @@ mod tests {
     fn joined_maps_count_by_their_mean_size() {
         let field = |values: [f32; 4]| HeatField { side: 2, values: values.to_vec() };
         let (g, s) = (field([4.0, 0.0, 0.0, -4.0]), field([0.0, 0.02, 0.02, 0.0]));
-        assert_eq!(joined(&g, &s).values, [4.0, 2.0, 2.0, -4.0]);
-        assert_eq!(joined(&field([0.0; 4]), &s).values, [0.0, 2.0, 2.0, 0.0]);
+        assert_eq!(added(&g, &s).values, [4.0, 2.0, 2.0, -4.0]);
+        assert_eq!(added(&field([0.0; 4]), &s).values, [0.0, 2.0, 2.0, 0.0]);
     }
 }

@@ -4,7 +4,7 @@ use crate::ops::{linear_layer, quick_gelu};
 use crate::{EncoderError, Mode, OnnxGraph, OnnxValue};
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,15 @@ impl MeasurementInput {
     /// Values that are all known, without readings.
     pub fn complete(values: Tensor<2>) -> Self {
         Self { mask: values.ones_like(), values, readings: None }
+    }
+
+    /// `n` cells, at least one, row by row: values and mask `[n, n_measurements]`, readings `[n, n_readings]`.
+    pub fn of_rows(n: usize, values: Vec<f32>, mask: Vec<f32>, readings: Option<Vec<f32>>, device: &Device) -> Self {
+        let tensor = |rows: Vec<f32>| {
+            let width = rows.len() / n.max(1);
+            Tensor::from_data(TensorData::new(rows, [n, width]), device)
+        };
+        Self { values: tensor(values), mask: tensor(mask), readings: readings.map(tensor) }
     }
 }
 

@@ -63,4 +63,10 @@ pub trait ImageEncoder: Module + ModuleDisplay + Sync {
 
     /// Encodes a batch.
     fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput;
+
+    /// What it says of pixels alone, `[batch, 3, height, width]`, as they lie: an encoder that averages over symmetries of
+    /// the square looks once. For those who look from all sides themselves.
+    fn look(&self, pixels: Tensor<4>) -> ImageOutput {
+        self.forward(ImageInput { pixels: Some(pixels), ..ImageInput::default() }, &mut Mode::Eval)
+    }
 }

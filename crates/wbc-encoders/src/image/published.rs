@@ -188,17 +188,19 @@ impl PublishedBranch {
 
     /// `[batch, 3, side, side]` in `0..=1` to what the head gets, `[batch, feature_width]`.
     pub fn features(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
-        let middle = self.has_perceptron();
-        let features = symmetries::averaged(pixels, self.config.symmetries, |pixels| {
-            let seen = self.backbone.forward(pixels, middle, mode);
-            match seen.middle {
-                Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
-                None => seen.pooled,
-            }
-        });
+        let features = symmetries::averaged(pixels, self.config.symmetries, |pixels| self.seen(pixels, mode));
         // in training nothing below is to be learned; whoever asks for gradients by the pixels asks in evaluation
         let training = matches!(mode, Mode::Train(_));
         if self.config.frozen && training { features.detach() } else { features }
+    }
+
+    /// What the encoder says of pixels as they lie, `[batch, feature_width]`.
+    fn seen(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
+        let seen = self.backbone.forward(pixels, self.has_perceptron(), mode);
+        match seen.middle {
+            Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
+            None => seen.pooled,
+        }
     }
 
     /// `[batch, feature_width]` to `[batch, embed_dim]`.
@@ -245,19 +247,20 @@ impl PublishedBranch {
         }
     }
 
-    /// What each position contributes, `[batch, n_positions, embed_dim]`: their mean is the answer. `None` where it is
-    /// not, after a perceptron, which mixes them, under symmetries, and for networks that answer by a class token or normalise
-    /// the mean.
-    pub(crate) fn patches(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Option<(Tensor<2>, Tensor<3>)> {
-        let project = |x: Tensor<3>| match &self.head {
-            Head::Linear(linear) => linear_layer(linear, x),
-            _ => x,
-        };
-        if self.has_perceptron() || !self.config.symmetries.is_one() || !self.config.backbone.network.answers_by_mean()
-        {
-            return None;
+    /// What it says of pixels as they lie, whatever symmetries it averages over, `[batch, embed_dim]`; and what each
+    /// position contributes to that, `[batch, n_positions, embed_dim]`: their mean is the answer. `None` where it is not,
+    /// after a perceptron, which mixes them, and for networks that answer by a class token or normalise the mean.
+    pub(crate) fn look(&self, pixels: Tensor<4>) -> (Tensor<2>, Option<Tensor<3>>) {
+        let mode = &mut Mode::Eval;
+        if self.has_perceptron() || !self.config.backbone.network.answers_by_mean() {
+            let seen = self.seen(pixels, mode);
+            return (self.forward(seen, mode), None);
         }
         let seen = self.backbone.forward(pixels, false, mode);
-        Some((self.forward(seen.pooled, mode), project(seen.map)))
+        let patches = match &self.head {
+            Head::Linear(linear) => linear_layer(linear, seen.map),
+            _ => seen.map,
+        };
+        (self.forward(seen.pooled, mode), Some(patches))
     }
 }

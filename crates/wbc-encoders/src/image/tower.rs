@@ -74,17 +74,11 @@ impl PixelEncoder {
                 let contributions = branch.patches(pixels, mode);
                 (contributions.clone().mean_dim(1).squeeze_dim::<2>(1), Some(contributions))
             }
-            (Self::Published(branch), Mode::Train(_)) => {
+            (Self::Published(branch), Mode::Eval) if branch.config().symmetries.is_one() => branch.look(pixels),
+            (Self::Published(branch), _) => {
                 let features = branch.features(pixels, mode);
                 (branch.forward(features, mode), None)
             }
-            (Self::Published(branch), Mode::Eval) => match branch.patches(pixels.clone(), mode) {
-                Some((pooled, patches)) => (pooled, Some(patches)),
-                None => {
-                    let features = branch.features(pixels, mode);
-                    (branch.forward(features, mode), None)
-                }
-            },
         }
     }
 }
@@ -263,6 +257,16 @@ impl ImageEncoder for ImageTower {
         self.pixels.is_some()
     }
 
+    fn look(&self, pixels: Tensor<4>) -> ImageOutput {
+        match self.published() {
+            Some(branch) => {
+                let (pooled, patches) = branch.look(pixels);
+                ImageOutput { pooled, patches }
+            }
+            None => self.forward(ImageInput { pixels: Some(pixels), ..ImageInput::default() }, &mut Mode::Eval),
+        }
+    }
+
     /// Branches without input are left out, so one alone can be asked.
     ///
     /// # Panics
@@ -438,6 +442,36 @@ mod tests {
                 let difference: f32 = (patches.mean_dim(1).squeeze_dim::<2>(1) - out.pooled).abs().max().into_scalar();
                 assert!(difference < 1e-5, "{difference}");
             }
+        }
+    }
+
+    #[test]
+    fn a_look_is_what_is_said_without_symmetries() {
+        let device = Device::flex();
+        let resnet = ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 };
+        let backbone =
+            BackboneConfig { network: NetworkConfig::ResNet(resnet), side: 32, mean: [0.5; 3], std: [0.5; 3] };
+        let pixels = Tensor::random([2, 3, 32, 32], burn::tensor::Distribution::Default, &device);
+        let perceptron = PublishedHead::Perceptron { hidden: 4, dropout: 0.0, noise: 0.0 };
+        for (head, told) in [(perceptron, false), (PublishedHead::Linear, true)] {
+            let tower = |symmetries: usize| {
+                let symmetries = symmetries.try_into().unwrap();
+                let branch =
+                    PublishedBranchConfig { backbone: backbone.clone(), head: head.clone(), frozen: true, symmetries };
+                let pixels = Some(PixelEncoderConfig::Published(branch));
+                let config = ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 };
+                config.init(6, 1, &device).unwrap()
+            };
+            let whole = |tower: &ImageTower| {
+                tower.forward(ImageInput { pixels: Some(pixels.clone()), ..ImageInput::default() }, &mut Mode::Eval)
+            };
+            let difference =
+                |a: &Tensor<2>, b: &Tensor<2>| -> f32 { (a.clone() - b.clone()).abs().max().into_scalar() };
+            let (one, four) = (tower(1), tower(4));
+            let look = four.look(pixels.clone());
+            assert_eq!(difference(&look.pooled, &whole(&one).pooled), 0.0);
+            assert!(difference(&look.pooled, &whole(&four).pooled) > 1e-4);
+            assert_eq!((look.patches.is_some(), whole(&four).patches.is_some()), (told, false));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Linear equations of a symmetric positive definite matrix, as least squares have them.
 
 /// Solutions of `matrix · x = side` for every side by Cholesky's factor; of the symmetric positive definite `n × n` matrix,
-/// row by row, only the lower triangle is looked at.
+/// row by row, only the lower triangle is looked at. Of a matrix that is not, solutions mean nothing and may be infinite.
 ///
 /// ```
 /// let x = wbc_morphology::solve_positive_definite(vec![4.0, 0.0, 2.0, 3.0], vec![vec![8.0, 7.0]]);
