@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes models/wbcatt, the model that comes with the program, from the data: about 75 CPU-minutes.
+# Makes models/wbcatt, the model that comes with the program, from the data: about 80 CPU-minutes.
 #
 #     WBC_CLIP_DATA=DATA bash scripts/bundled_model.sh [OUT]    # default: models/wbcatt
 #
