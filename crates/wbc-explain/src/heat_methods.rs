@@ -7,6 +7,7 @@ use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
 use crate::surrogate::{Joint, Superpixels, joined};
 use image::RgbImage;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wbc_encoders::{ImageEncoder, TextEncoder};
@@ -148,8 +149,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
                 look.iter().enumerate().map(move |(j, v)| empty[j / size] + part(i) * (v - empty[j / size]))
             })
             .collect();
-        let mut maps = Vec::with_capacity(directions.len());
-        for direction in directions {
+        let map = |direction: &Vec<f32>| {
             let Some(gradient) = self.0.gradient(side, on_the_way.clone(), looks.len(), direction)? else {
                 return Ok(None);
             };
@@ -161,9 +161,10 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
                 look.add_back(&(0..size).map(moved).collect::<Vec<_>>(), side, &mut sum);
             }
             let mean: Vec<f32> = sum.into_iter().map(|v| (v / looks.len() as f64) as f32).collect();
-            maps.push(HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) });
-        }
-        Ok(Some(maps))
+            Ok(Some(HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) }))
+        };
+        let maps: Vec<Option<HeatField>> = directions.par_iter().map(map).collect::<Result<_, ExplainError>>()?;
+        Ok(maps.into_iter().collect())
     }
 }
 

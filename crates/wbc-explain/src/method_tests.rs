@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use image::Rgb;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wbc_contrastive::{DualEncoder, TrainedModel};
 use wbc_core::{CellMasks, Mask, RgbImage};
 use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, linear};
@@ -245,10 +246,8 @@ fn orders_are_stored_by_their_names() {
     }
 }
 
-thread_local! {
-    /// Views that [`Frozen`] looked at.
-    static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
+/// Views that [`Frozen`] looked at, on whatever thread; one test alone uses it.
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Answers by how much of the view is clearly red, wherever it lies and however the view is turned.
 #[derive(Module, Debug)]
@@ -324,7 +323,7 @@ impl ImageEncoder for Frozen {
 
     fn features(&self, pixels: Tensor<4>) -> Option<Tensor<2>> {
         let n = pixels.dims()[0];
-        LOOKS.set(LOOKS.get() + n);
+        LOOKS.fetch_add(n, Ordering::Relaxed);
         Some(pixels.mean_dim(3).mean_dim(2).reshape([n, 3]))
     }
 
@@ -361,7 +360,7 @@ fn a_frozen_encoder_looks_at_a_cell_once_while_its_measurements_change() {
     let mut changed = row.values.clone();
     changed[1] = -1.5;
     let fast = others.log_probabilities(&[row.values.clone(), changed.clone()]).unwrap();
-    assert_eq!(LOOKS.get(), 1);
+    assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
     for (values, log) in [row.values.clone(), changed].into_iter().zip(&fast) {
         let measurements = Some(explainer.model.measurement_input(values, row.mask.clone(), 1));
         let whole = ImageInput { pixels: Some(pixels.clone()), measurements, ..ImageInput::default() };
@@ -369,7 +368,7 @@ fn a_frozen_encoder_looks_at_a_cell_once_while_its_measurements_change() {
         assert!(slow.unwrap()[0].iter().zip(log).all(|(a, b)| (a - b).abs() < 1e-4));
     }
     // the cell, three ends of curves, and what is between them: two curves of two orders
-    LOOKS.set(0);
+    LOOKS.store(0, Ordering::Relaxed);
     explainer.score(&ScoreInput { cell, masks: None, methods: &[], seed: 1 }).unwrap();
-    assert_eq!(LOOKS.get(), 1 + 3 + 2 * 2 * 15);
+    assert_eq!(LOOKS.load(Ordering::Relaxed), 1 + 3 + 2 * 2 * 15);
 }

@@ -2,12 +2,13 @@ use crate::ExplainError;
 use crate::row::{embeddings, floats};
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{Axis, concatenate};
+use rayon::prelude::*;
 use wbc_contrastive::{TrainError, TrainedModel};
 use wbc_core::Embeddings;
 use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, TextEncoder, l2_normalised};
 
-/// Views per forward pass.
-const BATCH: usize = 32;
+/// Views per forward pass; passes run beside each other.
+const BATCH: usize = 16;
 
 /// A model's pixels, asked without measurements: what a heat map is about.
 pub(crate) struct PixelBranch<'m, I: ImageEncoder, T: TextEncoder> {
@@ -33,7 +34,7 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Tensor::from_data(TensorData::new(planes, [n, 3, side, side]), &self.model.device)
     }
 
-    /// Unit embeddings of views `[3, side, side]`, which are made a batch at a time: what the model says of them.
+    /// Unit embeddings of views `[3, side, side]`: what the model says of them.
     pub(crate) fn embed(&self, side: usize, views: impl Iterator<Item = Vec<f32>>) -> Result<Embeddings, ExplainError> {
         let image = &self.model.model.image;
         let whole =
@@ -50,17 +51,14 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         &self,
         side: usize,
         mut views: impl Iterator<Item = Vec<f32>>,
-        forward: impl Fn(Tensor<4>) -> ImageOutput,
+        forward: impl Fn(Tensor<4>) -> ImageOutput + Sync,
     ) -> Result<Embeddings, ExplainError> {
-        let mut parts = Vec::new();
-        loop {
+        let batches = std::iter::from_fn(|| {
             let batch: Vec<Vec<f32>> = views.by_ref().take(BATCH).collect();
-            if batch.is_empty() {
-                break;
-            }
-            let seen = forward(self.tensor(batch.concat(), batch.len(), side));
-            parts.push(embeddings(seen.pooled)?);
-        }
+            (!batch.is_empty()).then_some(batch)
+        });
+        let part = |batch: Vec<Vec<f32>>| embeddings(forward(self.tensor(batch.concat(), batch.len(), side)).pooled);
+        let parts = batches.collect::<Vec<_>>().into_par_iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<_> = parts.iter().map(Embeddings::view).collect();
         let all = concatenate(Axis(0), &rows).map_err(|e| TrainError::Data { cause: e.to_string() })?;
         Ok(Embeddings::new(all)?.normalised())
