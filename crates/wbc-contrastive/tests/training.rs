@@ -54,8 +54,11 @@ fn shifted_copies_have_their_share_of_an_epoch() {
     let weights = folders.each_ref().map(|folder| outputs(folder.path()).0);
     assert!(weights[2] == weights[3], "without a share there are no copies");
     assert!(weights[1] != weights[2], "with one there are");
-    let refused = train(folders[0].path(), false, None, &OptimiserConfig { shifted_share: Some(1.0), ..config() });
-    assert!(refused.unwrap_err().to_string().contains("shifted_share"));
+    for (share, cause) in [(1.0, "shifted_share"), (0.5, "32 shifted copies beside 32 cells")] {
+        let config = OptimiserConfig { shifted_share: Some(share), ..config() };
+        let refused = train_on(&data, tempfile::tempdir().unwrap().path(), false, None, &config);
+        assert!(refused.unwrap_err().to_string().contains(cause), "{share}");
+    }
 }
 
 /// Every way of training that a checkpoint must carry something for.

@@ -109,9 +109,9 @@ pub struct MovedBy {
 ///
 /// Its values say how much each place speaks for the cosine between the pixel branch's embedding and `text`, minus that
 /// of `against`. By [`HeatKind::Patches`] they are what each place contributes, and their mean is the pixel branch's own
-/// preference for the text; by [`HeatKind::Occlusion`] they are by how much it falls when the place is covered; by [`HeatKind::Gradient`] and
-/// [`HeatKind::Superpixels`] they are shares of the cosine per pixel; those of [`HeatKind::Joint`] are these two, each in
-/// multiples of its mean size.
+/// preference for the text (of views as they lie, where it averages over symmetries); by [`HeatKind::Occlusion`] they are
+/// by how much it falls when the place is covered; by [`HeatKind::Gradient`] and [`HeatKind::Superpixels`] they are shares
+/// of the cosine per pixel; those of [`HeatKind::Joint`] are these two, each in multiples of its mean size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeatMap {

@@ -67,7 +67,7 @@ pub trait HeatMethod {
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError>;
 }
 
-/// The maps of several kinds of those that the model has, nothing computed twice.
+/// The maps of several kinds of those that the model has; what joint maps are made of serves for them where it is asked for, too.
 pub(crate) fn maps_of<I: ImageEncoder, T: TextEncoder>(
     kinds: &[HeatKind],
     branch: PixelBranch<'_, I, T>,
@@ -200,7 +200,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Occlusion<'_, I, T> {
             square.pixels().for_each(|(x, y)| view.put_pixel(x, y, cover));
             planes(&view)
         };
-        let embedded = self.0.look(side, std::iter::once(planes(view)).chain(seen.iter().map(|s| covered(s))))?;
+        let embedded = self.0.embed(side, std::iter::once(planes(view)).chain(seen.iter().map(|s| covered(s))))?;
         let rows = embedded.view();
         let map = |direction: &Vec<f32>| {
             let cosine = |row: usize| dot(rows.row(row).as_slice().unwrap_or_default(), direction);

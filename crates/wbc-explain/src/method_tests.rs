@@ -274,7 +274,7 @@ impl ImageEncoder for RedSeeker {
     }
 }
 
-/// What the model looks for is where superpixels point to, whatever else the view shows and however it is turned.
+/// What the model looks for is where superpixels point to, whatever else the view shows.
 #[test]
 fn superpixels_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposite_direction() {
     let (base, device) = (model(true, false), Device::flex());

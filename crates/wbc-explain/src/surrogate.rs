@@ -174,5 +174,6 @@ mod tests {
         let (g, s) = (field([4.0, 0.0, 0.0, -4.0]), field([0.0, 0.02, 0.02, 0.0]));
         assert_eq!(added(&g, &s).values, [4.0, 2.0, 2.0, -4.0]);
         assert_eq!(added(&field([0.0; 4]), &s).values, [0.0, 2.0, 2.0, 0.0]);
+        assert_eq!(added(&field([1e-8; 4]), &s).values, [0.0, 2.0, 2.0, 0.0], "rounding");
     }
 }

@@ -451,7 +451,8 @@ mod tests {
         let resnet = ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 };
         let backbone =
             BackboneConfig { network: NetworkConfig::ResNet(resnet), side: 32, mean: [0.5; 3], std: [0.5; 3] };
-        let pixels = Tensor::random([2, 3, 32, 32], burn::tensor::Distribution::Default, &device);
+        let pixels = Tensor::arange(0..2 * 3 * 32 * 32, &device).float().reshape([2, 3, 32, 32]);
+        let pixels: Tensor<4> = ((pixels * 0.37).sin() + 1.0) / 2.0;
         let perceptron = PublishedHead::Perceptron { hidden: 4, dropout: 0.0, noise: 0.0 };
         for (head, told) in [(perceptron, false), (PublishedHead::Linear, true)] {
             let tower = |symmetries: usize| {
