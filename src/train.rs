@@ -75,6 +75,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         let cause = format!("{} has no cell of type `{other}`", training.id);
         return Err(Error::Config { place: "unnamed_types".into(), cause });
     }
+    let cells = training.samples.len();
+    config.optimiser.shifted_per_epoch(cells, cells * config.view.shifted_copies as usize)?;
     for dataset in [&mut training, &mut validation] {
         forget_names(dataset, &config.unnamed_types);
     }

@@ -243,6 +243,12 @@ fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change(
     let session = Session { cache: cache.clone(), progress: watch.clone(), ..Session::default() };
     embedded(&Run::open(&folder.path().join("third"), "flex").unwrap(), &manifest, &session);
     assert_eq!(watch.asked.load(Ordering::Relaxed), 0, "nor does the trained run");
+    // what cannot be is said before anything is asked
+    let watch = Arc::new(Watch::default());
+    let session = Session { progress: watch.clone(), ..Session::default() };
+    let impossible = config(folder.path(), "impossible", &manifest, &["optimiser.shifted_share=0.6"]);
+    assert!(train(&impossible, false, &session).unwrap_err().to_string().contains("shifted copies beside"));
+    assert_eq!(watch.asked.load(Ordering::Relaxed), 0);
     // other weights in the place of the imported ones must not answer in their name
     let path = folder.path().join("vit/image.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();

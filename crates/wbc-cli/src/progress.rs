@@ -45,6 +45,9 @@ impl Stage {
     }
 
     fn show(&self) {
+        if self.lines {
+            return;
+        }
         let left = self.left().map(|s| format!(", {} left", HumanDuration(Duration::from_secs(s))));
         self.bar.set_message(format!("{}{}", self.message, left.unwrap_or_default()));
     }

@@ -145,8 +145,8 @@ pub struct OptimiserConfig {
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
     pub absolute_dropout: f64,
-    /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter; no more than there are.
-    /// `None` shows all of them in every epoch.
+    /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter; no more than
+    /// there are. `None` shows all of them in every epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_share: Option<f64>,
     /// Worker threads that prepare batches.
@@ -194,6 +194,20 @@ impl Default for OptimiserConfig {
 }
 
 impl OptimiserConfig {
+    /// How many shifted copies an epoch shows beside so many cells, of all that there are; `None` for all of them.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] where [`Self::shifted_share`] asks for more than there are, but for the rounding of a share.
+    pub fn shifted_per_epoch(&self, cells: usize, there: usize) -> Result<Option<usize>, TrainError> {
+        let Some(share) = self.shifted_share else { return Ok(None) };
+        let asked = (cells as f64 * share / (1.0 - share)).round() as usize;
+        if asked > there + there / 100 {
+            let cause = format!("{share} are {asked} shifted copies beside {cells} cells, and there are {there}");
+            return Err(TrainError::Config { field: "shifted_share", cause });
+        }
+        Ok(Some(asked))
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -349,14 +349,10 @@ impl Trainer<'_> {
     fn plan(&self, views: &ViewSet) -> Result<BatchPlan, TrainError> {
         let plan = BatchPlan::new(views.len(), self.config.batch_size, self.seed)?;
         let cells = views.n_unshifted();
-        let Some(share) = self.config.shifted_share else { return Ok(plan) };
-        let (asked, there) = ((cells as f64 * share / (1.0 - share)).round() as usize, views.len() - cells);
-        // a share that is rounded may ask for a few more than there are
-        if asked > there + there / 100 {
-            let cause = format!("{share} are {asked} shifted copies beside {cells} cells, and there are {there}");
-            return Err(TrainError::Config { field: "shifted_share", cause });
-        }
-        Ok(plan.with_turns(cells, asked))
+        Ok(match self.config.shifted_per_epoch(cells, views.len() - cells)? {
+            Some(per_epoch) => plan.with_turns(cells, per_epoch),
+            None => plan,
+        })
     }
 
     /// A hash of all that a step depends on.

@@ -46,7 +46,8 @@ impl BatchPlan {
 
     /// The same plan with rows from `first` on, shifted copies for instance, seen less often: an epoch has `per_epoch` of
     /// them, and the next epochs those that follow, until all have had their turn and it begins again; where it does, a row
-    /// can be twice in an epoch. What is left over by whole batches has had its turn, too. No change where there are no more, or where an epoch would have no row at all.
+    /// can be twice in an epoch. What is left over by whole batches has had its turn, too. No change where there are no
+    /// more, or where an epoch would have no row at all.
     pub fn with_turns(mut self, first: usize, per_epoch: usize) -> Self {
         self.turns = (1..self.n).contains(&first.saturating_add(per_epoch)).then_some((first, per_epoch));
         self

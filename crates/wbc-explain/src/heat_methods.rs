@@ -67,7 +67,8 @@ pub trait HeatMethod {
     fn maps(&self, view: &RgbImage, directions: &[Vec<f32>]) -> Result<Option<Vec<HeatField>>, ExplainError>;
 }
 
-/// The maps of several kinds of those that the model has; what joint maps are made of serves for them where it is asked for, too.
+/// The maps of several kinds of those that the model has; what joint maps are made of serves for them where it is asked
+/// for, too.
 pub(crate) fn maps_of<I: ImageEncoder, T: TextEncoder>(
     kinds: &[HeatKind],
     branch: PixelBranch<'_, I, T>,

@@ -246,8 +246,8 @@ fn heat_maps(e: &Explanation, maps: &[HeatMap]) -> Markup {
                     "view on; mean of turned views, smoothed. "
                 }
                 Some(HeatKind::Superpixels) => {
-                    "How much more similar to a text, compared with its alternatives, a blurred view becomes when the superpixel around "
-                    "the place is sharp, per pixel, by regression over many views with some superpixels sharp. "
+                    "How much more similar to a text, compared with its alternatives, a blurred view becomes when "
+                    "the superpixel around the place is sharp, per pixel, by regression over many views with some superpixels sharp. "
                 }
                 Some(HeatKind::Joint) => {
                     "Integrated gradient of the similarity with a text, compared with its alternatives, and what the place is worth when "

@@ -11,8 +11,8 @@ use burn::tensor::{Device, Tensor};
 use image::Rgb;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wbc_contrastive::{DualEncoder, TrainedModel};
-use wbc_core::{CellMasks, Mask, RgbImage};
-use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, linear};
+use wbc_core::{CellMasks, CellView, Mask, RgbImage};
+use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, TextTower, linear};
 
 #[test]
 fn every_method_draws_maps_of_a_model_that_lets_it() {
@@ -249,6 +249,33 @@ fn orders_are_stored_by_their_names() {
 /// Views that [`Frozen`] looked at, on whatever thread; one test alone uses it.
 static LOOKS: AtomicUsize = AtomicUsize::new(0);
 
+/// A model with another image encoder.
+fn with_image<I: ImageEncoder>(base: Model, image: I) -> TrainedModel<I, TextTower> {
+    TrainedModel {
+        model: DualEncoder::new(image, base.model.text, &base.device).unwrap(),
+        tokenizer: base.tokenizer,
+        preprocess: base.preprocess,
+        prompts: base.prompts,
+        space: base.space,
+        device: base.device,
+    }
+}
+
+/// A view that shows nothing has maps that say nothing, and is told so.
+#[test]
+fn flat_heat_maps_are_said_to_be_flat() {
+    let model = model(true, true);
+    let told = |pixels: RgbImage| {
+        let options = ExplainOptions { heat_maps: Some(HeatKind::Superpixels), ..ExplainOptions::default() };
+        let explainer = ModelExplainer::new(&model, options).unwrap();
+        let view = CellView { pixels, ..view(Some(BIG)) };
+        let explained = explainer.explain(&ExplainInput::new("c", &disc(), &view)).unwrap();
+        explained.notes.iter().any(|n| n.contains("heat maps are flat"))
+    };
+    assert!(told(RgbImage::from_pixel(SIDE, SIDE, Rgb([240; 3]))));
+    assert!(!told(view(Some(BIG)).pixels));
+}
+
 /// Answers by how much of the view is clearly red, wherever it lies and however the view is turned.
 #[derive(Module, Debug)]
 struct RedSeeker {
@@ -277,16 +304,8 @@ impl ImageEncoder for RedSeeker {
 /// What the model looks for is where superpixels point to, whatever else the view shows.
 #[test]
 fn superpixels_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposite_direction() {
-    let (base, device) = (model(true, false), Device::flex());
-    let image = RedSeeker { unused: linear(1, 1, &mut wbc_core::seeded_rng(&[3]), &device) };
-    let model = TrainedModel {
-        model: DualEncoder::new(image, base.model.text, &device).unwrap(),
-        tokenizer: base.tokenizer,
-        preprocess: base.preprocess,
-        prompts: base.prompts,
-        space: base.space,
-        device,
-    };
+    let image = RedSeeker { unused: linear(1, 1, &mut wbc_core::seeded_rng(&[3]), &Device::flex()) };
+    let model = with_image(model(true, false), image);
     let spot = |x: u32, y: u32, at: (f32, f32)| (x as f32 - at.0).hypot(y as f32 - at.1) < 5.0;
     let view = RgbImage::from_fn(48, 48, |x, y| {
         Rgb(if spot(x, y, (33.0, 12.0)) {
@@ -340,16 +359,8 @@ impl ImageEncoder for Frozen {
 
 #[test]
 fn a_frozen_encoder_looks_at_a_cell_once_while_its_measurements_change() {
-    let (base, device) = (model(true, true), Device::flex());
-    let image = Frozen { joined: linear(7, 8, &mut wbc_core::seeded_rng(&[3]), &device) };
-    let model = TrainedModel {
-        model: DualEncoder::new(image, base.model.text, &device).unwrap(),
-        tokenizer: base.tokenizer,
-        preprocess: base.preprocess,
-        prompts: base.prompts,
-        space: base.space,
-        device,
-    };
+    let image = Frozen { joined: linear(7, 8, &mut wbc_core::seeded_rng(&[3]), &Device::flex()) };
+    let model = with_image(model(true, true), image);
     let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
     let (image, view) = (disc(), view(Some(BIG)));
     let cell = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };

@@ -64,8 +64,8 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Ok(Embeddings::new(all)?.normalised())
     }
 
-    /// What each patch of each view as it lies contributes to the embedding, `[n, n_patches, dim]`; `None` where patches do not add
-    /// up to it.
+    /// What each patch of each view as it lies contributes to the embedding, `[n, n_patches, dim]`; `None` where patches
+    /// do not add up to it.
     pub(crate) fn patches(
         &self,
         side: usize,
@@ -85,8 +85,8 @@ impl<I: ImageEncoder, T: TextEncoder> PixelBranch<'_, I, T> {
         Ok(Some((n_patches, all)))
     }
 
-    /// Gradient, by the pixels, of the cosine between each view as it lies and a direction; the views are one after the other, and so
-    /// is the answer. `None` for an encoder that lets no gradient through.
+    /// Gradient, by the pixels, of the cosine between each view as it lies and a direction; the views are one after the
+    /// other, and so is the answer. `None` for an encoder that lets no gradient through.
     pub(crate) fn gradient(
         &self,
         side: usize,

@@ -11,8 +11,8 @@ const COMPACTNESS: f32 = 20.0;
 const FAINT: f32 = 30.0;
 
 /// SLIC superpixels (Achanta et al. 2012) of what a square view shows beside its surroundings, about `n` of them: k-means
-/// over place and colour, here plain RGB and the whole view, from seeds on a grid that stay there; pieces are not joined, so that
-/// a superpixel may be in several.
+/// over place and colour, here plain RGB and the whole view, from seeds on a grid that stay there; pieces are not
+/// joined, so that a superpixel may be in several.
 ///
 /// Per pixel the number of its superpixel, and how many there are. 0 are the surroundings.
 pub(crate) fn superpixels(view: &RgbImage, n: usize) -> (Vec<usize>, usize) {

@@ -28,8 +28,8 @@ const GRADIENT_WEIGHT: f32 = 2.0;
 const ROUNDING: f32 = 1e-6;
 
 /// What each superpixel is worth, by ridge regression of the cosine on which of them are sharp in an otherwise blurred view
-/// (LIME, Ribeiro et al. 2016, without its weights by distance: coalitions of all sizes come equally often, in pairs of opposites as
-/// Covert and Lee 2021 draw them), per pixel of its area.
+/// (LIME, Ribeiro et al. 2016, without its weights by distance: coalitions of all sizes come equally often, in pairs of
+/// opposites as Covert and Lee 2021 draw them), per pixel of its area.
 pub(crate) struct Superpixels<'m, I: ImageEncoder, T: TextEncoder>(pub(crate) PixelBranch<'m, I, T>);
 
 impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Superpixels<'_, I, T> {
