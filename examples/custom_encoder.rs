@@ -121,6 +121,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         captions: Arc::new(captions),
         statistics: None,
         readings: None,
+        written_prompts: None,
         soft_targets: None,
         augmentation: Augmentation::default(),
         annotations,

@@ -79,6 +79,7 @@ mod session;
 mod shifts;
 mod soft_targets;
 mod train;
+mod training_texts;
 mod weights;
 
 pub use captions::{CaptionOptions, CaptionSummary, JudgeOptions, VerifySummary, verify_captions, write_captions};

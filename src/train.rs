@@ -1,4 +1,3 @@
-use crate::config::GRAMMAR;
 use crate::features::{feature_statistics, fill_features};
 use crate::files::{make_dir, read_text};
 use crate::readings::trees_readings;
@@ -6,38 +5,27 @@ use crate::run::{
     CONFIG, ENCODERS, INITIAL, METRICS, Preamble, REPORT, WEIGHTS, row_scales, viewer_from_config, write_preamble,
 };
 use crate::soft_targets::soft_targets;
+use crate::training_texts::{caption_source, tokenizer, written_prompts};
 use crate::{
     EncoderFolder, Error, ImageEncoderSection, PublishedImage, RunConfig, RunEncoders, Session, TextEncoderSection,
     device, write_report,
 };
 use burn::module::Module;
 use burn::tensor::Device;
-use rand::Rng;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use wbc_caption::{Outcome, prompt_sets, read_records};
-use wbc_contrastive::{
-    CaptionSource, CheckpointStore, FactSpace, Keep, TrainError, TrainOutcome, Trainer, TrainingData, Validation,
-    WbcClip,
-};
-use wbc_core::{
-    Annotation, Caption, Captioner, CellDescription, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample,
-    Warning, Warnings, seeded_rng,
-};
+use wbc_caption::prompt_sets;
+use wbc_contrastive::{CheckpointStore, FactSpace, Keep, TrainOutcome, Trainer, TrainingData, Validation, WbcClip};
+use wbc_core::{Annotation, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample, Warning, Warnings};
 use wbc_data::{Dataset, ViewOptions, ViewSet};
 use wbc_encoders::{
     ClipScale, ImageTower, MeasurementStatistics, NetworkConfig, Preprocess, PublishedHead, Readings, TextTower,
-    Tokenizer, save_weights,
+    save_weights,
 };
 use wbc_eval::ZeroShotValidator;
 use wbc_explain::TrainingReference;
-
-/// Captions from which the tokenizer learns, beside all prompts.
-const TOKENIZER_CAPTIONS: usize = 4000;
-/// Random stream of those captions.
-const STREAM_TOKENIZER: u64 = 21;
 
 /// Keeps the shifts of validation cells apart from those of training cells.
 const VALIDATION_SEED: u64 = 0x7661_6c69;
@@ -87,6 +75,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
+    let written_prompts = written_prompts(config, &schema, &prompts, session)?;
     let space = FactSpace::new(types, schema.clone());
     let soft_targets = soft_targets(config, &training, &space, session)?;
     let viewer = viewer_from_config(config, &encoders)?;
@@ -120,7 +109,10 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let captions = caption_source(config, &training)?;
     let tokenizer = match &config.model.text_encoder {
         Some(section) => EncoderFolder::load_tokenizer(&section.folder)?,
-        None => tokenizer(config, &prompts, captions.as_ref(), training.samples.len())?,
+        None => {
+            let texts: Vec<&PromptSets> = std::iter::once(&prompts).chain(&written_prompts).collect();
+            tokenizer(config, &texts, captions.as_ref(), training.samples.len())?
+        }
     };
     let read = trees_readings(config, statistics.as_ref(), &views, &training, session)?;
     let preprocess = Preprocess {
@@ -193,6 +185,7 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
         space,
         captions,
         prompts,
+        written_prompts,
         soft_targets,
         tokenizer,
         statistics: preprocess.statistics.clone(),
@@ -418,72 +411,4 @@ fn statistics(views: &ViewSet, viewer: &dyn CellViewer) -> Result<Option<Measure
     let (Some(schema), Some(rows)) = (&viewer.spec().measurements, &views.measurements) else { return Ok(None) };
     let unshifted: Vec<f32> = rows.iter().take(views.n_unshifted() * rows.ncols()).copied().collect();
     Ok(Some(MeasurementStatistics::compute(schema, &unshifted)?))
-}
-
-fn tokenizer(
-    config: &RunConfig,
-    prompts: &PromptSets,
-    captions: &dyn CaptionSource,
-    n_samples: usize,
-) -> Result<Tokenizer, Error> {
-    let mut rng = seeded_rng(&[config.seed, STREAM_TOKENIZER]);
-    let mut texts: Vec<String> = prompts.sets.iter().flat_map(|s| s.prompts.iter().flatten().cloned()).collect();
-    for _ in 0..TOKENIZER_CAPTIONS {
-        texts.push(captions.caption(rng.random_range(0..n_samples), rng.random())?.text);
-    }
-    Ok(Tokenizer::train(texts.iter().map(String::as_str), &config.model.tokenizer)?)
-}
-
-fn caption_source(config: &RunConfig, training: &Dataset) -> Result<Arc<dyn CaptionSource>, Error> {
-    if config.captions == GRAMMAR {
-        let grammar = config.grammar.build(&training.schema)?;
-        let cells = training.samples.iter().map(|s| (s.id.to_string(), s.annotation.clone())).collect();
-        return Ok(Arc::new(Spoken { captioner: grammar, cells }));
-    }
-    let path = Path::new(&config.captions);
-    let mut by_id: BTreeMap<String, Vec<Caption>> = BTreeMap::new();
-    for record in read_records(path, &wbc_core::Limits::default())? {
-        let record = record?;
-        if record.outcome != Outcome::Faithful {
-            continue; // what the verifier refused is no truth to learn from
-        }
-        by_id.entry(record.id.0.clone()).or_default().push(record.into_caption());
-    }
-    let cells = training
-        .samples
-        .iter()
-        .map(|s| match by_id.remove(&s.id.0) {
-            Some(captions) => Ok((s.id.to_string(), captions)),
-            None => Err(Error::Data(format!("no caption for `{}` in {}", s.id, path.display()))),
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Arc::new(Written { cells }))
-}
-
-/// Captions made on the fly.
-struct Spoken<C> {
-    captioner: C,
-    cells: Vec<(String, Annotation)>,
-}
-
-impl<C: Captioner> CaptionSource for Spoken<C> {
-    fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
-        let (id, annotation) = &self.cells[sample];
-        let failed = |cause: String| TrainError::Caption { sample: id.clone(), cause };
-        let cell = CellDescription { annotation, measured: None };
-        let captions = self.captioner.captions(&cell, 1, seed).map_err(|e| failed(e.to_string()))?;
-        captions.into_iter().next().ok_or_else(|| failed("the captioner wrote none".into()))
-    }
-}
-
-/// Captions from a file.
-struct Written {
-    cells: Vec<(String, Vec<Caption>)>,
-}
-
-impl CaptionSource for Written {
-    fn caption(&self, sample: usize, seed: u64) -> Result<Caption, TrainError> {
-        let (_, captions) = &self.cells[sample];
-        Ok(captions[seeded_rng(&[seed]).random_range(0..captions.len())].clone())
-    }
 }

@@ -58,6 +58,9 @@ pub struct RunConfig {
     /// `grammar`, or a JSON Lines file of captions.
     #[serde(default = "default_captions")]
     pub captions: String,
+    /// A JSON Lines file of captions whose clauses of one fact stand in contrast sets beside the prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast_captions: Option<PathBuf>,
     /// What contrast sets are trained towards.
     #[serde(default, skip_serializing_if = "ContrastTargets::is_annotated")]
     pub contrast_targets: ContrastTargets,
@@ -194,8 +197,13 @@ impl RunConfig {
         if let Some(twice) = self.types.iter().enumerate().find_map(|(i, t)| self.types[..i].contains(t).then_some(t)) {
             return invalid(format!("types names `{twice}` twice"));
         }
-        if !self.contrast_targets.is_annotated() && self.optimiser.contrast_weight == 0.0 {
-            return invalid("contrast_targets: optimiser.contrast_weight = 0 leaves the contrast sets out".into());
+        let of_contrast_sets = [
+            ("contrast_targets", !self.contrast_targets.is_annotated()),
+            ("contrast_captions", self.contrast_captions.is_some()),
+        ];
+        let needing = of_contrast_sets.iter().find(|(_, asked)| *asked && self.optimiser.contrast_weight == 0.0);
+        if let Some((key, _)) = needing {
+            return invalid(format!("{key}: optimiser.contrast_weight = 0 leaves the contrast sets out"));
         }
         self.optimiser.check().map_err(|e| Error::Config { place: place.into(), cause: e.to_string() })?;
         self.view
@@ -304,6 +312,17 @@ mod tests {
             let error = RunConfig::parse(&text, &[change.into()], "x.toml").unwrap_err();
             assert!(error.is_usage() && error.to_string().contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn captions_for_contrast_sets_survive_the_configuration_file_and_need_contrast_sets() {
+        let text = format!("{MINIMAL}contrast_captions = 'captions.jsonl'\n");
+        let config = RunConfig::parse(&text, &[], "x.toml").unwrap();
+        assert_eq!(config.contrast_captions.as_deref(), Some(Path::new("captions.jsonl")));
+        assert_eq!(RunConfig::parse(&config.to_toml().unwrap(), &[], "again").unwrap(), config);
+        assert!(!RunConfig::parse(MINIMAL, &[], "x.toml").unwrap().to_toml().unwrap().contains("contrast_captions"));
+        let error = RunConfig::parse(&text, &["optimiser.contrast_weight=0".into()], "x.toml").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("contrast_captions: optimiser"), "{error}");
     }
 
     #[test]

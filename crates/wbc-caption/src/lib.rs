@@ -30,6 +30,7 @@
 //! - [`Captioners`]: several captioners by weight, from a [`CaptionersConfig`] file.
 //! - [`prompt_sets`]: the texts of zero-shot recognition, from the same phrases; [`prompt_sets_in`], the same facts in
 //!   another tone, [`negations`], the same fact affirmed and denied: how well a model knows its words.
+//! - [`FactTexts`]: clauses of verified captions that say one fact alone, for contrast sets.
 //! - [`Verifier`]: reads any text back into facts, binding each word to the nearest noun of its clause, and compares. It
 //!   is strict: what it does not understand is not faithful.
 //! - [`CaptionRecord`], [`RecordWriter`], [`read_records`], [`verify_file`]: captions on disk, one JSON object per line.
@@ -47,6 +48,7 @@ mod compose;
 mod config;
 mod diversity;
 mod error;
+mod fact_texts;
 mod faults;
 mod form;
 #[rustfmt::skip] // tables, many words a line
@@ -79,6 +81,7 @@ pub use config::{
 };
 pub use diversity::{Diversity, self_bleu};
 pub use error::CaptionError;
+pub use fact_texts::FactTexts;
 pub use faults::{Fault, FaultKind};
 pub use grammar::{Grammar, GrammarOptions, MAX_WORDS, Register};
 pub use negation::{Negation, negations};

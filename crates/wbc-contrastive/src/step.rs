@@ -52,6 +52,7 @@ pub(crate) struct StepContext<'a> {
     scales: Vec<Option<f64>>,
     codes: Vec<Vec<i16>>,
     prompts: Vec<Vec<&'a [String]>>,
+    written_prompts: Option<Vec<Vec<&'a [String]>>>,
     sizes: Vec<usize>,
     weights: Vec<f64>,
     loss: &'static dyn ContrastiveLoss,
@@ -183,6 +184,7 @@ impl<'a> StepContext<'a> {
             scales,
             codes: data.annotations.iter().map(|a| data.space.encode(a)).collect(),
             prompts: data.space.prompts(&data.prompts)?,
+            written_prompts: data.written_prompts.as_ref().map(|sets| data.space.prompts(sets)).transpose()?,
             sizes,
             weights,
             loss: match config.loss {
@@ -230,10 +232,7 @@ impl<'a> StepContext<'a> {
             .transpose()?;
         let prompts = (config.contrast_weight > 0.0)
             .then(|| {
-                let values = self.prompts.iter().flatten();
-                let texts: Vec<&str> = values
-                    .map(|set| set.choose(&mut rng).map(String::as_str).expect("prompt sets have no empty value"))
-                    .collect();
+                let texts = self.contrast_texts(&mut rng);
                 let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
                 let groups = vec![self.data.tokenizer.pad(&ids, self.device)];
                 Ok::<_, TrainError>(Texts { groups, noise: noise(PART_PROMPTS), precision: config.precision })
@@ -292,6 +291,16 @@ impl<'a> StepContext<'a> {
         }
         losses.total = self.config.caption_weight * losses.captions + self.config.contrast_weight * losses.contrast;
         Ok((sum.ok_or_else(nothing)?, losses))
+    }
+
+    /// One text per value of every fact: one of its prompts, or as often one of those that were written for it.
+    fn contrast_texts(&self, rng: &mut impl Rng) -> Vec<&'a str> {
+        let mut written = self.written_prompts.iter().flatten().flatten();
+        let chosen = self.prompts.iter().flatten().map(|own| {
+            let texts = written.next().filter(|_| rng.random()).unwrap_or(own);
+            texts.choose(rng).map(String::as_str).expect("prompt sets have no empty value")
+        });
+        chosen.collect()
     }
 
     /// One caption per cell of the batch as token ids, and which cells each of them fits; the shortest first, so that

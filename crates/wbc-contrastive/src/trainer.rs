@@ -68,6 +68,9 @@ pub struct TrainingData {
     pub captions: Arc<dyn CaptionSource>,
     /// Texts of contrast sets.
     pub prompts: PromptSets,
+    /// More texts of contrast sets, of the same facts and values: each is as often drawn from these as from `prompts`.
+    /// `None` for `prompts` alone.
+    pub written_prompts: Option<PromptSets>,
     /// What contrast sets are trained towards in the place of the annotated value; `None` for that value alone.
     pub soft_targets: Option<SoftTargets>,
     /// Tokenizer.
@@ -363,6 +366,9 @@ impl Trainer<'_> {
         hasher.update(&self.seed.to_le_bytes());
         hasher.update(data.tokenizer.to_json()?.as_bytes());
         hasher.update(data.prompts.to_toml().as_bytes());
+        if let Some(written) = &data.written_prompts {
+            hasher.update(written.to_toml().as_bytes());
+        }
         hasher.update(&json(serde_json::to_vec(&data.statistics))?);
         for (row, sample) in data.views.samples.iter().enumerate() {
             hasher.update(data.ids[*sample].0.as_bytes());

@@ -73,6 +73,35 @@ fn ways() -> Vec<(&'static str, OptimiserConfig)> {
     ]
 }
 
+/// Captions are drawn as ever; about every other text of contrast sets is another, and a run is not continued with others.
+#[test]
+fn texts_written_for_contrast_sets_are_drawn_beside_the_prompts() {
+    let (config, folder) = (config(), tempfile::tempdir().unwrap());
+    let plain = common::data(32, false);
+    let mut written = common::data(32, false);
+    let mut sets = written.prompts.clone();
+    let texts = sets.sets.iter_mut().flat_map(|set| &mut set.prompts).flatten();
+    texts.enumerate().for_each(|(i, text)| *text = format!("{i} written by somebody"));
+    written.written_prompts = Some(sets);
+    let losses = |data: &TrainingData, step| {
+        let device = Device::flex();
+        let model = common::model(data, false, &device);
+        let (progress, cancel) = (NoProgress, CancelToken::default());
+        let trainer =
+            Trainer { config: &config, seed: 3, folder: folder.path(), device, progress: &progress, cancel: &cancel };
+        trainer.gradients(&model, data, step, &(0..16).collect::<Vec<_>>()).unwrap().0
+    };
+    for step in 0..3 {
+        let (of_prompts, of_both) = (losses(&plain, step), losses(&written, step));
+        assert_eq!(of_prompts.captions, of_both.captions);
+        assert_ne!(of_prompts.contrast, of_both.contrast);
+        assert_eq!(of_both, losses(&written, step));
+    }
+    train_on(&plain, folder.path(), false, Some(6), &config).unwrap_err();
+    let refused = train_on(&written, folder.path(), false, None, &config).unwrap_err().to_string();
+    assert!(refused.contains("another configuration"), "{refused}");
+}
+
 #[test]
 fn every_way_of_fine_tuning_resumes_bit_for_bit() {
     for (name, config) in ways() {

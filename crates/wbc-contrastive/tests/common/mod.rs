@@ -91,6 +91,7 @@ pub(crate) fn data(n: usize, pixels: bool) -> TrainingData {
         space: FactSpace::new(types, schema),
         captions: Arc::new(captions),
         prompts,
+        written_prompts: None,
         soft_targets: None,
         tokenizer: Tokenizer::train(texts.iter().map(String::as_str), &TokenizerConfig { vocab_size: 300 }).unwrap(),
         statistics: Some(MeasurementStatistics::compute(&toy, &raw).unwrap()),
