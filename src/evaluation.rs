@@ -5,9 +5,10 @@ use crate::files::read_text;
 use crate::no_cell::no_cell_report;
 use crate::second_reader::second_reader_report;
 use crate::shifts::shift_report;
+use crate::training_texts::written_prompts;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wbc_caption::Register;
 use wbc_core::{CellType, Warnings};
 use wbc_eval::{
@@ -35,6 +36,8 @@ pub struct EvaluateOptions {
     pub shifts: bool,
     /// Also whether the run understands every word of a caption ([`wbc_eval::Words`]).
     pub words: bool,
+    /// Beside [`Self::words`], captions whose clauses of one fact are another tone in which attributes are recognised.
+    pub words_of: Option<PathBuf>,
     /// Also which of its decisions about types to trust ([`wbc_eval::Selective`]).
     pub selective: bool,
     /// Also whether cells are told from places of the dataset's own fields that show none ([`wbc_eval::NoCell`]).
@@ -95,7 +98,8 @@ impl EvaluateOptions {
 /// beside the dataset's other figures.
 ///
 /// # Errors
-/// [`Error::Usage`] for a class that the run does not know.
+/// [`Error::Usage`] for a class that the run does not know; [`Error::Config`] and [`Error::Caption`] for
+/// [`EvaluateOptions::words_of`] that say nothing of single facts or are no captions.
 pub fn evaluate(
     run: &Run,
     datasets: &[String],
@@ -114,7 +118,11 @@ pub(crate) fn evaluate_and_show(
     show: &mut dyn FnMut(EvalInput<'_>),
 ) -> Result<EvalDocument, Error> {
     options.check("the run", run.trained.space.types())?;
-    let words = options.words.then(|| training_words(run, session)).transpose()?;
+    let mut words = options.words.then(|| training_words(run, session)).transpose()?;
+    if let (Some(words), Some(path)) = (&mut words, &options.words_of) {
+        let (schema, prompts) = (run.trained.space.schema(), &run.trained.prompts);
+        words.written_prompts = Some(written_prompts(path, schema, prompts, session, "words_of")?);
+    }
     let protocol = EvalOptions { words, selective: options.selective, ..options.protocol() };
     let errors = Warnings::new();
     let mut reports = Vec::new();

@@ -14,6 +14,7 @@ pub(crate) fn training_words(run: &Run, session: &Session) -> Result<WordsOption
     Ok(WordsOptions {
         trained_registers: by_grammar.then(|| run.config.grammar.registers()).transpose()?,
         trained_combinations: training_combinations(run, session),
+        written_prompts: None,
     })
 }
 

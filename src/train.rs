@@ -75,7 +75,9 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
-    let written_prompts = written_prompts(config, &schema, &prompts, session)?;
+    let written = config.contrast_captions.as_deref();
+    let written_prompts =
+        written.map(|path| written_prompts(path, &schema, &prompts, session, "contrast_captions")).transpose()?;
     let space = FactSpace::new(types, schema.clone());
     let soft_targets = soft_targets(config, &training, &space, session)?;
     let viewer = viewer_from_config(config, &encoders)?;

@@ -60,18 +60,18 @@ pub(crate) fn caption_source(config: &RunConfig, training: &Dataset) -> Result<A
     Ok(Arc::new(Written { cells }))
 }
 
-/// Texts of contrast sets beside the prompts, from the captions that a configuration names for them; `None` where it names
-/// none.
+/// What the faithful captions of a file say of one fact alone, in texts that are no prompts; `place` is whose file it is, for
+/// errors and the log.
 ///
 /// # Errors
 /// [`Error::Config`] for captions of which no clause says one fact alone; [`Error::Caption`] for a file that is none.
 pub(crate) fn written_prompts(
-    config: &RunConfig,
+    path: &Path,
     schema: &AttributeSchema,
     prompts: &PromptSets,
     session: &Session,
-) -> Result<Option<PromptSets>, Error> {
-    let Some(path) = &config.contrast_captions else { return Ok(None) };
+    place: &str,
+) -> Result<PromptSets, Error> {
     let mut texts = FactTexts::new(schema, &session.store.cell_types);
     for record in read_records(path, &wbc_core::Limits::default())? {
         let record = record?;
@@ -79,19 +79,20 @@ pub(crate) fn written_prompts(
             texts.add(&record.into_caption());
         }
     }
-    let values = || prompts.sets.iter().flat_map(|set| set.values.iter().map(|value| (set.name.as_str(), value)));
-    let found = || values().map(|(fact, value)| texts.of(fact, value).len());
-    if found().all(|n| n == 0) {
-        let cause = format!("no clause of a faithful caption in {} says one fact alone", path.display());
-        return Err(Error::Config { place: "contrast_captions".into(), cause });
+    let sets = texts.prompt_sets(prompts).ok_or_else(|| Error::Config {
+        place: place.into(),
+        cause: format!("no clause of a faithful caption in {} says one fact alone", path.display()),
+    })?;
+    let values: Vec<_> =
+        prompts.sets.iter().flat_map(|set| set.values.iter().map(|v| (set.name.as_str(), v))).collect();
+    let found = values.iter().map(|(fact, value)| texts.of(fact, value).len());
+    let known = found.clone().filter(|n| *n > 0).count();
+    let (all, file) = (found.sum::<usize>(), path.display());
+    tracing::info!("{place}: {all} clauses of {file} say one fact each, of {known} of {} values", values.len());
+    for (fact, value) in values.iter().filter(|(fact, value)| texts.of(fact, value).is_empty()) {
+        tracing::info!("{place}: no clause says that {fact} is {value}");
     }
-    let known = found().filter(|n| *n > 0).count();
-    let all = found().sum::<usize>();
-    tracing::info!("contrast sets: {all} clauses of {}, of {known} of {} values", path.display(), values().count());
-    for (fact, value) in values().filter(|(fact, value)| texts.of(fact, value).is_empty()) {
-        tracing::info!("contrast sets: no clause says that {fact} is {value}");
-    }
-    Ok(Some(texts.prompt_sets(prompts)))
+    Ok(sets)
 }
 
 /// Captions made on the fly.
@@ -129,7 +130,7 @@ mod tests {
     use wbc_core::{CellType, Fact, Provenance, SampleId};
 
     /// What is read of a file with one caption, whatever its outcome.
-    fn written(text: &str, outcome: Outcome) -> Result<Option<PromptSets>, Error> {
+    fn written(text: &str, outcome: Outcome) -> Result<PromptSets, Error> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("captions.jsonl");
         let caption = Caption {
@@ -140,9 +141,7 @@ mod tests {
         let mut lines = Vec::new();
         CaptionRecord::new(SampleId("a".into()), 0, caption, outcome).write(&mut lines);
         std::fs::write(&path, lines).unwrap();
-        let text = format!("out = 'x'\ntrain = 'y'\nvalidation = 'z'\ncontrast_captions = '{}'\n", path.display());
-        let (config, session) = (RunConfig::parse(&text, &[], "test").unwrap(), Session::default());
-        written_prompts(&config, &AttributeSchema::wbcatt(), &prompts(), &session)
+        written_prompts(&path, &AttributeSchema::wbcatt(), &prompts(), &Session::default(), "contrast_captions")
     }
 
     fn prompts() -> PromptSets {
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn clauses_of_faithful_captions_stand_beside_the_prompts() {
         let text = "the granules are red; coarse granules are seen in the cytoplasm";
-        let sets = written(text, Outcome::Faithful).unwrap().unwrap();
+        let sets = written(text, Outcome::Faithful).unwrap();
         let texts = |fact: &str, value: &str| {
             let set = sets.get(fact).unwrap();
             set.prompts[set.values.iter().position(|v| v == value).unwrap()].clone()
@@ -165,7 +164,13 @@ mod tests {
 
     #[test]
     fn captions_that_say_no_fact_alone_or_were_refused_are_an_error() {
-        for (text, outcome) in [("coarse red granules", Outcome::Faithful), ("red granules", Outcome::Unfaithful)] {
+        let other = "the granules are red";
+        // the second is a prompt already
+        for (text, outcome) in [
+            ("coarse red granules", Outcome::Faithful),
+            ("red granules", Outcome::Faithful),
+            (other, Outcome::Unfaithful),
+        ] {
             let error = written(text, outcome).unwrap_err();
             assert!(error.is_usage() && error.to_string().contains("says one fact alone"), "{error}");
         }

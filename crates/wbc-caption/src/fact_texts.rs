@@ -39,7 +39,7 @@ const JOINING: [&str; 6] = ["and", "with", "but", "while", "whereas", "plus"];
 /// assert!(texts.of("chromatin_density", "densely").is_empty());
 ///
 /// let own = prompt_sets(&schema, &[CellType::new("basophil")], &names)?;
-/// let with_theirs = texts.prompt_sets(&own);
+/// let with_theirs = texts.prompt_sets(&own).unwrap();
 /// assert_eq!(with_theirs.get("cytoplasm_texture"), own.get("cytoplasm_texture"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -98,16 +98,21 @@ impl FactTexts {
         self.texts.get(&(fact.to_owned(), value.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// Prompt sets with these texts; a value that has none keeps those of `own`.
-    pub fn prompt_sets(&self, own: &PromptSets) -> PromptSets {
-        let set = |set: &PromptSet| {
-            let prompts = set.values.iter().zip(&set.prompts).map(|(value, own)| match self.of(&set.name, value) {
-                [] => own.clone(),
-                texts => texts.to_vec(),
+    /// Prompt sets with those of these texts that are no prompts in `own`; a value that has none keeps its prompts.
+    /// `None` where no value has any.
+    pub fn prompt_sets(&self, own: &PromptSets) -> Option<PromptSets> {
+        let mut any = false;
+        let mut set = |set: &PromptSet| {
+            let prompts = set.values.iter().zip(&set.prompts).map(|(value, own)| {
+                let new = self.of(&set.name, value).iter().filter(|text| !own.contains(text));
+                let new: Vec<String> = new.cloned().collect();
+                any |= !new.is_empty();
+                if new.is_empty() { own.clone() } else { new }
             });
             PromptSet { name: set.name.clone(), values: set.values.clone(), prompts: prompts.collect() }
         };
-        PromptSets { version: own.version, sets: own.sets.iter().map(set).collect() }
+        let sets = own.sets.iter().map(&mut set).collect();
+        any.then_some(PromptSets { version: own.version, sets })
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) struct Asked {
     /// as in training or not; --seed draws other tones anew
     #[arg(long)]
     words: bool,
+    /// With --words, also by what captions of others say of single facts (a file as caption writes it): are their
+    /// sentences understood, too?
+    #[arg(long, value_name = "FILE.jsonl", requires = "words")]
+    words_of: Option<PathBuf>,
     /// Also which decisions about types to trust: risk over coverage by several scores of confidence
     #[arg(long)]
     selective: bool,
@@ -39,6 +43,7 @@ impl Asked {
             descriptor: self.descriptor.as_ref().map(|file| wbc_clip::open_descriptor(file, session)).transpose()?,
             shifts: self.shifts,
             words: self.words,
+            words_of: self.words_of.clone(),
             selective: self.selective,
             ..EvaluateOptions::default()
         })

@@ -88,6 +88,6 @@ pub use table::{TableStyle, render};
 pub use validator::ZeroShotValidator;
 pub use words::{
     ChoiceMeans, ChoiceScores, CombinationScores, Combinations, Hits, Paraphrase, PromptScores, RegisterScores,
-    TextChoices, WordingScores, Words, WordsOptions,
+    TextChoices, WRITTEN, WordingScores, Words, WordsOptions,
 };
 pub use zero_shot::{Answers, ask};

@@ -1,7 +1,8 @@
 //! `eval --words --selective`: further figures beside the others, which stay as they are.
 
-use crate::support::{copy_files, run, trained};
-use serde_json::Value;
+use crate::support::{TRAINING, copy_files, run, trained};
+use serde_json::{Value, json};
+use std::path::Path;
 
 fn near(a: &Value, b: f64) -> bool {
     (a.as_f64().unwrap() - b).abs() < 1e-9
@@ -56,6 +57,63 @@ fn words_and_trust_are_told_beside_the_other_figures() {
         assert!(near(&score["risk"][0]["risk"]["value"], error) && near(&score["risk"][0]["coverage"], 1.0));
         assert!(score["aurc"]["value"].as_f64() >= selective["optimal_aurc"]["value"].as_f64());
     }
+}
+
+/// A caption file as `caption` writes it, of one caption about granules and chromatin.
+fn captions(folder: &Path, text: &str) -> String {
+    let fact = |name: &str, value: &str| json!({ "kind": "attribute", "name": name, "value": value });
+    let record = json!({
+        "version": 2, "id": "a", "text": text, "index": 0, "outcome": "faithful",
+        "facts": [fact("granule_colour", "red"), fact("chromatin_density", "densely")],
+        "provenance": { "captioner": "somebody", "register": "report", "seed": 0 },
+    });
+    let path = folder.join("captions.jsonl");
+    std::fs::write(&path, format!("{record}\n")).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn sentences_of_others_are_one_more_tone() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = ["eval", "run", "--dataset", "cells.csv:val", "--words"];
+    let plain = run(trained(), &eval).json();
+    let file = captions(folder.path(), "the granules look red; the chromatin is densely packed");
+    let mut told = run(trained(), &[&eval[..], &["--words-of", &file]].concat()).json();
+    let tones = told["datasets"][0]["words"]["paraphrase"]["registers"].as_object_mut().unwrap();
+    let written = tones.remove("written").unwrap();
+    assert_eq!(told, plain, "the rest is what it is without");
+    assert!(written["trained"].is_null());
+    // what nobody wrote about is asked by the run's prompts
+    let by_prompts = &plain["datasets"][0]["attributes"]["per_attribute"]["cell_shape"]["accuracy"];
+    assert_eq!(&written["per_attribute"]["cell_shape"], by_prompts);
+
+    let file = captions(folder.path(), "dense chromatin and red granules");
+    let ended = run(trained(), &[&eval[..], &["--words-of", &file]].concat());
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("captions.jsonl says one fact alone"), "{}", ended.stderr);
+    let alone = run(trained(), &["eval", "run", "--dataset", "cells.csv:val", "--words-of", &file]);
+    assert!(alone.code == Some(2) && alone.stderr.contains("--words"), "{}", alone.stderr);
+}
+
+#[test]
+fn clauses_of_captions_are_learned_as_contrast_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let cells = trained().display().to_string();
+    let text = TRAINING.replace("'cells.csv", &format!("'{cells}/cells.csv")).replace("epochs = 12", "epochs = 1");
+    std::fs::write(folder.path().join("config.toml"), text).unwrap();
+    let losses = |out: &str, more: &[&str]| {
+        let out = format!("out={out}");
+        let ended = run(folder.path(), &[&["train", "config.toml", "--set", &out][..], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let metrics = std::fs::read_to_string(folder.path().join(&out[4..]).join("metrics.jsonl")).unwrap();
+        metrics.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap()).unwrap()
+    };
+    let file = captions(folder.path(), "the granules look red; the chromatin is densely packed");
+    let plain = losses("plain", &[]);
+    let written = losses("written", &["--set", &format!("contrast_captions={file}")]);
+    assert!(plain["contrast_loss"] != written["contrast_loss"], "{plain} {written}");
+    let prompts = |run: &str| std::fs::read_to_string(folder.path().join(run).join("prompts.toml")).unwrap();
+    assert_eq!(prompts("written"), prompts("plain"), "zero-shot recognition keeps its prompts");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::judge::{Judge, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_caption::Register;
+use wbc_core::PromptSets;
 use wbc_encoders::TextEncoder;
 
 /// What is known of the training, for figures that set it apart.
@@ -22,7 +23,13 @@ pub struct WordsOptions {
     /// Complete combinations of attribute values, in the schema's order, that occurred in training; `None` where nobody
     /// knows.
     pub trained_combinations: Option<BTreeSet<Vec<u8>>>,
+    /// Texts of single facts that somebody else wrote ([`wbc_caption::FactTexts`]), with the attributes and values of the
+    /// run's prompts: another tone of [`Paraphrase`], called [`WRITTEN`].
+    pub written_prompts: Option<PromptSets>,
 }
+
+/// The name of the tone of [`WordsOptions::written_prompts`].
+pub const WRITTEN: &str = "written";
 
 /// What a model makes of single words. A text is the nearer one where its cosine with the cell is strictly higher, so a
 /// model that hears no difference is always wrong and one that guesses is right in half of the pairs.
@@ -117,7 +124,8 @@ pub struct Paraphrase {
     /// By the run's own prompts, with which it was trained.
     pub prompts: PromptScores,
     /// By register: each value an ensemble of the distinct texts among sampled captions that state it alone. A comparison
-    /// states a type, too: all types of the run, of the same weight for every value.
+    /// states a type, too: all types of the run, of the same weight for every value. Under [`WRITTEN`] texts of
+    /// [`WordsOptions::written_prompts`].
     pub registers: BTreeMap<String, RegisterScores>,
 }
 
@@ -192,7 +200,7 @@ pub(crate) fn words<T: TextEncoder>(
     let found = Words {
         minimal_pairs: pairs::minimal_pairs(judge, &told.cells)?,
         negation: negation::negation(judge, &told.cells)?,
-        paraphrase: paraphrase::paraphrase(judge, options.trained_registers.as_deref(), told)?,
+        paraphrase: paraphrase::paraphrase(judge, options, told)?,
         combinations: match &options.trained_combinations {
             Some(seen) => combinations::combinations(judge, seen, &told.cells)?,
             None => None,

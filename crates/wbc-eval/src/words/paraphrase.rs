@@ -1,13 +1,15 @@
 //! The same facts in other tones: whether recognition of attributes survives another phrasing.
 
-use super::{Paraphrase, PromptScores, RegisterScores};
+use super::{Paraphrase, PromptScores, RegisterScores, WRITTEN, WordsOptions};
 use crate::EvalError;
 use crate::answered::Answered;
 use crate::classification::mean;
 use crate::judge::{Judge, Told};
 use crate::zero_shot::{Answers, ask};
+use std::collections::BTreeMap;
 use wbc_caption::{Register, prompt_sets_in};
-use wbc_core::seeded_rng;
+use wbc_contrastive::TrainError;
+use wbc_core::{PromptSet, seeded_rng};
 use wbc_encoders::TextEncoder;
 
 /// Captions per value, comparisons somewhat more.
@@ -57,10 +59,10 @@ fn figures(prompts: &[Answered], own: &[Answered], rows: &[usize]) -> Vec<Option
 /// Position of an attribute and the true value per cell.
 type Truth = (usize, Vec<Option<usize>>);
 
-/// `None` where nothing is annotated. `trained` are the registers of training, where known.
+/// `None` where nothing is annotated.
 pub(super) fn paraphrase<T: TextEncoder>(
     judge: &Judge<'_, T>,
-    trained: Option<&[Register]>,
+    options: &WordsOptions,
     told: &Told,
 ) -> Result<Option<Paraphrase>, EvalError> {
     let sets = &judge.trained.prompts.sets[1..];
@@ -87,19 +89,28 @@ pub(super) fn paraphrase<T: TextEncoder>(
             per_attribute: truths.iter().enumerate().map(|(i, t)| (sets[t.0].name.clone(), figure(5 + i))).collect(),
         }
     };
+    // what is decided by other texts, set by set
+    let by = |texts: &[PromptSet]| {
+        let own = truths.iter().map(|truth| Ok(answered(truth, &ask(judge.trained, &told.cells, &texts[truth.0])?)));
+        own.collect::<Result<Vec<Answered>, EvalError>>()
+    };
     let schema = judge.trained.space.schema();
     let types = judge.trained.space.types();
     let registers = Register::ALL.into_iter().enumerate().map(|(i, register)| {
         let seed = rand::Rng::random(&mut seeded_rng(&[judge.options.seed, STREAM_PARAPHRASE, i as u64]));
         let texts = prompt_sets_in(schema, types, register, N_CAPTIONS, seed)?;
-        let own = truths
-            .iter()
-            .map(|truth| Ok::<_, EvalError>(answered(truth, &ask(judge.trained, &told.cells, &texts[truth.0])?)));
-        let own = own.collect::<Result<Vec<Answered>, _>>()?;
-        let trained = trained.map(|known| known.contains(&register));
-        Ok::<_, EvalError>((register.name().to_owned(), scores(trained, &own)))
+        let trained = options.trained_registers.as_ref().map(|known| known.contains(&register));
+        Ok::<_, EvalError>((register.name().to_owned(), scores(trained, &by(&texts)?)))
     });
-    let registers = registers.collect::<Result<_, EvalError>>()?;
+    let mut registers = registers.collect::<Result<BTreeMap<_, _>, EvalError>>()?;
+    if let Some(written) = &options.written_prompts {
+        let texts = sets.iter().map(|set| written.get(&set.name).filter(|w| w.values == set.values).cloned());
+        let texts = texts.collect::<Option<Vec<PromptSet>>>().ok_or_else(|| {
+            let cause = "texts that somebody wrote are of other attributes or values than the run's prompts".into();
+            TrainError::Data { cause }
+        })?;
+        registers.insert(WRITTEN.to_owned(), scores(None, &by(&texts)?));
+    }
     let base = scores(None, &prompts);
     Ok(Some(Paraphrase {
         prompts: PromptScores { mean_accuracy: base.mean_accuracy, mean_macro_f1: base.mean_macro_f1 },
