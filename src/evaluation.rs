@@ -5,7 +5,6 @@ use crate::files::read_text;
 use crate::no_cell::no_cell_report;
 use crate::second_reader::second_reader_report;
 use crate::shifts::shift_report;
-use crate::training_texts::written_prompts;
 use crate::{Error, Run, Session};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,7 +35,8 @@ pub struct EvaluateOptions {
     pub shifts: bool,
     /// Also whether the run understands every word of a caption ([`wbc_eval::Words`]).
     pub words: bool,
-    /// Beside [`Self::words`], captions whose clauses of one fact are another tone in which attributes are recognised.
+    /// Beside [`Self::words`], captions whose clauses of one fact are another tone in which attributes are recognised, as
+    /// far as the run did not learn from them.
     pub words_of: Option<PathBuf>,
     /// Also which of its decisions about types to trust ([`wbc_eval::Selective`]).
     pub selective: bool,
@@ -118,11 +118,7 @@ pub(crate) fn evaluate_and_show(
     show: &mut dyn FnMut(EvalInput<'_>),
 ) -> Result<EvalDocument, Error> {
     options.check("the run", run.trained.space.types())?;
-    let mut words = options.words.then(|| training_words(run, session)).transpose()?;
-    if let (Some(words), Some(path)) = (&mut words, &options.words_of) {
-        let (schema, prompts) = (run.trained.space.schema(), &run.trained.prompts);
-        words.written_prompts = Some(written_prompts(path, schema, prompts, session, "words_of")?);
-    }
+    let words = options.words.then(|| training_words(run, options.words_of.as_deref(), session)).transpose()?;
     let protocol = EvalOptions { words, selective: options.selective, ..options.protocol() };
     let errors = Warnings::new();
     let mut reports = Vec::new();

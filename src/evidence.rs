@@ -2,20 +2,41 @@
 
 use crate::config::GRAMMAR;
 use crate::measured::MeasuredViews;
+use crate::training_texts::written_prompts;
 use crate::{Error, Run, Session};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use wbc_caption::FactTexts;
+use wbc_core::{PromptSet, PromptSets};
 use wbc_data::ViewSet;
 use wbc_eval::{Answers, WordsOptions};
 
 /// What the words of a run are judged by: tones and combinations of attributes that its training showed. Combinations are
-/// not known where the training cells cannot be opened, which is logged.
-pub(crate) fn training_words(run: &Run, session: &Session) -> Result<WordsOptions, Error> {
+/// not known where the training cells cannot be opened, which is logged. `written` are captions of others, whose words of
+/// single attributes are one more tone.
+pub(crate) fn training_words(run: &Run, written: Option<&Path>, session: &Session) -> Result<WordsOptions, Error> {
     let by_grammar = run.config.captions == GRAMMAR;
     Ok(WordsOptions {
         trained_registers: by_grammar.then(|| run.config.grammar.registers()).transpose()?,
         trained_combinations: training_combinations(run, session),
-        written_prompts: None,
+        written_prompts: written.map(|path| new_words(run, path, session)).transpose()?,
     })
+}
+
+/// What captions say of single attributes in words that the run did not learn from. Where captions of its training
+/// cannot be read any more, their words count, which is logged.
+fn new_words(run: &Run, path: &Path, session: &Session) -> Result<Vec<PromptSet>, Error> {
+    let attributes = PromptSets::new(run.trained.prompts.sets.get(1..).unwrap_or_default().to_vec())?;
+    let texts = || FactTexts::new(run.trained.space.schema(), &session.store.cell_types, attributes.clone());
+    let mut new = texts();
+    let captions = Some(&run.config.captions).filter(|captions| *captions != GRAMMAR).map(Path::new);
+    for learnt in run.config.contrast_captions.as_deref().into_iter().chain(captions) {
+        match written_prompts(learnt, texts(), "training") {
+            Ok(learnt) => new = new.without(&learnt),
+            Err(e) => tracing::warn!("which words the training showed is not known: {e}"),
+        }
+    }
+    Ok(written_prompts(path, new, "words_of")?.sets)
 }
 
 fn training_combinations(run: &Run, session: &Session) -> Option<BTreeSet<Vec<u8>>> {

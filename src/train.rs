@@ -14,9 +14,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wbc_caption::prompt_sets;
+use wbc_caption::{FactTexts, prompt_sets};
 use wbc_contrastive::{CheckpointStore, FactSpace, Keep, TrainOutcome, Trainer, TrainingData, Validation, WbcClip};
 use wbc_core::{Annotation, CellType, CellViewer, ImageSource, Optics, PromptSets, Sample, Warning, Warnings};
 use wbc_data::{Dataset, ViewOptions, ViewSet};
@@ -75,9 +75,11 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     let types = candidate_types(config, &training)?;
     let schema = training.schema.clone();
     let prompts = prompts_for(&types, &training, session)?;
-    let written = config.contrast_captions.as_deref();
-    let written_prompts =
-        written.map(|path| written_prompts(path, &schema, &prompts, session, "contrast_captions")).transpose()?;
+    let written = |path: &PathBuf| {
+        let texts = FactTexts::new(&schema, &session.store.cell_types, prompts.clone()).for_training();
+        written_prompts(path, texts, "contrast_captions")
+    };
+    let written_prompts = config.contrast_captions.as_ref().map(written).transpose()?;
     let space = FactSpace::new(types, schema.clone());
     let soft_targets = soft_targets(config, &training, &space, session)?;
     let viewer = viewer_from_config(config, &encoders)?;

@@ -1,14 +1,14 @@
 //! What a training reads: captions, contrast sets beside the prompts, and the tokenizer that learns from both.
 
 use crate::config::GRAMMAR;
-use crate::{Error, RunConfig, Session};
+use crate::{Error, RunConfig};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use wbc_caption::{FactTexts, Outcome, read_records};
 use wbc_contrastive::{CaptionSource, TrainError};
-use wbc_core::{Annotation, AttributeSchema, Caption, Captioner, CellDescription, PromptSets, seeded_rng};
+use wbc_core::{Annotation, Caption, Captioner, CellDescription, PromptSets, seeded_rng};
 use wbc_data::Dataset;
 use wbc_encoders::Tokenizer;
 
@@ -60,37 +60,36 @@ pub(crate) fn caption_source(config: &RunConfig, training: &Dataset) -> Result<A
     Ok(Arc::new(Written { cells }))
 }
 
-/// What the faithful captions of a file say of one fact alone, in texts that are no prompts; `place` is whose file it is, for
-/// errors and the log.
+/// Fills `texts` with what the faithful captions of a file say of one fact alone; `place` is whose file it is, for errors
+/// and the log.
 ///
 /// # Errors
-/// [`Error::Config`] for captions of which no clause says one fact alone; [`Error::Caption`] for a file that is none.
-pub(crate) fn written_prompts(
-    path: &Path,
-    schema: &AttributeSchema,
-    prompts: &PromptSets,
-    session: &Session,
-    place: &str,
-) -> Result<PromptSets, Error> {
-    let mut texts = FactTexts::new(schema, &session.store.cell_types);
+/// [`Error::Config`] for captions of which no clause counts; [`Error::Caption`] for a file that is none.
+pub(crate) fn written_prompts(path: &Path, mut texts: FactTexts, place: &str) -> Result<PromptSets, Error> {
     for record in read_records(path, &wbc_core::Limits::default())? {
         let record = record?;
         if record.outcome == Outcome::Faithful {
             texts.add(&record.into_caption());
         }
     }
-    let sets = texts.prompt_sets(prompts).ok_or_else(|| Error::Config {
+    let sets = texts.prompt_sets().ok_or_else(|| Error::Config {
         place: place.into(),
-        cause: format!("no clause of a faithful caption in {} says one fact alone", path.display()),
+        cause: format!(
+            "no clause of a faithful caption in {} says one fact alone in words that are new",
+            path.display()
+        ),
     })?;
-    let values: Vec<_> =
-        prompts.sets.iter().flat_map(|set| set.values.iter().map(|v| (set.name.as_str(), v))).collect();
-    let found = values.iter().map(|(fact, value)| texts.of(fact, value).len());
-    let known = found.clone().filter(|n| *n > 0).count();
-    let (all, file) = (found.sum::<usize>(), path.display());
-    tracing::info!("{place}: {all} clauses of {file} say one fact each, of {known} of {} values", values.len());
-    for (fact, value) in values.iter().filter(|(fact, value)| texts.of(fact, value).is_empty()) {
-        tracing::info!("{place}: no clause says that {fact} is {value}");
+    let of_values = sets.sets.iter().flat_map(|set| set.values.iter().map(|value| texts.of(&set.name, value).len()));
+    let of_values: Vec<usize> = of_values.collect();
+    tracing::info!(
+        "{place}: {} clauses of {} say one fact each, of {} of {} values",
+        of_values.iter().sum::<usize>(),
+        path.display(),
+        of_values.iter().filter(|n| **n > 0).count(),
+        of_values.len()
+    );
+    if texts.left_out() > 0 {
+        tracing::warn!("{place}: {} later clauses of {} are left out, too many", texts.left_out(), path.display());
     }
     Ok(sets)
 }
@@ -127,7 +126,7 @@ impl CaptionSource for Written {
 mod tests {
     use super::*;
     use wbc_caption::{CaptionRecord, prompt_sets};
-    use wbc_core::{CellType, Fact, Provenance, SampleId};
+    use wbc_core::{AttributeSchema, CellType, CellTypes, Fact, Provenance, SampleId};
 
     /// What is read of a file with one caption, whatever its outcome.
     fn written(text: &str, outcome: Outcome) -> Result<PromptSets, Error> {
@@ -141,12 +140,13 @@ mod tests {
         let mut lines = Vec::new();
         CaptionRecord::new(SampleId("a".into()), 0, caption, outcome).write(&mut lines);
         std::fs::write(&path, lines).unwrap();
-        written_prompts(&path, &AttributeSchema::wbcatt(), &prompts(), &Session::default(), "contrast_captions")
+        let texts = FactTexts::new(&AttributeSchema::wbcatt(), &CellTypes::builtin(), prompts());
+        written_prompts(&path, texts, "contrast_captions")
     }
 
     fn prompts() -> PromptSets {
         let types = [CellType::new("eosinophil"), CellType::new("basophil")];
-        prompt_sets(&AttributeSchema::wbcatt(), &types, &wbc_core::CellTypes::builtin()).unwrap()
+        prompt_sets(&AttributeSchema::wbcatt(), &types, &CellTypes::builtin()).unwrap()
     }
 
     #[test]

@@ -49,6 +49,15 @@ const HELD_OUT: [[&str; 2]; 2] = [
     ["a cell that has {thing}", "a cell that does not have {thing}"],
 ];
 
+/// Words of [`HELD_OUT`] that no other form has, with their inflections: who reads these knows the held-out forms.
+const HELD_OUT_WORDS: [&str; 8] = ["has", "have", "having", "lack", "lacks", "lacking", "does", "not"];
+
+/// Whether a text about an attribute says what it says by a word of the forms that are held out for it.
+pub(crate) fn is_held_out(attribute: &str, text: &str) -> bool {
+    let words = || text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+    THINGS.iter().any(|thing| thing.0 == attribute) && words().any(|word| HELD_OUT_WORDS.contains(&word.as_str()))
+}
+
 /// The attributes of a schema whose absence has words of its own: WBCAtt's vacuoles and granules, in nine wordings each.
 ///
 /// Other attributes have no negated wording: what is not dense is said to be loose.
@@ -96,6 +105,17 @@ mod tests {
             texts.dedup();
             assert_eq!(texts.len(), 2 * negation.wordings().count(), "no wording twice");
         }
+    }
+
+    #[test]
+    fn words_of_held_out_forms_stand_in_no_other_form() {
+        for negation in negations(&AttributeSchema::wbcatt()) {
+            let name = &AttributeSchema::wbcatt().attributes[negation.attribute].name;
+            assert!(negation.held_out.iter().flatten().all(|text| is_held_out(name, text)), "{negation:?}");
+            assert!(!negation.prompts.iter().flatten().any(|text| is_held_out(name, text)), "{negation:?}");
+        }
+        assert!(is_held_out("granularity", "One sees cytoplasm Lacking any granules"));
+        assert!(!is_held_out("granule_type", "the cell has coarse granules"), "nothing is held out of it");
     }
 
     /// Of every cell that has or lacks vacuoles or granules, in the registers that are trained unless asked otherwise and

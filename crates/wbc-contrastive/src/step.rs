@@ -232,7 +232,7 @@ impl<'a> StepContext<'a> {
             .transpose()?;
         let prompts = (config.contrast_weight > 0.0)
             .then(|| {
-                let texts = self.contrast_texts(&mut rng);
+                let texts = contrast_texts(&self.prompts, self.written_prompts.as_deref(), &mut rng);
                 let ids = self.data.tokenizer.ids(&texts, model.text.max_len())?;
                 let groups = vec![self.data.tokenizer.pad(&ids, self.device)];
                 Ok::<_, TrainError>(Texts { groups, noise: noise(PART_PROMPTS), precision: config.precision })
@@ -293,16 +293,6 @@ impl<'a> StepContext<'a> {
         Ok((sum.ok_or_else(nothing)?, losses))
     }
 
-    /// One text per value of every fact: one of its prompts, or as often one of those that were written for it.
-    fn contrast_texts(&self, rng: &mut impl Rng) -> Vec<&'a str> {
-        let mut written = self.written_prompts.iter().flatten().flatten();
-        let chosen = self.prompts.iter().flatten().map(|own| {
-            let texts = written.next().filter(|_| rng.random()).unwrap_or(own);
-            texts.choose(rng).map(String::as_str).expect("prompt sets have no empty value")
-        });
-        chosen.collect()
-    }
-
     /// One caption per cell of the batch as token ids, and which cells each of them fits; the shortest first, so that
     /// captions of like length can be padded together.
     fn captions(
@@ -349,5 +339,50 @@ impl<'a> StepContext<'a> {
                 _ => None,
             })
             .collect()
+    }
+}
+
+/// Texts per value, fact by fact.
+type TextsByValue<'a> = [Vec<&'a [String]>];
+
+/// One text per value of every fact: one of its prompts, or as often one of those that were written for it.
+fn contrast_texts<'a>(
+    prompts: &TextsByValue<'a>,
+    written: Option<&TextsByValue<'a>>,
+    rng: &mut impl Rng,
+) -> Vec<&'a str> {
+    let mut written = written.into_iter().flatten().flatten();
+    let chosen = prompts.iter().flatten().map(|own| {
+        let texts = written.next().filter(|_| rng.random()).unwrap_or(own);
+        texts.choose(rng).map(String::as_str).expect("a fact space has texts for every value")
+    });
+    chosen.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_texts_of_a_value_are_those_that_were_written_for_it() {
+        let lists = |who: &str, n: usize| -> Vec<Vec<String>> {
+            (0..3).map(|value| (0..n).map(|i| format!("{value} {who} {i}")).collect()).collect()
+        };
+        let (own, theirs) = (lists("own", 4), lists("theirs", 1));
+        fn facts(lists: &[Vec<String>]) -> Vec<Vec<&[String]>> {
+            // one fact of two values, one of one
+            vec![lists[..2].iter().map(Vec::as_slice).collect(), vec![lists[2].as_slice()]]
+        }
+        let (own, theirs) = (facts(&own), facts(&theirs));
+        let rng = &mut seeded_rng(&[9]);
+        let mut written = [0; 3];
+        for _ in 0..2000 {
+            for (value, text) in contrast_texts(&own, Some(&theirs), rng).into_iter().enumerate() {
+                assert!(text.starts_with(&value.to_string()), "{text} for {value}");
+                written[value] += usize::from(text.contains("theirs"));
+            }
+        }
+        assert!(written.iter().all(|n| (900..1100).contains(n)), "{written:?}");
+        assert!(contrast_texts(&own, None, rng).iter().all(|text| text.contains("own")));
     }
 }

@@ -1,6 +1,6 @@
 use crate::TrainError;
 use burn::tensor::{Device, Tensor, TensorData};
-use wbc_core::{Annotation, AttributeSchema, CellType, Fact, PromptSets, TYPE_FACT};
+use wbc_core::{Annotation, AttributeSchema, CellType, Fact, PromptSet, PromptSets, TYPE_FACT};
 
 /// Facts as small numbers: the type first, then the attributes of a schema, each a list of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +87,18 @@ impl FactSpace {
     /// The prompts of this space in its order: one list per value, fact by fact.
     ///
     /// # Errors
-    /// [`TrainError::Data`] when the prompt sets have other facts or values.
+    /// [`TrainError::Data`] when the prompt sets have other facts or values, or none for a value.
     pub fn prompts<'p>(&self, sets: &'p PromptSets) -> Result<Vec<Vec<&'p [String]>>, TrainError> {
         let names = std::iter::once(TYPE_FACT).chain(self.schema.attributes.iter().map(|a| a.name.as_str()));
+        let types = self.types.iter().map(CellType::as_str).collect();
+        let values = self.schema.attributes.iter().map(|a| a.values.iter().map(|v| v.name.as_str()).collect());
         names
-            .zip(self.sizes())
-            .map(|(name, n)| {
-                let set = sets.get(name).filter(|s| s.values.len() == n).ok_or_else(|| TrainError::Data {
-                    cause: format!("prompts for `{name}` are missing or have other values"),
+            .zip(std::iter::once(types).chain(values))
+            .map(|(name, values): (&str, Vec<&str>)| {
+                let whole = |s: &&PromptSet| s.values == values && s.prompts.len() == values.len();
+                let set = sets.get(name).filter(whole).filter(|s| !s.prompts.iter().any(Vec::is_empty));
+                let set = set.ok_or_else(|| TrainError::Data {
+                    cause: format!("prompts for `{name}` are missing, have other values, or none for a value"),
                 })?;
                 Ok(set.prompts.iter().map(Vec::as_slice).collect())
             })

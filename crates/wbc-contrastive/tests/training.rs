@@ -12,7 +12,7 @@ use wbc_contrastive::burn;
 use wbc_contrastive::{
     LoraConfig, LossKind, OptimiserConfig, SoftTargets, StepLosses, TrainError, Trainer, TrainingData,
 };
-use wbc_core::{CancelToken, NoProgress};
+use wbc_core::{CancelToken, NoProgress, PromptSet};
 use wbc_data::ViewSet;
 
 #[test]
@@ -73,7 +73,7 @@ fn ways() -> Vec<(&'static str, OptimiserConfig)> {
     ]
 }
 
-/// Captions are drawn as ever; about every other text of contrast sets is another, and a run is not continued with others.
+/// Captions are drawn as ever, texts of contrast sets are not; a run is not continued with others, and others must be whole.
 #[test]
 fn texts_written_for_contrast_sets_are_drawn_beside_the_prompts() {
     let (config, folder) = (config(), tempfile::tempdir().unwrap());
@@ -100,6 +100,15 @@ fn texts_written_for_contrast_sets_are_drawn_beside_the_prompts() {
     train_on(&plain, folder.path(), false, Some(6), &config).unwrap_err();
     let refused = train_on(&written, folder.path(), false, None, &config).unwrap_err().to_string();
     assert!(refused.contains("another configuration"), "{refused}");
+    let spoilt = [|set: &mut PromptSet| set.prompts[1].clear(), |set: &mut PromptSet| set.values.reverse()];
+    for spoil in spoilt {
+        let mut sets = plain.prompts.clone();
+        spoil(&mut sets.sets[1]);
+        let name = sets.sets[1].name.clone();
+        written.written_prompts = Some(sets);
+        let refused = train_on(&written, folder.path(), false, None, &config).unwrap_err().to_string();
+        assert!(refused.contains(&format!("prompts for `{name}`")), "{refused}");
+    }
 }
 
 #[test]

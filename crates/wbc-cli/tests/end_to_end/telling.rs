@@ -91,6 +91,16 @@ fn sentences_of_others_are_one_more_tone() {
     let ended = run(trained(), &[&eval[..], &["--words-of", &file]].concat());
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("captions.jsonl says one fact alone"), "{}", ended.stderr);
+    // what a run has read as contrast sets is not new to it
+    let config = trained().join("run/config.toml");
+    let learnt = folder.path().join("learnt");
+    copy_files(&trained().join("run"), &learnt);
+    let file = captions(folder.path(), "the granules look red; the chromatin is densely packed");
+    let text = std::fs::read_to_string(config).unwrap();
+    std::fs::write(learnt.join("config.toml"), format!("contrast_captions = '{file}'\n{text}")).unwrap();
+    let learnt = learnt.display().to_string();
+    let ended = run(trained(), &["eval", &learnt, "--dataset", "cells.csv:val", "--words", "--words-of", &file]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("in words that are new"), "{}", ended.stderr);
     let alone = run(trained(), &["eval", "run", "--dataset", "cells.csv:val", "--words-of", &file]);
     assert!(alone.code == Some(2) && alone.stderr.contains("--words"), "{}", alone.stderr);
 }
@@ -100,6 +110,7 @@ fn clauses_of_captions_are_learned_as_contrast_sets() {
     let folder = tempfile::tempdir().unwrap();
     let cells = trained().display().to_string();
     let text = TRAINING.replace("'cells.csv", &format!("'{cells}/cells.csv")).replace("epochs = 12", "epochs = 1");
+    let text = text.replace("vocab_size = 300", "vocab_size = 80");
     std::fs::write(folder.path().join("config.toml"), text).unwrap();
     let losses = |out: &str, more: &[&str]| {
         let out = format!("out={out}");
@@ -111,9 +122,12 @@ fn clauses_of_captions_are_learned_as_contrast_sets() {
     let file = captions(folder.path(), "the granules look red; the chromatin is densely packed");
     let plain = losses("plain", &[]);
     let written = losses("written", &["--set", &format!("contrast_captions={file}")]);
+    let file_of = |run: &str, name: &str| std::fs::read_to_string(folder.path().join(run).join(name)).unwrap();
+    assert_eq!(file_of("written", "prompts.toml"), file_of("plain", "prompts.toml"), "recognition keeps its prompts");
+    // a tokenizer of letters learns nothing from so few words: what differs are the texts
+    assert!(file_of("written", "tokenizer.json") == file_of("plain", "tokenizer.json"));
+    assert_eq!(plain["caption_loss"], written["caption_loss"]);
     assert!(plain["contrast_loss"] != written["contrast_loss"], "{plain} {written}");
-    let prompts = |run: &str| std::fs::read_to_string(folder.path().join(run).join("prompts.toml")).unwrap();
-    assert_eq!(prompts("written"), prompts("plain"), "zero-shot recognition keeps its prompts");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::judge::{Judge, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wbc_caption::Register;
-use wbc_core::PromptSets;
+use wbc_core::PromptSet;
 use wbc_encoders::TextEncoder;
 
 /// What is known of the training, for figures that set it apart.
@@ -23,9 +23,9 @@ pub struct WordsOptions {
     /// Complete combinations of attribute values, in the schema's order, that occurred in training; `None` where nobody
     /// knows.
     pub trained_combinations: Option<BTreeSet<Vec<u8>>>,
-    /// Texts of single facts that somebody else wrote ([`wbc_caption::FactTexts`]), with the attributes and values of the
-    /// run's prompts: another tone of [`Paraphrase`], called [`WRITTEN`].
-    pub written_prompts: Option<PromptSets>,
+    /// What somebody else wrote of single attributes ([`wbc_caption::FactTexts`]), in the schema's order and with its
+    /// values: another tone of [`Paraphrase`], called [`WRITTEN`].
+    pub written_prompts: Option<Vec<PromptSet>>,
 }
 
 /// The name of the tone of [`WordsOptions::written_prompts`].

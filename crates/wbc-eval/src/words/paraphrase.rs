@@ -104,12 +104,11 @@ pub(super) fn paraphrase<T: TextEncoder>(
     });
     let mut registers = registers.collect::<Result<BTreeMap<_, _>, EvalError>>()?;
     if let Some(written) = &options.written_prompts {
-        let texts = sets.iter().map(|set| written.get(&set.name).filter(|w| w.values == set.values).cloned());
-        let texts = texts.collect::<Option<Vec<PromptSet>>>().ok_or_else(|| {
+        if !written.iter().map(|set| (&set.name, &set.values)).eq(sets.iter().map(|set| (&set.name, &set.values))) {
             let cause = "texts that somebody wrote are of other attributes or values than the run's prompts".into();
-            TrainError::Data { cause }
-        })?;
-        registers.insert(WRITTEN.to_owned(), scores(None, &by(&texts)?));
+            return Err(TrainError::Data { cause }.into());
+        }
+        registers.insert(WRITTEN.to_owned(), scores(None, &by(written)?));
     }
     let base = scores(None, &prompts);
     Ok(Some(Paraphrase {
