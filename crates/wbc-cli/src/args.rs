@@ -112,7 +112,7 @@ pub(crate) enum Command {
         /// Table to be written: .csv, .parquet or .jsonl
         #[arg(long, value_name = "FILE", required_unless_present = "schema")]
         out: Option<PathBuf>,
-        /// Print name, unit, definition and source of every measurement, and measure nothing
+        /// Print name, unit, definition and source of every measurement of the table, and measure nothing
         #[arg(long, conflicts_with_all = ["input", "masks", "out"])]
         schema: bool,
     },
@@ -431,6 +431,8 @@ pub(crate) enum Heat {
     Patches,
     /// Integrated gradients of the similarity by the pixels
     Gradient,
+    /// What every place of the encoder's layers adds to the similarity, where a perceptron reads them
+    Layers,
     /// By how much the similarity falls when a square is covered; always possible
     Occlusion,
     /// What a superpixel is worth when it is given back to the blurred view; always possible

@@ -17,6 +17,7 @@ impl From<Heat> for HeatKind {
         match heat {
             Heat::Patches => Self::Patches,
             Heat::Gradient => Self::Gradient,
+            Heat::Layers => Self::Layers,
             Heat::Occlusion => Self::Occlusion,
             Heat::Superpixels => Self::Superpixels,
             Heat::Joint => Self::Joint,

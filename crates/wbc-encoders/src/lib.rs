@@ -55,10 +55,10 @@ pub use average::average_weights;
 pub use error::EncoderError;
 pub use image::{
     Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,
-    ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig, MeasurementBranch, MeasurementBranchConfig,
-    MeasurementInput, NetworkConfig, PixelBranch, PixelBranchConfig, PixelEncoderConfig, PublishedBranch,
-    PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig, Symmetries, VisionTransformer,
-    VisionTransformerConfig, VitPooling,
+    FeatureLayer, FeatureLayers, ImageEncoder, ImageInput, ImageOutput, ImageTower, ImageTowerConfig,
+    MeasurementBranch, MeasurementBranchConfig, MeasurementInput, NetworkConfig, PixelBranch, PixelBranchConfig,
+    PixelEncoderConfig, PublishedBranch, PublishedBranchConfig, PublishedHead, ResNet, ResNetBlock, ResNetConfig,
+    Symmetries, VisionTransformer, VisionTransformerConfig, VitPooling,
 };
 pub use layers::{Activation, attention, l2_normalised, linear};
 pub use mode::{Mode, Noise, RowStreams, gaussian_pair};

@@ -85,7 +85,7 @@ fn compared(backbone: &Backbone, expected: &Expected, device: &Device) -> BTreeM
     let sides: [usize; 4] = input.shape.try_into().unwrap();
     let pixels = Tensor::<4>::from_data(TensorData::new(input.values, sides), device);
     let answer = backbone.forward(pixels, true, &mut Mode::Eval);
-    let middle = answer.middle.unwrap();
+    let middle = answer.middle().unwrap();
     assert_eq!(answer.pooled.dims(), [sides[0], backbone.config().width()]);
     assert_eq!(middle.dims(), [sides[0], backbone.config().middle_width()]);
     let found = [("pooled", values(answer.pooled)), ("map", values(answer.map)), ("middle", values(middle))];
@@ -309,7 +309,7 @@ fn constant_channels_have_finite_gradients() {
     let config = BackboneConfig { network, side: 32, mean: [0.5; 3], std: [0.5; 3] };
     let backbone = config.init(1, &device).unwrap();
     let pixels = Tensor::<4>::full([2, 3, 32, 32], 0.5, &device).require_grad();
-    let middle = backbone.forward(pixels.clone(), true, &mut Mode::Eval).middle.unwrap();
+    let middle = backbone.forward(pixels.clone(), true, &mut Mode::Eval).middle().unwrap();
     let gradients = middle.sum().backward();
     let gradient = values(pixels.grad(&gradients).unwrap());
     assert!(gradient.iter().all(|g| g.is_finite()));

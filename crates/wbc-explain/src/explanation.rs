@@ -110,8 +110,9 @@ pub struct MovedBy {
 /// Its values say how much each place speaks for the cosine between the pixel branch's embedding and `text`, minus that
 /// of `against`. By [`HeatKind::Patches`] they are what each place contributes, and their mean is the pixel branch's own
 /// preference for the text (of views as they lie, where it averages over symmetries); by [`HeatKind::Occlusion`] they are
-/// by how much it falls when the place is covered; by [`HeatKind::Gradient`] and [`HeatKind::Superpixels`] they are shares
-/// of the cosine per pixel; those of [`HeatKind::Joint`] are these two, each in multiples of its mean size.
+/// by how much it falls when the place is covered; by [`HeatKind::Layers`] they are what each place adds through the
+/// encoder's layers, and their mean is about how much more the text is preferred than for an empty view; by
+/// [`HeatKind::Gradient`] and [`HeatKind::Superpixels`] they are shares of the cosine per pixel; those of [`HeatKind::Joint`] are these two, each in multiples of its mean size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeatMap {

@@ -92,7 +92,7 @@ impl PatchLooks {
 }
 
 /// Bilinear interpolation between patch centres, constant beyond the outer ones; keeps the mean.
-fn upsampled(coarse: &[f32], grid: usize, side: usize) -> Vec<f32> {
+pub(crate) fn upsampled(coarse: &[f32], grid: usize, side: usize) -> Vec<f32> {
     let place = |v: usize| {
         let at = ((v as f32 + 0.5) * grid as f32 / side as f32 - 0.5).clamp(0.0, (grid - 1) as f32);
         let low = at.floor() as usize;

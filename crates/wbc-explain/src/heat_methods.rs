@@ -3,6 +3,7 @@
 use crate::ExplainError;
 use crate::filters::{planes, surroundings};
 use crate::heat::{HeatField, Look, PatchLooks};
+use crate::layers::Layers;
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
 use crate::surrogate::{Joint, Superpixels, joined};
@@ -23,6 +24,9 @@ pub enum HeatKind {
     /// Integrated gradients (Sundararajan et al. 2017): gradient of the cosine by the pixels times their distance from an
     /// empty view, along the way from there, over the eight symmetries; smoothed.
     Gradient,
+    /// What every position of the encoder's layers adds to the cosine, where a perceptron reads their means and spreads:
+    /// integrated gradients by these features, shared out over the positions that make them, over the eight symmetries.
+    Layers,
     /// By how much the cosine falls when a square is covered with the colour of the surroundings (Zeiler and Fergus 2014).
     Occlusion,
     /// What each superpixel is worth when it is given back to the blurred view, by regression over many views with some of
@@ -34,13 +38,15 @@ pub enum HeatKind {
 
 impl HeatKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Patches, Self::Gradient, Self::Occlusion, Self::Superpixels, Self::Joint];
+    pub const ALL: [Self; 6] =
+        [Self::Patches, Self::Gradient, Self::Layers, Self::Occlusion, Self::Superpixels, Self::Joint];
 
     /// Its name in files and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Patches => "patches",
             Self::Gradient => "gradient",
+            Self::Layers => "layers",
             Self::Occlusion => "occlusion",
             Self::Superpixels => "superpixels",
             Self::Joint => "joint",
@@ -95,6 +101,7 @@ pub(crate) fn heat_method<'m, I: ImageEncoder, T: TextEncoder>(
     match kind {
         HeatKind::Patches => Box::new(Patches(branch)),
         HeatKind::Gradient => Box::new(Gradient(branch)),
+        HeatKind::Layers => Box::new(Layers(branch)),
         HeatKind::Occlusion => Box::new(Occlusion(branch)),
         HeatKind::Superpixels => Box::new(Superpixels(branch)),
         HeatKind::Joint => Box::new(Joint(branch)),

@@ -245,6 +245,10 @@ fn heat_maps(e: &Explanation, maps: &[HeatMap]) -> Markup {
                     "Integrated gradient of the similarity with a text, compared with its alternatives, by the pixels, from an empty "
                     "view on; mean of turned views, smoothed. "
                 }
+                Some(HeatKind::Layers) => {
+                    "What the place adds to the similarity with a text, compared with its alternatives, through every layer that the "
+                    "model reads, beyond an empty view; mean of turned views, smoothed. "
+                }
                 Some(HeatKind::Superpixels) => {
                     "How much more similar to a text, compared with its alternatives, a blurred view becomes when "
                     "the superpixel around the place is sharp, per pixel, by regression over many views with some superpixels sharp. "
@@ -263,7 +267,9 @@ fn heat_maps(e: &Explanation, maps: &[HeatMap]) -> Markup {
         div class="pictures small" {
             @for map in maps {
                 @let caption = match map.method {
-                    HeatKind::Patches | HeatKind::Occlusion => format!("{} · mean {}", map.text, signed(map.mean, 3)),
+                    HeatKind::Patches | HeatKind::Layers | HeatKind::Occlusion => {
+                        format!("{} · mean {}", map.text, signed(map.mean, 3))
+                    }
                     HeatKind::Gradient | HeatKind::Superpixels | HeatKind::Joint => map.text.clone(),
                 };
                 (picture(e, &map.file, &caption))

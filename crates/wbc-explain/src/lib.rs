@@ -29,7 +29,8 @@
 //! - [`MovedBy`]: occlusion, the decision without one measurement (Zeiler and Fergus 2014, applied to measurements).
 //! - [`HeatMap`]: which places of the view speak for a text. [`HeatMethod`] is a way to find out, [`HeatKind`] names those
 //!   that are built in: what each patch contributes, exactly, where the pixel branch's embedding is the mean of its
-//!   patches; where a class token or a perceptron mixes them by gradients, by superpixels, by both, or by covering squares.
+//!   patches; where a class token or a perceptron mixes them by gradients, by superpixels, by both, by
+//!   covering squares, or by what each place adds to the layers that the perceptron reads.
 //! - [`Counterfactuals`]: the description with attributes changed; [`MeasuredCounterfactual`]: the smallest change found of
 //!   measurements that would make it another type. Both searches are greedy and no
 //!   proof; [`MeasuredCounterfactual::searched`] says what was tried of measurements, [`OtherType`] of descriptions.
@@ -51,6 +52,7 @@ mod filters;
 mod heat;
 mod heat_methods;
 mod html;
+mod layers;
 #[cfg(test)]
 mod method_tests;
 mod model;

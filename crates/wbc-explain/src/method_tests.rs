@@ -12,14 +12,15 @@ use image::Rgb;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wbc_contrastive::{DualEncoder, TrainedModel};
 use wbc_core::{CellMasks, CellView, Mask, RgbImage};
-use wbc_encoders::{ImageEncoder, ImageInput, ImageOutput, Mode, TextTower, linear};
+use wbc_encoders::{FeatureLayer, FeatureLayers, ImageEncoder, ImageInput, ImageOutput, Mode, TextTower, linear};
 
 #[test]
 fn every_method_draws_maps_of_a_model_that_lets_it() {
-    let model = model(true, true);
+    let (adding, mixing) = (model(true, true), perceptron_model(true));
     for kind in HeatKind::ALL {
         let options = ExplainOptions { heat_maps: Some(kind), ..ExplainOptions::default() };
-        let explainer = ModelExplainer::new(&model, options).unwrap();
+        let model = if kind == HeatKind::Layers { &mixing } else { &adding };
+        let explainer = ModelExplainer::new(model, options).unwrap();
         let (image, view) = (disc(), view(Some(BIG)));
         let maps = explainer.explain(&ExplainInput::new("c", &image, &view)).unwrap().heat_maps.unwrap();
         assert!(maps.len() == 12 && maps.iter().all(|m| m.method == kind && m.min < m.max), "{kind}");
@@ -57,6 +58,33 @@ fn the_gradient_is_the_slope_of_the_cosine() {
     let direction: Vec<f32> = (0..8).map(|i| if i % 3 == 0 { 0.5 } else { -0.25 }).collect();
     slope_is_right(&model(true, false), &direction, "transformer");
     slope_is_right(&perceptron_model(true), &direction, "perceptron behind a frozen network");
+}
+
+/// Nothing is left over and nothing is invented: on average over the view and all its looks, a map of layers is what the view
+/// has of a direction beyond an empty one.
+#[test]
+fn layers_share_out_what_the_view_has_beyond_an_empty_one() {
+    let model = perceptron_model(true);
+    let branch = crate::pixel_branch::PixelBranch { model: &model };
+    let direction: Vec<f32> = (0..8).map(|i| if i % 3 == 0 { 0.5 } else { -0.25 }).collect();
+    let opposite: Vec<f32> = direction.iter().map(|v| -v).collect();
+    let method = crate::heat_methods::heat_method(HeatKind::Layers, branch);
+    let maps = method.maps(&disc(), &[direction.clone(), opposite]).unwrap().unwrap();
+    let cosines = |views: Vec<Vec<f32>>| -> f32 {
+        let n = views.len() as f32;
+        let seen = branch.look(SIDE as usize, views.into_iter()).unwrap();
+        seen.view().rows().into_iter().map(|r| r.iter().zip(&direction).map(|(a, b)| a * b).sum::<f32>()).sum::<f32>()
+            / n
+    };
+    let empty = RgbImage::from_pixel(SIDE, SIDE, *disc().get_pixel(0, 0));
+    let gained = cosines(crate::heat::Look::all(0).iter().map(|look| look.pixels(&disc())).collect())
+        - cosines(vec![crate::filters::planes(&empty)]);
+    let (_, _, mean) = maps[0].range();
+    assert!(gained.abs() > 0.01 && (mean / gained - 1.0).abs() < 0.02, "{mean} where {gained} is expected");
+    assert!(maps[0].values().iter().zip(maps[1].values()).all(|(a, b)| (a + b).abs() < 1e-5), "linear in the text");
+    assert!(!maps[0].is_flat());
+    let nothing = method.maps(&empty, &[direction]).unwrap().unwrap();
+    assert!(nothing[0].values().iter().all(|v| v.abs() < 1e-6), "an empty view has nothing beyond itself");
 }
 
 #[test]
@@ -228,18 +256,8 @@ fn curves_are_those_of_taking_away_and_giving_back_one_by_one() {
 
 #[test]
 fn orders_are_stored_by_their_names() {
-    for order in [
-        Order::Heat(HeatKind::Patches),
-        Order::Heat(HeatKind::Gradient),
-        Order::Heat(HeatKind::Occlusion),
-        Order::Heat(HeatKind::Superpixels),
-        Order::Heat(HeatKind::Joint),
-        Order::Centre,
-        Order::Supporting,
-        Order::Strongest,
-        Order::Unusual,
-        Order::Random,
-    ] {
+    let others = [Order::Centre, Order::Supporting, Order::Strongest, Order::Unusual, Order::Random];
+    for order in HeatKind::ALL.map(Order::Heat).into_iter().chain(others) {
         let stored = serde_json::to_string(&order).unwrap();
         assert_eq!(stored, format!("\"{}\"", order.as_str()));
         assert_eq!(serde_json::from_str::<Order>(&stored).unwrap(), order);
@@ -288,22 +306,36 @@ impl ImageEncoder for RedSeeker {
         8
     }
 
+    fn layers(&self, pixels: Tensor<4>) -> Option<FeatureLayers> {
+        let map = Self::red(pixels);
+        Some(FeatureLayers {
+            features: map.clone().mean_dim(2).squeeze_dim::<2>(2),
+            layers: vec![FeatureLayer { map, with_spread: false }],
+        })
+    }
+
     fn forward(&self, input: ImageInput, _mode: &mut Mode<'_>) -> ImageOutput {
-        let pixels = input.pixels.unwrap();
-        let n = pixels.dims()[0];
-        let channel = |c: usize| pixels.clone().narrow(1, c, 1);
-        let red = (channel(0) - channel(2) - 0.5).clamp_min(0.0).mean_dim(3).mean_dim(2).reshape([n, 1]);
-        let rest = Tensor::zeros([n, 6], &Device::flex());
-        ImageOutput {
-            pooled: Tensor::cat(vec![red * 50.0, Tensor::ones([n, 1], &Device::flex()), rest], 1),
-            patches: None,
-        }
+        let red = input.features.or_else(|| Some(self.layers(input.pixels?)?.features)).unwrap();
+        let (n, device) = (red.dims()[0], red.device());
+        let (one, rest) = (Tensor::ones([n, 1], &device), Tensor::zeros([n, 6], &device));
+        ImageOutput { pooled: Tensor::cat(vec![red * 50.0, one, rest], 1), patches: None }
     }
 }
 
-/// What the model looks for is where superpixels point to, whatever else the view shows.
+impl RedSeeker {
+    /// How red each square of three pixels is, `[n, 1, (side / 3)²]`.
+    fn red(pixels: Tensor<4>) -> Tensor<3> {
+        let [n, _, side, _] = pixels.dims();
+        let channel = |c: usize| pixels.clone().narrow(1, c, 1);
+        let red = (channel(0) - channel(2) - 0.5).clamp_min(0.0);
+        let squares = red.reshape([n, side / 3, 3, side / 3, 3]).mean_dim(4).mean_dim(2);
+        squares.reshape([n, 1, (side / 3) * (side / 3)])
+    }
+}
+
+/// What the model looks for is where maps point to, whatever else the view shows.
 #[test]
-fn superpixels_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposite_direction() {
+fn maps_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposite_direction() {
     let image = RedSeeker { unused: linear(1, 1, &mut wbc_core::seeded_rng(&[3]), &Device::flex()) };
     let model = with_image(model(true, false), image);
     let spot = |x: u32, y: u32, at: (f32, f32)| (x as f32 - at.0).hypot(y as f32 - at.1) < 5.0;
@@ -319,7 +351,7 @@ fn superpixels_point_to_what_the_model_looks_for_and_away_from_it_in_the_opposit
     let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
     let direction: Vec<f32> = (0..8).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect();
     let opposite: Vec<f32> = direction.iter().map(|d| -d).collect();
-    for kind in [HeatKind::Superpixels, HeatKind::Joint, HeatKind::Occlusion] {
+    for kind in [HeatKind::Superpixels, HeatKind::Joint, HeatKind::Occlusion, HeatKind::Layers] {
         let maps = explainer.heat_method(kind).maps(&view, &[direction.clone(), opposite.clone()]).unwrap().unwrap();
         let at = |map: &HeatField, x: usize, y: usize| map.values()[y * 48 + x];
         let (_, max, _) = maps[0].range();

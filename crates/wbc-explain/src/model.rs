@@ -394,6 +394,9 @@ fn lacking(kind: HeatKind) -> &'static str {
              behind it: no place has a share of its own"
         }
         HeatKind::Gradient | HeatKind::Joint => "the pixel branch lets no gradients through",
+        HeatKind::Layers => {
+            "the pixel branch is no perceptron behind an encoder that answers by the mean of its last layer"
+        }
         HeatKind::Occlusion => "the pixel branch cannot be asked with a square covered",
         HeatKind::Superpixels => "the pixel branch cannot be asked with places blurred",
     }

@@ -382,7 +382,12 @@ fn behind_a_perceptron_no_place_has_a_share_and_gradients_are_followed_instead()
     assert!(refused.to_string().contains("no heat map by patches") && refused.to_string().contains("perceptron"));
     let explainer = ModelExplainer::new(&mixing, ExplainOptions::default()).unwrap();
     let why_not = HeatKind::ALL.map(|kind| explainer.why_no_heat_maps(kind).unwrap());
-    assert!(why_not[0].unwrap().contains("as a whole") && why_not[1..] == [None; 4], "{why_not:?}");
+    assert!(why_not[0].unwrap().contains("as a whole") && why_not[1..] == [None; 5], "{why_not:?}");
+    let shared_out = explained(&mixing, Some(HeatKind::Layers));
+    assert_eq!(method(&shared_out), Some(HeatKind::Layers));
+    assert!(html_page(&shared_out).contains("through every layer"));
+    let refused = asked(&adding, Some(HeatKind::Layers)).unwrap_err();
+    assert!(refused.to_string().contains("no heat map by layers") && refused.to_string().contains("no perceptron"));
     assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
 }
 

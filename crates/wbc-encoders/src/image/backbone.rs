@@ -21,9 +21,17 @@ pub struct BackboneOutput {
     pub pooled: Tensor<2>,
     /// `[batch, n_positions, channels]`: the last layer position by position, row by row over the image.
     pub map: Tensor<3>,
-    /// `[batch, middle_width]`: mean and standard deviation over all positions of some layers on the way, one after the
-    /// other; `None` where it was not asked for.
-    pub middle: Option<Tensor<2>>,
+    /// Some layers on the way, each `[batch, channels, rows, columns]`; none where they were not asked for.
+    pub on_the_way: Vec<Tensor<4>>,
+}
+
+impl BackboneOutput {
+    /// `[batch, middle_width]`: mean and standard deviation over all positions of each layer on the way, one after the
+    /// other; `None` where they were not asked for.
+    pub fn middle(&self) -> Option<Tensor<2>> {
+        let each: Vec<Tensor<2>> = self.on_the_way.iter().map(mean_and_spread).collect();
+        (!each.is_empty()).then(|| Tensor::cat(each, 1))
+    }
 }
 
 /// Which published network, with its sizes.
@@ -119,7 +127,7 @@ impl BackboneConfig {
         }
     }
 
-    /// Width of what [`BackboneOutput::middle`] holds.
+    /// Width of [`BackboneOutput::middle`].
     pub fn middle_width(&self) -> usize {
         match &self.network {
             NetworkConfig::Vit(c) => c.middle_width(),
@@ -210,7 +218,7 @@ const SMALLEST_VARIANCE: f64 = 1e-12;
 
 /// Mean and standard deviation (of the sample, as PyTorch's `std`) over the positions of a map
 /// `[batch, channels, height, width]`: `[batch, 2 * channels]`.
-pub(crate) fn mean_and_spread(map: &Tensor<4>) -> Tensor<2> {
+fn mean_and_spread(map: &Tensor<4>) -> Tensor<2> {
     let [batch, channels, height, width] = map.dims();
     let flat = map.clone().reshape([batch, channels, height * width]);
     let mean = flat.clone().mean_dim(2);

@@ -1,4 +1,4 @@
-use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, positions};
 use super::conv::{Conv, ConvShape, OnnxMap, Padding};
 use crate::layers::{linear, norm_layer};
 use crate::limits::{depth, width};
@@ -186,14 +186,14 @@ impl ConvNext {
             }
             x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
             if middle && i + 1 < self.stages.len() {
-                on_the_way.push(mean_and_spread(&x));
+                on_the_way.push(x.clone());
             }
         }
         let map = positions(x);
         BackboneOutput {
             pooled: layer_norm(&self.norm, EPSILON, map.clone().mean_dim(1)).squeeze_dim::<2>(1),
             map,
-            middle: middle.then(|| Tensor::cat(on_the_way, 1)),
+            on_the_way,
         }
     }
 

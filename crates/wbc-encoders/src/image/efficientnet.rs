@@ -1,4 +1,4 @@
-use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, positions};
 use super::conv::{ConvNorm, ConvShape, OnnxMap, Padding};
 use crate::published::{Form, Layout};
 use crate::{EncoderError, OnnxGraph};
@@ -157,15 +157,11 @@ impl EfficientNetLite {
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
             if middle && MIDDLE.contains(&i) {
-                on_the_way.push(mean_and_spread(&x));
+                on_the_way.push(x.clone());
             }
         }
         let map = positions(relu6(self.head.forward(x)));
-        BackboneOutput {
-            pooled: map.clone().mean_dim(1).squeeze_dim::<2>(1),
-            map,
-            middle: middle.then(|| Tensor::cat(on_the_way, 1)),
-        }
+        BackboneOutput { pooled: map.clone().mean_dim(1).squeeze_dim::<2>(1), map, on_the_way }
     }
 
     pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: OnnxMap, with_middle: bool) -> OnnxBackboneOutput {

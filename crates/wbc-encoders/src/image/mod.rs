@@ -45,6 +45,25 @@ pub struct ImageOutput {
     pub patches: Option<Tensor<3>>,
 }
 
+/// What an encoder's features are means and spreads of, place by place.
+#[derive(Clone, Debug)]
+pub struct FeatureLayers {
+    /// `[batch, feature_width]`: layer by layer, in the order of `layers`, the mean of each channel over all positions, and
+    /// after the means the standard deviation (of the sample) of each, where the layer counts with it. Nothing else.
+    pub features: Tensor<2>,
+    /// The layers, of the same batch.
+    pub layers: Vec<FeatureLayer>,
+}
+
+/// A layer that features are made of.
+#[derive(Clone, Debug)]
+pub struct FeatureLayer {
+    /// `[batch, channels, n_positions]`, row by row over the image.
+    pub map: Tensor<3>,
+    /// Whether its standard deviations are features, too.
+    pub with_spread: bool,
+}
+
 /// Turns cell views into vectors. Implement it for a burn module of your own to train and evaluate that.
 pub trait ImageEncoder: Module + ModuleDisplay + Sync {
     /// Width of the pooled embedding.
@@ -53,6 +72,12 @@ pub trait ImageEncoder: Module + ModuleDisplay + Sync {
     /// What can be computed once per view and handed in as [`ImageInput::features`] from then on; `None` for an encoder
     /// that wants pixels every time.
     fn features(&self, _pixels: Tensor<4>) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// The features of pixels as they lie, `[batch, 3, height, width]`, to be handed in as [`ImageInput::features`], and the
+    /// layers that they are made of; `None` where they are anything but means and spreads of layers.
+    fn layers(&self, _pixels: Tensor<4>) -> Option<FeatureLayers> {
         None
     }
 

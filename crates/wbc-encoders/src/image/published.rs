@@ -1,5 +1,6 @@
 use super::{
-    Backbone, BackboneConfig, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, Symmetries, symmetries,
+    Backbone, BackboneConfig, BackboneOutput, FeatureLayer, FeatureLayers, MeasurementBranch, MeasurementBranchConfig,
+    MeasurementInput, Symmetries, symmetries,
 };
 use crate::layers::linear;
 use crate::limits::{dropout, width};
@@ -113,6 +114,14 @@ impl PublishedBranchConfig {
     }
 }
 
+/// What a head gets of an encoder's answer: the pooled one, then the layers on the way.
+fn of_answer(answer: BackboneOutput) -> Tensor<2> {
+    match answer.middle() {
+        Some(middle) => Tensor::cat(vec![answer.pooled, middle], 1),
+        None => answer.pooled,
+    }
+}
+
 /// Passes on what it gets; a variant of a burn enum must be a module.
 #[derive(Module, Debug)]
 struct Identity {}
@@ -196,11 +205,23 @@ impl PublishedBranch {
 
     /// What the encoder says of pixels as they lie, `[batch, feature_width]`.
     fn seen(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
-        let seen = self.backbone.forward(pixels, self.has_perceptron(), mode);
-        match seen.middle {
-            Some(middle) => Tensor::cat(vec![seen.pooled, middle], 1),
-            None => seen.pooled,
+        of_answer(self.backbone.forward(pixels, self.has_perceptron(), mode))
+    }
+
+    /// What a perceptron reads of pixels as they lie, with the layers whose means and spreads that is; `None` for other heads,
+    /// and for networks whose pooled answer is no mean.
+    pub(crate) fn layers(&self, pixels: Tensor<4>) -> Option<FeatureLayers> {
+        if !self.has_perceptron() || !self.config.backbone.network.answers_by_mean() {
+            return None;
         }
+        let seen = self.backbone.forward(pixels, true, &mut Mode::Eval);
+        let last = FeatureLayer { map: seen.map.clone().swap_dims(1, 2), with_spread: false };
+        let on_the_way = seen.on_the_way.iter().map(|map| {
+            let [batch, channels, rows, columns] = map.dims();
+            FeatureLayer { map: map.clone().reshape([batch, channels, rows * columns]), with_spread: true }
+        });
+        let layers = std::iter::once(last).chain(on_the_way).collect();
+        Some(FeatureLayers { layers, features: of_answer(seen) })
     }
 
     /// `[batch, feature_width]` to `[batch, embed_dim]`.

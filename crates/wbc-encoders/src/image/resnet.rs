@@ -1,4 +1,4 @@
-use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread, positions};
+use super::backbone::{BackboneOutput, OnnxBackboneOutput, positions};
 use super::conv::{ConvNorm, ConvShape, OnnxMap};
 use crate::limits::{depth, width};
 use crate::published::{Form, Layout};
@@ -170,15 +170,11 @@ impl ResNet {
         for (i, stage) in self.stages.iter().enumerate() {
             x = stage.blocks.iter().fold(x, |x, block| block.forward(x));
             if middle && i + 1 < self.stages.len() {
-                on_the_way.push(mean_and_spread(&x));
+                on_the_way.push(x.clone());
             }
         }
         let map = positions(x);
-        BackboneOutput {
-            pooled: map.clone().mean_dim(1).squeeze_dim::<2>(1),
-            map,
-            middle: middle.then(|| Tensor::cat(on_the_way, 1)),
-        }
+        BackboneOutput { pooled: map.clone().mean_dim(1).squeeze_dim::<2>(1), map, on_the_way }
     }
 
     pub(crate) fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxMap, with_middle: bool) -> OnnxBackboneOutput {

@@ -1,6 +1,6 @@
 use super::{
-    ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, MeasurementInput, PixelBranch,
-    PixelBranchConfig, PublishedBranch, PublishedBranchConfig,
+    FeatureLayers, ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
+    PixelBranch, PixelBranchConfig, PublishedBranch, PublishedBranchConfig,
 };
 use crate::layers::l2_normalised;
 use crate::limits::width;
@@ -251,6 +251,10 @@ impl ImageEncoder for ImageTower {
     fn features(&self, pixels: Tensor<4>) -> Option<Tensor<2>> {
         let branch = self.published().filter(|branch| branch.config().frozen)?;
         Some(branch.features(pixels, &mut Mode::Eval))
+    }
+
+    fn layers(&self, pixels: Tensor<4>) -> Option<FeatureLayers> {
+        self.published()?.layers(pixels)
     }
 
     fn sees_pixels(&self) -> bool {

@@ -46,6 +46,61 @@ fn a_cell_without_measurements_is_seen_by_its_pixels_alone() {
     assert!(difference < 1e-5, "{difference}");
 }
 
+/// Whatever reads the layers of an encoder may share its features out over their positions.
+#[test]
+fn features_are_means_and_spreads_of_the_layers_that_are_told_with_them() {
+    let device = Device::flex();
+    let tower = |network: NetworkConfig, head: PublishedHead| {
+        let backbone = BackboneConfig { network, side: 32, mean: [0.4; 3], std: [0.3; 3] };
+        let branch = PublishedBranchConfig { backbone, head, frozen: true, symmetries: crate::Symmetries::ONE };
+        let pixels = Some(PixelEncoderConfig::Published(branch));
+        ImageTowerConfig { pixels, measurements: None, readings: None, branch_dropout: 0.0 }
+            .init(8, 2, &device)
+            .unwrap()
+    };
+    let vit = |pooling| {
+        NetworkConfig::Vit(VisionTransformerConfig {
+            patch: 8,
+            width: 8,
+            depth: 4,
+            heads: 2,
+            hidden: 16,
+            activation: Activation::Gelu,
+            norm_epsilon: 1e-6,
+            class_token: pooling == VitPooling::Class,
+            patch_bias: true,
+            pre_norm: false,
+            pooling,
+            projection: None,
+        })
+    };
+    let resnet = NetworkConfig::ResNet(ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 4, width: 4 });
+    let pixels = Tensor::random([2, 3, 32, 32], burn::tensor::Distribution::Default, &device);
+    for network in [resnet, NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {}), vit(VitPooling::Mean)] {
+        let tower = tower(network.clone(), PublishedHead::default());
+        let FeatureLayers { features, layers } = tower.layers(pixels.clone()).unwrap();
+        let handed_in = tower.features(pixels.clone()).unwrap();
+        let difference: f32 = (features.clone() - handed_in).abs().max().into_scalar();
+        assert!(difference == 0.0, "{network:?}: {difference}");
+        let of_layer = |layer: &crate::FeatureLayer| {
+            let (spread, mean) = layer.map.clone().var_mean(2);
+            let mut all = vec![mean.squeeze_dim::<2>(2)];
+            all.extend(layer.with_spread.then(|| spread.sqrt().squeeze_dim::<2>(2)));
+            Tensor::cat(all, 1)
+        };
+        let again = Tensor::cat(layers.iter().map(of_layer).collect(), 1);
+        let difference: f32 = (features - again).abs().max().into_scalar();
+        assert!(difference < 1e-4, "{network:?}: {difference}");
+    }
+    let by_class = tower(vit(VitPooling::Class), PublishedHead::default());
+    let linear = tower(NetworkConfig::EfficientNetLite(EfficientNetLiteConfig {}), PublishedHead::Linear);
+    let convnext = NetworkConfig::ConvNext(ConvNextConfig { depths: [1; 4], widths: [4, 4, 8, 8] });
+    let normed = [convnext, vit(VitPooling::MeanThenNorm)].map(|n| tower(n, PublishedHead::default()));
+    assert!(normed.iter().chain([&by_class, &linear]).all(|tower| tower.layers(pixels.clone()).is_none()));
+    let own = ImageTowerConfig { measurements: None, ..ImageTowerConfig::both(9) }.init(8, 1, &device).unwrap();
+    assert!(own.layers(Tensor::zeros([1, 3, 112, 112], &device)).is_none());
+}
+
 #[test]
 fn patch_contributions_average_to_the_embedding() {
     let device = Device::flex();

@@ -1,4 +1,4 @@
-use super::backbone::{BackboneOutput, OnnxBackboneOutput, mean_and_spread};
+use super::backbone::{BackboneOutput, OnnxBackboneOutput};
 use super::conv::OnnxMap;
 use crate::layers::{Activation, Block, BlockConfig, linear, linear_unbiased, norm_layer, normal};
 use crate::limits::{depth, heads, width};
@@ -161,7 +161,8 @@ impl VisionTransformer {
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, None, 0.0, mode);
             if middle && middle_blocks.contains(&i) {
-                on_the_way.push(mean_and_spread(&of_patches(&x).swap_dims(1, 2).unsqueeze_dim::<4>(3)));
+                let channels_first = of_patches(&x).swap_dims(1, 2);
+                on_the_way.push(channels_first.reshape([batch, self.config.width, rows, columns]));
             }
         }
         let normed = |x: Tensor<3>| layer_norm(&self.norm, self.config.norm_epsilon, x);
@@ -179,7 +180,7 @@ impl VisionTransformer {
                 Some(projection) => linear_layer(projection, map),
                 None => map,
             },
-            middle: middle.then(|| Tensor::cat(on_the_way, 1)),
+            on_the_way,
         }
     }
 
