@@ -61,10 +61,10 @@ mod view;
 pub use agreement::{AgreementFigures, DiceFigures, MaskAgreement};
 pub use error::MorphologyError;
 pub use measure::{
-    BackgroundRatios, Blobs, CellContext, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Glcm,
-    GlcmProperties, Granularity, Granules, Halo, Haralick, Intensity, Layout, Lbp, Lobes, MeasurementSet, Outline,
-    Percentiles, Quality, Radial, RegionProps, Shape, Sizes, Stains, Texture, Vacuoles, Zernike, builtin_groups,
-    measure, measure_groups, measurement_schema, schema_of,
+    BackgroundRatios, BesideRedCells, Blobs, CellContext, CieLab, Colour, ColourContrast, Compartment, FeatureGroup,
+    Glcm, GlcmProperties, Granularity, Granules, Halo, Haralick, Intensity, Layout, Lbp, Lobes, MeasurementSet,
+    Outline, Percentiles, Quality, Radial, RedCells, RegionProps, Shape, Sizes, Stains, Texture, Vacuoles, Zernike,
+    builtin_groups, measure, measure_groups, measurement_schema, schema_of,
 };
 pub use micrometres::Micrometres;
 pub use ops::{gaussian_blurred, solve_positive_definite};

@@ -141,6 +141,11 @@ impl<'a> CellContext<'a> {
         self.flags
     }
 
+    /// The whole frame with the masks as they were given.
+    pub(super) fn frame(&self) -> (&RgbImage, &CellMasks) {
+        (self.image, self.given)
+    }
+
     /// Doubts that the masks alone give rise to.
     pub fn mask_flags(&self) -> QualityFlags {
         mask_flags(self.given)

@@ -1,9 +1,9 @@
 //! Which measurements are made, by the names of their groups.
 
 use super::{
-    BackgroundRatios, Blobs, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Granularity, Granules, Halo,
-    Haralick, Intensity, Layout, Lbp, Lobes, Outline, Percentiles, Quality, Radial, RegionProps, Shape, Sizes, Stains,
-    Texture, Vacuoles, Zernike, measure_flagged, measure_groups, schema_of,
+    BackgroundRatios, BesideRedCells, Blobs, CieLab, Colour, ColourContrast, Compartment, FeatureGroup, Granularity,
+    Granules, Halo, Haralick, Intensity, Layout, Lbp, Lobes, Outline, Percentiles, Quality, Radial, RegionProps, Shape,
+    Sizes, Stains, Texture, Vacuoles, Zernike, measure_flagged, measure_groups, schema_of,
 };
 use crate::MorphologyError;
 use std::fmt;
@@ -16,6 +16,9 @@ const SCHEMA: (&str, u32) = ("wbc-morphology", 2);
 /// Built-in groups that [`MeasurementSet::all`] leaves out, since another group, or a table's column `flags`, holds their
 /// values.
 const HELD_BY_OTHERS: [&str; 2] = ["sizes", Quality::NAME];
+
+/// What is asked for by name alone: it looks at the whole surroundings, which takes longer than any other group.
+const BY_NAME: [&str; 1] = [BesideRedCells::NAME];
 
 /// Groups that models see by default: free of orientation and place, and of scale but for the two sizes. What
 /// `docs/results/measurement-groups.md` says of fewer: the model reads its own hospital as well, and others worse.
@@ -65,11 +68,12 @@ pub struct MeasurementSet {
 }
 
 impl MeasurementSet {
-    /// Every built-in measurement, each once.
+    /// Every built-in measurement, each once, but for the group `red_cells`, which takes long.
     pub fn all() -> Self {
         static ALL: LazyLock<MeasurementSet> = LazyLock::new(|| {
             let groups = builtin_groups().into_iter();
-            MeasurementSet::new(groups.filter(|g| !HELD_BY_OTHERS.contains(&g.name().as_str())).collect())
+            let left_out = |name: &str| HELD_BY_OTHERS.contains(&name) || BY_NAME.contains(&name);
+            MeasurementSet::new(groups.filter(|g| !left_out(&g.name())).collect())
         });
         ALL.clone()
     }
@@ -152,7 +156,7 @@ impl fmt::Debug for MeasurementSet {
     }
 }
 
-/// Every built-in group. What is in pixels of the image comes first.
+/// Every built-in group. What is in pixels of the image comes first, what is asked for by name alone last.
 pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
     use Compartment::{Cell, Cytoplasm, Nucleus};
     vec![
@@ -187,6 +191,7 @@ pub fn builtin_groups() -> Vec<Box<dyn FeatureGroup>> {
         Box::new(Halo),
         Box::new(Vacuoles),
         Box::new(Quality),
+        Box::new(BesideRedCells),
     ]
 }
 
@@ -201,7 +206,12 @@ mod tests {
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
         assert_eq!(MeasurementSet::for_models().names().len(), FOR_MODELS.len());
         assert_eq!(MeasurementSet::of(&FOR_MODELS).unwrap(), MeasurementSet::for_models());
-        assert_eq!(MeasurementSet::all().names().len(), names.len() - HELD_BY_OTHERS.len());
+        assert_eq!(MeasurementSet::all().names().len(), names.len() - HELD_BY_OTHERS.len() - BY_NAME.len());
+        for name in BY_NAME {
+            let named = |set: MeasurementSet| set.names().iter().any(|n| n == name);
+            assert!(!named(MeasurementSet::all()) && !named(MeasurementSet::for_models()), "{name}");
+            assert_eq!(MeasurementSet::of(&[name]).unwrap().names(), [name]);
+        }
     }
 
     #[test]

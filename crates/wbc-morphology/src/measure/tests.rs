@@ -213,7 +213,7 @@ fn schema_and_rows_agree() {
     for m in &schema.measurements {
         assert!(!m.definition.is_empty() && !m.definition.contains('\n') && !m.source.is_empty(), "{}", m.name);
     }
-    let (image, masks) = Drawn::plain(160, 48.0).draw();
+    let (image, masks) = with_red_cells(Drawn::plain(160, 48.0).draw());
     for group in builtin_groups() {
         let mut row = MeasurementRow::new();
         let cell = CellContext::new(&image, &masks).unwrap().with_flags(Some(QualityFlags::NONE));
@@ -221,6 +221,17 @@ fn schema_and_rows_agree() {
         assert_eq!(row.len(), group.definitions().len(), "{}", group.name());
         assert!(row.iter().all(Option::is_some), "{}", group.name());
     }
+}
+
+/// The same with two discs of radius 20 beside the cell.
+fn with_red_cells((mut image, masks): (RgbImage, CellMasks)) -> (RgbImage, CellMasks) {
+    for (x, y, pixel) in image.enumerate_pixels_mut() {
+        let inside = |cx: f32, cy: f32| (x as f32 - cx).hypot(y as f32 - cy) < 20.0;
+        if inside(24.0, 24.0) || inside(136.0, 136.0) {
+            *pixel = wbc_core::image::Rgb([205, 140, 150]);
+        }
+    }
+    (image, masks)
 }
 
 #[test]
