@@ -1,6 +1,7 @@
 use crate::colour::viridis;
 use crate::probability::dot;
 use image::{Rgb, RgbImage};
+use wbc_morphology::gaussian_blurred;
 
 /// One of the eight symmetries of the square with a shift, as a way to look at a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,12 @@ impl PatchLooks {
         let count = self.looks.len().max(1) as f64;
         HeatField { side: self.side, values: sum.into_iter().map(|v| (v / count) as f32).collect() }
     }
+}
+
+/// The mean of what `n` looks added up over a view, smoothed.
+pub(crate) fn smooth_mean(sum: Vec<f64>, n: usize, side: usize) -> HeatField {
+    let mean = sum.into_iter().map(|v| (v / n as f64) as f32).collect();
+    HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) }
 }
 
 /// Bilinear interpolation between patch centres, constant beyond the outer ones; keeps the mean.

@@ -2,7 +2,7 @@
 
 use crate::ExplainError;
 use crate::filters::{planes, surroundings};
-use crate::heat::{HeatField, Look, PatchLooks};
+use crate::heat::{HeatField, Look, PatchLooks, smooth_mean};
 use crate::layers::Layers;
 use crate::pixel_branch::PixelBranch;
 use crate::probability::dot;
@@ -168,8 +168,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Gradient<'_, I, T> {
                 };
                 look.add_back(&(0..size).map(moved).collect::<Vec<_>>(), side, &mut sum);
             }
-            let mean: Vec<f32> = sum.into_iter().map(|v| (v / looks.len() as f64) as f32).collect();
-            Ok(Some(HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) }))
+            Ok(Some(smooth_mean(sum, looks.len(), side)))
         };
         let maps: Vec<Option<HeatField>> = directions.par_iter().map(map).collect::<Result<_, ExplainError>>()?;
         Ok(maps.into_iter().collect())

@@ -2,13 +2,12 @@
 
 use crate::ExplainError;
 use crate::filters::{planes, surroundings};
-use crate::heat::{HeatField, Look, upsampled};
+use crate::heat::{HeatField, Look, smooth_mean, upsampled};
 use crate::heat_methods::{HeatKind, HeatMethod};
 use crate::pixel_branch::{PixelBranch, SeenLayer, SeenLayers};
 use image::RgbImage;
 use rayon::prelude::*;
 use wbc_encoders::{ImageEncoder, TextEncoder};
-use wbc_morphology::gaussian_blurred;
 
 /// Points of the way from an empty view's features to the view's.
 const STEPS: usize = 16;
@@ -45,8 +44,7 @@ impl<I: ImageEncoder, T: TextEncoder> HeatMethod for Layers<'_, I, T> {
                     look.add_back(&upsampled(&coarse, layer.grid(), side), side, &mut sum);
                 }
             }
-            let mean: Vec<f32> = sum.into_iter().map(|v| (v / looks.len() as f64) as f32).collect();
-            Ok(Some(HeatField { side, values: gaussian_blurred(mean, side, side as f32 / 28.0) }))
+            Ok(Some(smooth_mean(sum, looks.len(), side)))
         };
         let maps: Vec<Option<HeatField>> = directions.par_iter().map(map).collect::<Result<_, ExplainError>>()?;
         Ok(maps.into_iter().collect())

@@ -49,6 +49,11 @@ impl RedCells {
     /// fewer than two of like size are there of which half is seen, and for a mask that is empty, a single pixel or of
     /// another size than the image.
     pub fn around(image: &RgbImage, cell: &Mask) -> Option<Self> {
+        Self::before(background_colour(image), image, cell)
+    }
+
+    /// The same where the colour of the background is known.
+    fn before(background: [f32; 3], image: &RgbImage, cell: &Mask) -> Option<Self> {
         if (cell.width(), cell.height()) != (image.width() as usize, image.height() as usize) {
             return None;
         }
@@ -58,7 +63,6 @@ impl RedCells {
         let margin = (AROUND * 2.0 * radius).ceil() as usize;
         let (x0, y0) = (x0.saturating_sub(margin), y0.saturating_sub(margin));
         let (width, height) = ((x1 + margin).min(cell.width()) - x0, (y1 + margin).min(cell.height()) - y0);
-        let background = background_colour(image);
         let image = imageops::crop_imm(image, x0 as u32, y0 as u32, width as u32, height as u32).to_image();
         let cell = Mask::from_fn(width, height, |x, y| cell.get((x0 + x) as isize, (y0 + y) as isize));
         let scale = (WORK_RADIUS / radius).min(1.0);
@@ -224,7 +228,7 @@ impl FeatureGroup for BesideRedCells {
 
     fn measure(&self, cell: &CellContext, out: &mut MeasurementRow) {
         let (image, masks) = cell.frame();
-        let found = RedCells::around(image, masks.cell());
+        let found = RedCells::before(cell.background(), image, masks.cell());
         push(out, found.map(|r| [r.diameter_px]));
         for c in [Compartment::Cell, Compartment::Nucleus] {
             let area = cell.area_px(c);
