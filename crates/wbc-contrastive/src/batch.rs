@@ -1,4 +1,4 @@
-use crate::{HeldOutReadings, TrainError};
+use crate::{HeldOutReadings, OptimiserConfig, TrainError};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array2, Axis};
 use rand::{Rng, RngCore};
@@ -11,6 +11,18 @@ pub(crate) fn features(views: &ViewSet, rows: &[usize], device: &Device) -> Opti
     let all = views.features.as_ref()?;
     let data: Vec<f32> = rows.iter().flat_map(|r| all.row(*r)).copied().collect();
     Some(Tensor::from_data(TensorData::new(data, [rows.len(), all.ncols()]), device))
+}
+
+/// Longest stretch of measurements that is masked, as a share of all.
+const LONGEST_STRETCH: f64 = 0.7;
+
+/// Masks a stretch of one row's measurements, of any length up to [`LONGEST_STRETCH`] and from anywhere, past the end from
+/// the front on: SpecAugment's frequency masking (Park et al. 2019), where neighbours measure like things, too.
+fn mask_stretch(mask: &mut [f32], rng: &mut dyn RngCore) {
+    let width = mask.len();
+    let length = (rng.random::<f64>() * width as f64 * LONGEST_STRETCH) as usize;
+    let first = rng.random_range(0..width);
+    (first..first + length).for_each(|j| mask[j % width] = 0.0);
 }
 
 /// Measurements of all rows of a view set, normalised once; rows are gathered per batch.
@@ -105,19 +117,26 @@ impl NormalisedMeasurements {
         MeasurementInput::of_rows(rows.len(), values, mask, readings, device)
     }
 
-    /// Rows with Gaussian noise on known values and readings and, for a share of cells, without absolute sizes.
+    /// Rows with Gaussian noise on known values and readings and, for shares of cells, without a stretch of measurements
+    /// and without absolute sizes.
     pub(crate) fn noisy_batch(
         &self,
         rows: &[usize],
-        noise: f64,
-        absolute_dropout: f64,
+        config: &OptimiserConfig,
         rng: &mut dyn RngCore,
         device: &Device,
     ) -> MeasurementInput {
         let (mut values, mut mask) = self.gather(rows);
+        if config.measurement_masking > 0.0 {
+            for row in mask.chunks_exact_mut(self.width) {
+                if rng.random_bool(config.measurement_masking) {
+                    mask_stretch(row, rng);
+                }
+            }
+        }
         let mut readings = self.readings.as_ref().map(|(all, _)| all.select(Axis(0), rows));
         for (i, row) in mask.chunks_exact_mut(self.width).enumerate() {
-            if rng.random_bool(absolute_dropout) {
+            if rng.random_bool(config.absolute_dropout) {
                 self.absolute.iter().for_each(|j| row[*j] = 0.0);
                 if let (Some(read), Some((_, Some(hidden)))) = (&mut readings, &self.readings) {
                     read.row_mut(i).assign(&hidden.row(rows[i]));
@@ -126,7 +145,7 @@ impl NormalisedMeasurements {
         }
         let mut disturb = |values: &mut [f32]| {
             for pair in values.chunks_mut(2) {
-                pair.iter_mut().zip(gaussian_pair(rng)).for_each(|(x, n)| *x += noise as f32 * n);
+                pair.iter_mut().zip(gaussian_pair(rng)).for_each(|(x, n)| *x += config.measurement_noise as f32 * n);
             }
         };
         disturb(&mut values);
@@ -135,5 +154,30 @@ impl NormalisedMeasurements {
         }
         let readings = readings.map(|read| read.into_iter().collect());
         MeasurementInput::of_rows(rows.len(), values, mask, readings, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbc_core::seeded_rng;
+
+    #[test]
+    fn masks_one_stretch_of_up_to_seven_tenths() {
+        let mut rng = seeded_rng(&[3]);
+        let (mut longest, mut places) = (0, vec![0; 100]);
+        for _ in 0..400 {
+            let mut mask = vec![1.0f32; 100];
+            mask_stretch(&mut mask, &mut rng);
+            let hidden = mask.iter().filter(|m| **m == 0.0).count();
+            // around the ring, what is hidden begins at most once
+            let begins = (0..100).filter(|j| mask[*j] == 0.0 && mask[(j + 99) % 100] == 1.0).count();
+            assert!(hidden < 70 && begins == usize::from(hidden > 0), "{hidden} hidden, {begins} stretches");
+            longest = longest.max(hidden);
+            (0..100).filter(|j| mask[*j] == 0.0).for_each(|j| places[j] += 1);
+        }
+        assert!(longest > 60, "{longest}");
+        // a third of the time each, whether it stands first, last or between
+        assert!(places.iter().all(|n| (90..190).contains(n)), "{places:?}");
     }
 }

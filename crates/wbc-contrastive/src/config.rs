@@ -145,6 +145,10 @@ pub struct OptimiserConfig {
     pub measurement_noise: f64,
     /// Share of cells whose absolute sizes are hidden.
     pub absolute_dropout: f64,
+    /// Share of cells of which a stretch of measurements is hidden, up to 0.7 of all that stand beside each other and measure
+    /// like things, so that no few of them are relied on; 0 hides none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub measurement_masking: f64,
     /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter; no more than
     /// there are. `None` shows all of them in every epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,6 +186,7 @@ impl Default for OptimiserConfig {
             contrast_weight: 1.0,
             measurement_noise: 0.1,
             absolute_dropout: 0.3,
+            measurement_masking: 0.0,
             shifted_share: None,
             workers: 1,
             validations: 5,
@@ -191,6 +196,11 @@ impl Default for OptimiserConfig {
             lora: None,
         }
     }
+}
+
+/// What is not written, so that runs without it keep their files and fingerprints.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl OptimiserConfig {
@@ -234,6 +244,7 @@ impl OptimiserConfig {
             ("contrast_weight", self.caption_weight + self.contrast_weight > 0.0, "above 0 when caption_weight is 0"),
             ("measurement_noise", weight(self.measurement_noise), "0 or above"),
             ("absolute_dropout", share(self.absolute_dropout), "in 0..=1"),
+            ("measurement_masking", share(self.measurement_masking), "in 0..=1"),
             ("shifted_share", self.shifted_share.is_none_or(|v| (0.0..1.0).contains(&v)), "in 0..1"),
             ("workers", (1..=64).contains(&self.workers), "in 1..=64"),
             ("checkpoint_steps", self.checkpoint_steps > 0, "at least 1"),

@@ -211,10 +211,7 @@ impl<'a> StepContext<'a> {
             side: self.data.views.side,
             pixels: batch.pixels.as_deref(),
             features: features(&self.data.views, rows, self.device),
-            measurements: self
-                .measurements
-                .as_ref()
-                .map(|m| m.noisy_batch(rows, config.measurement_noise, config.absolute_dropout, &mut rng, self.device)),
+            measurements: self.measurements.as_ref().map(|m| m.noisy_batch(rows, config, &mut rng, self.device)),
             noise: noise(PART_IMAGES),
             precision: config.precision,
             device: self.device,

@@ -69,8 +69,20 @@ fn ways() -> Vec<(&'static str, OptimiserConfig)> {
         ("moving average", OptimiserConfig { ema_decay: 0.9, ..config() }),
         ("locked text, layers", OptimiserConfig { freeze: vec!["text".into()], layer_decay: 0.5, ..config() }),
         ("low rank", OptimiserConfig { lora: Some(lora.clone()), ..config() }),
+        ("masked measurements", OptimiserConfig { measurement_masking: 0.5, ..config() }),
         ("all", OptimiserConfig { micro_batch: 6, ema_decay: 0.9, layer_decay: 0.7, lora: Some(lora), ..config() }),
     ]
+}
+
+#[test]
+fn masked_measurements_are_learnt_without() {
+    let trained = |measurement_masking| {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), false, None, &OptimiserConfig { measurement_masking, ..config() })?;
+        Ok::<_, TrainError>(outputs(folder.path()))
+    };
+    assert!(trained(0.0).unwrap() != trained(1.0).unwrap());
+    assert!(trained(1.5).unwrap_err().to_string().contains("measurement_masking"));
 }
 
 /// Captions are drawn as ever, texts of contrast sets are not; a run is not continued with others, and others must be whole.
