@@ -9,7 +9,10 @@ use crate::{Error, Run};
 use clip::clip_parts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wbc_encoders::{ClipLibrary, FloatTensor, OnnxModel, TextCleaning, Tokenizer, halve_weights, write_tensors};
+use wbc_encoders::{
+    ClipLibrary, EncoderError, FloatTensor, OnnxModel, TextCleaning, Tokenizer, halve_weights, quantise_kernels,
+    write_tensors,
+};
 
 /// The model card of an export.
 pub(crate) const CARD: &str = "README.md";
@@ -29,6 +32,8 @@ pub enum ExportFormat {
     Safetensors,
     /// The same with weights rounded to 16-bit floats: half as large, and read as widely.
     SafetensorsF16,
+    /// The same with the kernels of convolutions in 8 bits and all else in 16: a convolutional encoder is a quarter as large.
+    SafetensorsI8,
     /// Both encoders as ONNX models, beside what turns cells and texts into their inputs.
     Onnx,
     /// A folder that OpenCLIP opens as `local-dir:FOLDER`: published encoders on pixels alone.
@@ -66,21 +71,28 @@ struct Parts {
     texts: Vec<(&'static str, String)>,
     models: Vec<(&'static str, OnnxModel)>,
     weights: Option<(&'static str, BTreeMap<String, FloatTensor>)>,
-    /// A weight file of the run, to be rounded to 16 bits.
-    halved: Option<&'static str>,
+    /// A weight file of the run, to be rounded, and how.
+    rounded: Option<(&'static str, Rounding)>,
 }
+
+/// What makes the bytes of a weight file smaller; the path is what messages call it.
+type Rounding = fn(&[u8], &Path) -> Result<Vec<u8>, EncoderError>;
 
 impl Parts {
     fn of(run: &Run, format: ExportFormat) -> Result<Self, Error> {
         match format {
-            ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => {
-                let halved = format == ExportFormat::SafetensorsF16;
+            ExportFormat::Safetensors | ExportFormat::SafetensorsF16 | ExportFormat::SafetensorsI8 => {
+                let (rounding, suffix): (Option<Rounding>, _) = match format {
+                    ExportFormat::SafetensorsF16 => (Some(halve_weights), "-f16"),
+                    ExportFormat::SafetensorsI8 => (Some(quantise_kernels), "-i8"),
+                    _ => (None, ""),
+                };
                 let reference = run.reference.as_ref().map(|_| REFERENCE);
                 let readings = run.trained.preprocess.readings.as_ref().map(|_| READINGS);
                 let mut encoders = run.encoders.clone();
-                if let (true, Some(image)) = (halved, &mut encoders.image) {
+                if let Some(image) = &mut encoders.image {
                     // what other weights answered is kept under their name
-                    image.fingerprint += "-f16";
+                    image.fingerprint += suffix;
                 }
                 let json = |e: serde_json::Error| Error::Data(e.to_string());
                 let encoders = match encoders == Default::default() {
@@ -88,11 +100,11 @@ impl Parts {
                     false => vec![(ENCODERS, serde_json::to_string_pretty(&encoders).map_err(json)?)],
                 };
                 let names = [TOKENIZER, PREPROCESS, PROMPTS, SCHEMA, CONFIG];
-                let weights = Some(WEIGHTS).filter(|_| !halved);
+                let weights = Some(WEIGHTS).filter(|_| rounding.is_none());
                 Ok(Self {
                     copied: names.into_iter().chain(weights).chain(reference).chain(readings).collect(),
                     texts: encoders,
-                    halved: halved.then_some(WEIGHTS),
+                    rounded: rounding.map(|rounding| (WEIGHTS, rounding)),
                     ..Self::default()
                 })
             }
@@ -111,16 +123,16 @@ impl Parts {
         let texts = self.texts.iter().map(|(name, _)| *name);
         let models = self.models.iter().map(|(name, _)| *name);
         let weights = self.weights.iter().map(|(name, _)| *name);
-        self.copied.iter().copied().chain(self.halved).chain(texts).chain(models).chain(weights)
+        self.copied.iter().copied().chain(self.rounded.map(|(name, _)| name)).chain(texts).chain(models).chain(weights)
     }
 
     fn write(&self, run: &Run, out: &Path) -> Result<(), Error> {
         for name in &self.copied {
             write_atomic(&out.join(name), run.files.need(name)?)?;
         }
-        if let Some(name) = self.halved {
-            let halved = halve_weights(&run.files.need(name)?, &run.files.place().join(name))?;
-            write_atomic(&out.join(name), halved)?;
+        if let Some((name, rounding)) = self.rounded {
+            let rounded = rounding(&run.files.need(name)?, &run.files.place().join(name))?;
+            write_atomic(&out.join(name), rounded)?;
         }
         for (name, text) in &self.texts {
             write_atomic(&out.join(name), text)?;

@@ -26,7 +26,7 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
         BranchKind::Both => "pixels and named measurements",
     };
     let library = match format {
-        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => "wbc-clip",
+        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 | ExportFormat::SafetensorsI8 => "wbc-clip",
         ExportFormat::Onnx => "onnx",
         ExportFormat::OpenClip => "open_clip",
         ExportFormat::Transformers => "transformers",
@@ -163,7 +163,7 @@ fn content(name: &str) -> &'static str {
 fn usage(run: &Run, format: ExportFormat) -> String {
     let mut text = "\n## How to use\n\n".to_owned();
     match format {
-        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 => {
+        ExportFormat::Safetensors | ExportFormat::SafetensorsF16 | ExportFormat::SafetensorsI8 => {
             text += "`wbc-clip classify CELLS --run FOLDER` with this folder; `eval`, `embed`, `search` and `explain` open \
                 it, too.\n\n";
         }

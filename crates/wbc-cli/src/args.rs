@@ -447,6 +447,8 @@ pub(crate) enum Format {
     Safetensors,
     /// The same with weights rounded to 16-bit floats, half as large
     SafetensorsF16,
+    /// The same with kernels of convolutions in 8 bits and all else in 16, for convolutional encoders
+    SafetensorsI8,
     /// Both encoders as ONNX models, for onnxruntime
     Onnx,
     /// A folder for open_clip, `local-dir:DIR`; published encoders on pixels alone

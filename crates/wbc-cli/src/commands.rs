@@ -174,6 +174,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Done> {
             let format = match format {
                 Format::Safetensors => ExportFormat::Safetensors,
                 Format::SafetensorsF16 => ExportFormat::SafetensorsF16,
+                Format::SafetensorsI8 => ExportFormat::SafetensorsI8,
                 Format::Onnx => ExportFormat::Onnx,
                 Format::OpenClip => ExportFormat::OpenClip,
                 Format::Transformers => ExportFormat::Transformers,

@@ -28,7 +28,8 @@
 //! - [`PublishedClip`], [`PublishedText`], [`TextLayout`]: models of others, read from the folders that they come in;
 //!   [`PublishableClip`]: the files of such a folder, for OpenCLIP and Transformers.
 //! - [`save_weights`], [`load_weights`]: safetensors, checked for shape, completeness and finiteness;
-//!   [`average_weights`] mixes several, [`halve_weights`] stores them in 16 bits.
+//!   [`average_weights`] mixes several, [`halve_weights`] stores them in 16 bits, [`quantise_kernels`] those of
+//!   convolutions in 8.
 //! - [`OnnxModel`]: an encoder as ONNX, for onnxruntime; [`OnnxImageEncoder`] and [`OnnxTextEncoder`] for those of your
 //!   own.
 //!
@@ -37,6 +38,7 @@
 #![recursion_limit = "256"]
 
 mod average;
+mod eight_bits;
 mod error;
 mod image;
 mod layers;
@@ -52,6 +54,7 @@ mod tokenizer;
 mod weights;
 
 pub use average::average_weights;
+pub use eight_bits::quantise_kernels;
 pub use error::EncoderError;
 pub use image::{
     Backbone, BackboneConfig, BackboneOutput, ConvNext, ConvNextConfig, EfficientNetLite, EfficientNetLiteConfig,

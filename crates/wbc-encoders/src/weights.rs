@@ -1,4 +1,5 @@
 use crate::EncoderError;
+use crate::eight_bits::without_eight_bits;
 use crate::published::{MAX_WEIGHTS_BYTES, Path as ParameterPath, safetensors_bytes};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
@@ -26,7 +27,8 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
     wbc_core::write_atomic(path, bytes).map_err(|e| refused(e, path))
 }
 
-/// Reads all parameters from safetensors into a model of the same architecture; 16-bit floats are widened.
+/// Reads all parameters from safetensors into a model of the same architecture; 16-bit floats are widened, and so is
+/// what [`crate::quantise_kernels`] wrote in 8 bits.
 ///
 /// # Errors
 /// [`EncoderError::Weights`] when the file cannot be read or is too large, a tensor is missing, left over, of another
@@ -45,7 +47,7 @@ pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError>
 /// # Errors
 /// As [`load_weights`].
 pub fn load_weights_from<M: Module>(mut model: M, bytes: Cow<'_, [u8]>, path: &Path) -> Result<M, EncoderError> {
-    let bytes = converted(bytes, Dtype::F16, Dtype::F32).map_err(|e| refused(e, path))?;
+    let bytes = widened(bytes).map_err(|e| refused(e, path))?;
     let mut store = SafetensorsStore::from_bytes(Some(bytes.into_owned()))
         .validate(false)
         .allow_partial(true)
@@ -70,7 +72,13 @@ pub fn load_weights_from<M: Module>(mut model: M, bytes: Cow<'_, [u8]>, path: &P
 /// # Errors
 /// [`EncoderError::Weights`] for bytes that are no safetensors, or a value beyond ±65504.
 pub fn halve_weights(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
-    Ok(converted(bytes.into(), Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
+    let wide = without_eight_bits(bytes.into()).map_err(|e| refused(e, path))?;
+    Ok(converted(wide, Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
+}
+
+/// A safetensors file whose floats are of 32 bits, whatever they were.
+pub(crate) fn widened(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
+    converted(without_eight_bits(bytes)?, Dtype::F16, Dtype::F32)
 }
 
 /// A safetensors file with the floats of one width brought to another.
@@ -101,7 +109,7 @@ fn converted(bytes: Cow<'_, [u8]>, from: Dtype, to: Dtype) -> Result<Cow<'_, [u8
 }
 
 /// 32-bit floats in 16 bits; `None` where one is beyond them.
-fn narrowed(data: Vec<u8>, shape: &[usize]) -> Option<Vec<u8>> {
+pub(crate) fn narrowed(data: Vec<u8>, shape: &[usize]) -> Option<Vec<u8>> {
     let narrow = TensorData::from_bytes_vec(data, shape.to_vec(), DType::F32).convert::<f16>();
     let finite = narrow.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite()));
     finite.then(|| narrow.into_bytes().to_vec())
@@ -135,7 +143,7 @@ pub fn check_finite<M: Module>(model: &M) -> Result<(), String> {
     visitor.bad.map_or(Ok(()), Err)
 }
 
-fn refused(cause: impl std::fmt::Display, path: &Path) -> EncoderError {
+pub(crate) fn refused(cause: impl std::fmt::Display, path: &Path) -> EncoderError {
     EncoderError::Weights { cause: cause.to_string(), path: path.to_owned() }
 }
 
