@@ -1,5 +1,6 @@
 use crate::EncoderError;
 use crate::published::{MAX_WEIGHTS_BYTES, safetensors_bytes};
+use crate::weights::refused;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use std::collections::BTreeMap;
@@ -83,10 +84,6 @@ fn add(sums: &mut BTreeMap<String, Sum>, path: &Path, share: f64, first: Option<
         Some(missing) => Err(refused(format!("tensor `{missing}` is missing"), path)),
         None => Ok(()),
     }
-}
-
-fn refused(cause: impl std::fmt::Display, path: &Path) -> EncoderError {
-    EncoderError::Weights { cause: cause.to_string(), path: path.to_owned() }
 }
 
 #[cfg(test)]
