@@ -47,7 +47,7 @@ fn task(model: &str) -> Option<Task> {
     let text_len = text.max_len;
     let image = ImageTowerConfig { pixels: Some(pixels.into()), ..ImageTowerConfig::measurements_only(1) };
     let image = ImageTowerConfig { measurements: None, ..image };
-    let config = ModelConfig { embed_dim, image, text: text.into(), tokenizer: TokenizerConfig::default() };
+    let config = ModelConfig { embed_dim, members: 1, image, text: text.into(), tokenizer: TokenizerConfig::default() };
     Some(Task { config, vocab, text_len })
 }
 

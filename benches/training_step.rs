@@ -45,6 +45,7 @@ fn batch(n: usize, pixels: bool, device: &Device) -> (Batch, ModelConfig, usize)
     let tower = ImageTowerConfig::both(n_measurements);
     let config = ModelConfig {
         embed_dim: 128,
+        members: 1,
         image: ImageTowerConfig { pixels: tower.pixels.filter(|_| pixels), ..tower },
         text: TextConfig::default().into(),
         tokenizer: TokenizerConfig::default(),

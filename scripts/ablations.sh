@@ -21,12 +21,13 @@ variant() { # NAME [--set KEY=VALUE]...
     local name="$1"
     shift
     if [ "$wanted" != "  " ] && [[ "$wanted" != *" $name "* ]]; then return; fi
-    local looks=(--set model.image_encoder.symmetries=1) # half the time, and the figures that docs/results/ablations.md has
-    if [ -n "${config:-}" ]; then looks=(); fi
+    # less time, and the figures that docs/results/ablations.md has
+    local single=(--set model.image_encoder.symmetries=1 --set model.members=1)
+    if [ -n "${config:-}" ]; then single=(); fi
     if [ ! -e "$out/$name.seconds" ]; then
         {
             time "$program" train "$configs/${config:-wbcatt-bundled}.toml" --set "out=$out/$name" --set optimiser.epochs=16 \
-                --set optimiser.validations=2 "${looks[@]}" "$@" ${WBC_CLIP_OPTIONS:-} > "$out/$name.log" 2>&1
+                --set optimiser.validations=2 "${single[@]}" "$@" ${WBC_CLIP_OPTIONS:-} > "$out/$name.log" 2>&1
         } 2> "$out/$name.part"
         mv "$out/$name.part" "$out/$name.seconds"
     fi

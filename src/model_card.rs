@@ -9,7 +9,7 @@ use std::path::Path;
 use wbc_contrastive::Keep;
 use wbc_core::DatasetRef;
 use wbc_data::{DatasetEntry, Registry};
-use wbc_encoders::TextCleaning;
+use wbc_encoders::{ImageEncoder, TextCleaning};
 
 /// How exports are used; run by `scripts/check_onnx.py` and `scripts/check_clip.py`, so that what the card says is true.
 const ONNX_USE: &str = include_str!("model_card/onnx_use.py");
@@ -45,7 +45,7 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
          sees, a blast or an artefact too. Other stains, cameras and hospitals cost accuracy: measure it on labelled cells \
          of your own before believing anything.\n\n",
         data = source(&run.config.train),
-        dim = run.config.model.embed_dim,
+        dim = run.trained.model.image.embed_dim(),
         version = env!("CARGO_PKG_VERSION"),
         fingerprint = run.fingerprint()?,
     )

@@ -4,7 +4,7 @@ use crate::{Error, Run, Session};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wbc_core::{Limits, Warning};
-use wbc_encoders::Branches;
+use wbc_encoders::{Branches, ImageEncoder};
 use wbc_retrieval::{Entry, ExactIndex, VectorIndex};
 
 /// Indexes may be larger than images.
@@ -52,7 +52,7 @@ pub fn embed(run: &Run, input: &str, out: &Path, session: &Session) -> Result<(u
     let dataset = session.open(input)?;
     let warnings = opening_warnings(dataset.warnings);
     let (views, scales) = run.views(&dataset.samples, session, &warnings)?;
-    let mut index = ExactIndex::new(run.config.model.embed_dim, run.fingerprint()?)?;
+    let mut index = ExactIndex::new(run.trained.model.image.embed_dim(), run.fingerprint()?)?;
     if !views.is_empty() {
         let embedded = run.trained.embed_views(&views, &scales, Branches::All)?;
         let entries: Vec<Entry> = views

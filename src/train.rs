@@ -140,7 +140,8 @@ pub fn train(config: &RunConfig, resume: bool, session: &Session) -> Result<Trai
     }
     if let Some(section) = &config.model.text_encoder {
         let encoder = EncoderFolder::open(&section.folder)?.load_text(&section.folder, &taped)?;
-        model.text = TextTower::published(encoder, config.model.embed_dim, config.seed, &taped)?;
+        model.text = TextTower::published(encoder, config.model.embed_dim, config.seed, &taped)?
+            .for_members(config.model.members)?;
     }
     if config.optimiser.loss == wbc_contrastive::LossKind::Sigmoid {
         model = model.with_sigmoid_start();

@@ -151,6 +151,11 @@ fn what_a_library_has_no_place_for_is_refused_by_name() {
             "symmetries",
         ),
         ("text", image("{ kind = 'none' }", "model.embed_dim = 24"), "text encoder is this project's own"),
+        (
+            "members",
+            image("{ kind = 'linear' }", &format!("model.embed_dim = 16\nmodel.members = 2\n{text}")),
+            "several towers",
+        ),
         ("head", image("{ kind = 'linear' }", &format!("model.embed_dim = 16\n{text}")), "bias"),
     ];
     for (name, model, cause) in cases {

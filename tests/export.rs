@@ -123,17 +123,19 @@ fn a_copy_as_safetensors_is_a_run_with_a_card() {
     assert!(card.contains("no record of validations"), "{card}");
 }
 
-/// The model that comes with the program, whose encoder is convolutional: much smaller, and it sees cells as before.
+/// The model that comes with the program, whose encoder is convolutional and whose kernels are in 8 bits: what is rounded once
+/// stays as it is.
 #[test]
-fn kernels_in_8_bits_see_almost_the_same() {
+fn kernels_in_8_bits_see_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = cells(folder.path());
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/wbcatt");
     let run = Run::open(&bundled, "flex").unwrap();
-    let (small, again) = (folder.path().join("small"), folder.path().join("again"));
-    export(&run, ExportFormat::SafetensorsI8, &small).unwrap();
+    let (large, small) = (folder.path().join("large"), folder.path().join("small"));
+    export(&run, ExportFormat::SafetensorsF16, &large).unwrap();
+    export(&Run::open(&large, "flex").unwrap(), ExportFormat::SafetensorsI8, &small).unwrap();
     let bytes = |folder: &Path| std::fs::metadata(folder.join("weights.safetensors")).unwrap().len();
-    assert!(bytes(&small) * 10 < bytes(&bundled) * 7, "{} bytes", bytes(&small));
+    assert!(bytes(&small) * 10 < bytes(&large) * 8, "{} bytes of {}", bytes(&small), bytes(&large));
     let small = Run::open(&small, "flex").unwrap();
     let session = Session::default();
     let embedded = |run: &Run| {
@@ -142,11 +144,6 @@ fn kernels_in_8_bits_see_almost_the_same() {
         run.trained.embed_views(&views, &scales, Branches::Pixels).unwrap()
     };
     let (before, after) = (embedded(&run), embedded(&small));
-    // synthetic cells are none that it was trained on: rounding turns them further than real ones
     let cosines: Vec<f32> = before.view().rows().into_iter().zip(after.view().rows()).map(|(a, b)| a.dot(&b)).collect();
-    let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
-    assert!(mean > 0.9 && mean < 0.999_999, "{cosines:?}");
-    // what is in 8 bits can be written in 16
-    export(&small, ExportFormat::SafetensorsF16, &again).unwrap();
-    Run::open(&again, "flex").unwrap();
+    assert!(cosines.iter().all(|cosine| *cosine > 0.999), "{cosines:?}");
 }

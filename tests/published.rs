@@ -14,8 +14,8 @@ use support::cells;
 use wbc_clip::core::{CancelToken, Progress};
 use wbc_clip::encoders::burn::tensor::Device;
 use wbc_clip::encoders::{
-    Activation, BackboneConfig, Branches, ImageLayout, NetworkConfig, VisionTransformerConfig, VitPooling, WeightFile,
-    write_tensors,
+    Activation, BackboneConfig, Branches, ImageEncoder, ImageLayout, NetworkConfig, VisionTransformerConfig,
+    VitPooling, WeightFile, write_tensors,
 };
 use wbc_clip::{EncoderFolder, Run, RunConfig, Session, import_weights, train};
 
@@ -117,6 +117,9 @@ fn a_trained_encoder_changes_and_its_run_opens_without_the_encoder_folder() {
         ImageLayout::TimmVit.store(run.trained.model.image.published().unwrap().backbone()).unwrap()
     };
     assert_eq!(store("second"), store("linear"));
+    // frozen it stays what it was, and is called so
+    let kept = import_weights(&folder.path().join("second"), &folder.path().join("kept"), "flex").unwrap();
+    assert_eq!(kept.encoder.source.file, taken.encoder.source.file);
 }
 
 #[test]
@@ -235,6 +238,9 @@ fn what_a_frozen_encoder_answered_is_found_again_until_weights_or_layers_change(
     };
     assert_eq!(asked("first", &[&head(16)]), 2, "training and validation cells");
     assert_eq!(asked("second", &[&head(24)]), 0, "another head asks for the same");
+    assert_eq!(asked("committee", &["model.members=3", &head(16)]), 0, "all members hear what one was told");
+    let committee = Run::open(&folder.path().join("committee"), "flex").unwrap();
+    assert_eq!(committee.trained.model.image.embed_dim(), 3 * committee.config.model.embed_dim);
     assert_eq!(asked("third", &["model.image_encoder.head={ kind = 'linear' }"]), 2, "other layers");
     assert_eq!(asked("turned", &["model.image_encoder.symmetries=2", &head(16)]), 2, "seen from other sides, too");
     let weights_of = |name: &str| std::fs::read(folder.path().join(name).join("weights.safetensors")).unwrap();

@@ -28,8 +28,11 @@ pub enum BranchKind {
 pub struct ModelSection {
     /// Branches of the image tower.
     pub branches: BranchKind,
-    /// Width of the shared space.
+    /// Width of the shared space, of each member.
     pub embed_dim: usize,
+    /// Towers that learn side by side behind one encoder, and answer together.
+    #[serde(skip_serializing_if = "is_one")]
+    pub members: usize,
     /// Share of training cells for which a branch is left out, each.
     pub branch_dropout: f64,
     /// Measurement branch.
@@ -51,11 +54,16 @@ pub struct ModelSection {
     pub tokenizer: TokenizerConfig,
 }
 
+fn is_one(members: &usize) -> bool {
+    *members == 1
+}
+
 impl Default for ModelSection {
     fn default() -> Self {
         Self {
             branches: BranchKind::Both,
             embed_dim: 128,
+            members: 1,
             branch_dropout: 0.25,
             measurements: MeasurementSection::default(),
             readings: None,
@@ -224,6 +232,7 @@ impl RunConfig {
         };
         Ok(ModelConfig {
             embed_dim: m.embed_dim,
+            members: m.members,
             image: ImageTowerConfig { pixels, measurements, readings, branch_dropout: m.branch_dropout },
             text,
             tokenizer: m.tokenizer.clone(),

@@ -6,7 +6,9 @@ use crate::{BranchKind, Error, Run, ViewerKind};
 use serde_json::{Value, json};
 use wbc_contrastive::LossKind;
 use wbc_data::{Centring, Interpolation, PixelTransform, ResizeMode};
-use wbc_encoders::{BackboneConfig, ClipLibrary, ClipScale, EncoderError, PublishableClip, TextCleaning, TextTower};
+use wbc_encoders::{
+    BackboneConfig, ClipLibrary, ClipScale, EncoderError, ImageEncoder, PublishableClip, TextCleaning, TextTower,
+};
 
 /// Name of our part of a configuration; other programs pass over it.
 const OWN: &str = "wbc_clip";
@@ -53,6 +55,9 @@ fn publishable(run: &Run, library: ClipLibrary) -> Result<PublishableClip<'_>, E
         return Err(refused("the image encoder is told named measurements, for which a CLIP there has no input"));
     }
     let model = &run.trained.model;
+    if model.image.members() > 1 {
+        return Err(refused("several towers that answer together have no place there"));
+    }
     let branch = model.image.published().ok_or_else(|| {
         refused("the image encoder is this project's own; model.image_encoder trains a published one")
     })?;

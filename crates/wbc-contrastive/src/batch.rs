@@ -163,6 +163,31 @@ mod tests {
     use wbc_core::seeded_rng;
 
     #[test]
+    fn masking_hides_from_a_share_of_the_rows_what_is_known() {
+        const ROWS: usize = 400;
+        let of_row = [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        let all = NormalisedMeasurements {
+            width: of_row.len(),
+            values: vec![0.5; ROWS * of_row.len()],
+            mask: of_row.repeat(ROWS),
+            absolute: Vec::new(),
+            readings: None,
+        };
+        let rows: Vec<usize> = (0..ROWS).collect();
+        let whole = |measurement_masking| {
+            let config = OptimiserConfig { measurement_masking, ..OptimiserConfig::default() };
+            let batch = all.noisy_batch(&rows, &config, &mut seeded_rng(&[5]), &Device::flex());
+            let mask = batch.mask.into_data().try_to_vec::<f32>().unwrap();
+            assert!(mask.chunks(of_row.len()).all(|row| row.iter().zip(&of_row).all(|(m, known)| m <= known)));
+            mask.chunks(of_row.len()).filter(|row| **row == of_row).count()
+        };
+        assert_eq!(whole(0.0), ROWS);
+        // a stretch may be empty, or hide the unknown alone
+        let (half, few) = (whole(0.5), whole(1.0));
+        assert!((200..280).contains(&half) && (40..120).contains(&few), "{half} and {few} rows are whole");
+    }
+
+    #[test]
     fn masks_one_stretch_of_up_to_seven_tenths() {
         let mut rng = seeded_rng(&[3]);
         let (mut longest, mut places) = (0, vec![0; 100]);

@@ -2,7 +2,7 @@ use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use wbc_encoders::{ImageTowerConfig, TextTowerConfig, TokenizerConfig};
 
-/// Widest shared space.
+/// Widest shared space of a member.
 const MAX_EMBED_DIM: usize = 1 << 14;
 /// Smallest vocabulary that is worth the name: the alphabet alone has about 70 tokens.
 const MIN_VOCAB_SIZE: usize = 80;
@@ -15,9 +15,12 @@ const MAX_EPOCHS: usize = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Width of the shared space.
+    /// Width of the shared space, of each member.
     #[serde(default = "default_embed_dim")]
     pub embed_dim: usize,
+    /// Towers that learn side by side, from other first weights, and answer together.
+    #[serde(default = "one")]
+    pub members: usize,
     /// Image tower.
     pub image: ImageTowerConfig,
     /// Text tower.
@@ -30,6 +33,10 @@ pub struct ModelConfig {
 
 fn default_embed_dim() -> usize {
     128
+}
+
+fn one() -> usize {
+    1
 }
 
 impl ModelConfig {
@@ -46,7 +53,7 @@ impl ModelConfig {
             let cause = format!("{} is below {MIN_VOCAB_SIZE}", self.tokenizer.vocab_size);
             return Err(TrainError::Config { field: "tokenizer.vocab_size", cause });
         }
-        self.image.check()?;
+        self.image.check_committee(self.members)?;
         Ok(self.text.check()?)
     }
 }
@@ -146,7 +153,7 @@ pub struct OptimiserConfig {
     /// Share of cells whose absolute sizes are hidden.
     pub absolute_dropout: f64,
     /// Share of cells of which a stretch of measurements is hidden, up to 0.7 of all that stand beside each other and measure
-    /// like things, so that no few of them are relied on; 0 hides none.
+    /// like things, so that no few of them are relied on; 0 hides none. What is read in them is not hidden.
     #[serde(skip_serializing_if = "is_zero")]
     pub measurement_masking: f64,
     /// Share of an epoch that is shifted copies, below 1: they take turns, and epochs are shorter; no more than

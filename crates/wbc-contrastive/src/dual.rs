@@ -29,13 +29,19 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
     /// Joins two encoders, with temperatures 0.07 for captions and 0.1 for contrast sets.
     ///
     /// # Errors
-    /// [`TrainError::Config`] when their embeddings differ in width.
+    /// [`TrainError::Config`] when their embeddings differ in width or in the number of members, which is 0 or does not divide the width.
     pub fn new(image: I, text: T, device: &Device) -> Result<Self, TrainError> {
         if image.embed_dim() != text.embed_dim() {
             return Err(TrainError::Config {
                 field: "embed_dim",
                 cause: format!("the image encoder has {}, the text encoder {}", image.embed_dim(), text.embed_dim()),
             });
+        }
+        let (members, width) = (image.members(), image.embed_dim());
+        if members != text.members() || members == 0 || !width.is_multiple_of(members) {
+            let cause =
+                format!("the image encoder has {members} for {width} numbers, the text encoder {}", text.members());
+            return Err(TrainError::Config { field: "members", cause });
         }
         let scalar = |v: f32| Param::from_data(TensorData::new(vec![v], [1]), device);
         Ok(Self {
@@ -111,8 +117,8 @@ impl WbcClip {
     /// [`TrainError::Encoder`] for impossible configurations.
     pub fn init(config: &ModelConfig, vocab_size: usize, seed: u64, device: &Device) -> Result<Self, TrainError> {
         config.check()?;
-        let image = config.image.init(config.embed_dim, seed, device)?;
-        let text = config.text.init(vocab_size, config.embed_dim, seed, device)?;
+        let image = config.image.init_committee(config.embed_dim, config.members, seed, device)?;
+        let text = config.text.init(vocab_size, config.embed_dim, seed, device)?.for_members(config.members)?;
         Self::new(image, text, device)
     }
 }

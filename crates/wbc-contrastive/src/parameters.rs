@@ -10,10 +10,27 @@ fn name_in_files(path: &str) -> String {
     fields.collect::<Vec<_>>().join(".")
 }
 
-/// Whether a parameter is, or lies below, what a name stands for: `image.pixels` is `image.pixels.norm.beta` and not
-/// `image.pixels2`.
+/// The name that a parameter of another member of a committee has in the first: without `others` and the number behind it.
+fn name_in_first(name: &str) -> String {
+    let mut parts = name.split('.').peekable();
+    let mut kept = Vec::new();
+    while let Some(part) = parts.next() {
+        let numbered = parts.peek().is_some_and(|next| next.parse::<usize>().is_ok());
+        match part == "others" && numbered {
+            true => drop(parts.next()),
+            false => kept.push(part),
+        }
+    }
+    kept.join(".")
+}
+
+/// Whether a parameter is, or lies below, what a name stands for: `image.pixels` is `image.pixels.norm.beta`, that of every
+/// member, and not `image.pixels2`.
 pub(crate) fn is_below(path: &str, name: &str) -> bool {
-    name_in_files(path).strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let own = name_in_files(path);
+    [name_in_first(&own), own]
+        .iter()
+        .any(|path| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Names of all parameters of floating point in the order of the module: names of fields, joined by dots.
@@ -98,5 +115,9 @@ mod tests {
         assert!(is_below("text.Own.blocks.1.up.bias", "text.blocks.1"), "variants of enums have no names in files");
         assert!(!is_below("text.blocks.10.up.bias", "text.blocks.1"));
         assert!(!is_below("image", "image.pixels"));
+        let of_another = "image.others.1.pixels.Published.head.first.bias";
+        let names = ["image.pixels", "image.pixels.head", "image.others", "image.others.1.pixels", "image"];
+        assert!(names.iter().all(|name| is_below(of_another, name)));
+        assert!(["image.others.0", "image.measurements", "others"].iter().all(|name| !is_below(of_another, name)));
     }
 }

@@ -275,15 +275,18 @@ impl<'a> StepContext<'a> {
             });
             value
         };
+        let members = model.image.members();
         if let (Some(targets), Some(text)) = (targets, targets.and_then(|_| embeddings.next())) {
-            let cosine = image.clone().matmul(text.transpose());
-            let part = self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), targets);
+            let part = mean_over_members(&image, &text, members, |cosine| {
+                self.loss.loss(cosine, model.logit_scale(), model.logit_bias(), targets)
+            });
             losses.captions = add(part, self.config.caption_weight);
         }
         if let (Some(codes), Some(text)) = (codes, embeddings.next()) {
-            let cosine = image.matmul(text.transpose());
             let soft = self.data.soft_targets.as_ref();
-            let part = contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights, soft);
+            let part = mean_over_members(&image, &text, members, |cosine| {
+                contrast_set_loss(cosine, model.contrast_scale(), &self.sizes, codes, &self.weights, soft)
+            });
             losses.contrast = add(part, self.config.contrast_weight);
         }
         losses.total = self.config.caption_weight * losses.captions + self.config.contrast_weight * losses.contrast;
@@ -339,6 +342,24 @@ impl<'a> StepContext<'a> {
     }
 }
 
+/// The mean of what the members of a committee lose, each by its own cosines `[n_images, n_texts]`: one that is right does not
+/// excuse another. `image` and `text` are the embeddings of the committee, of unit length.
+fn mean_over_members(
+    image: &Tensor<2>,
+    text: &Tensor<2>,
+    members: usize,
+    loss: impl Fn(Tensor<2>) -> Tensor<1>,
+) -> Tensor<1> {
+    if members == 1 {
+        return loss(image.clone().matmul(text.clone().transpose()));
+    }
+    let width = image.dims()[1] / members;
+    // a silent member has left its share of the length to the others
+    let own = |all: &Tensor<2>, k: usize| l2_normalised(all.clone().narrow(1, k * width, width));
+    let each = (0..members).map(|k| loss(own(image, k).matmul(own(text, k).transpose())));
+    each.reduce(|a, b| a + b).expect("a model has members") / members as f64
+}
+
 /// Texts per value, fact by fact.
 type TextsByValue<'a> = [Vec<&'a [String]>];
 
@@ -359,6 +380,21 @@ fn contrast_texts<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_committee_loses_what_its_members_lose_on_average() {
+        let device = Device::flex();
+        let unit = |angles: [f32; 2]| Tensor::<2>::from_floats(angles.map(|angle| [angle.cos(), angle.sin()]), &device);
+        let (images, texts) = ([unit([0.1, 1.9]), unit([0.4, -0.3])], [unit([0.2, 1.4]), unit([2.0, -1.1])]);
+        let targets = PairTargets::from_rows(2, 2, vec![1.0, 0.0, 0.0, 1.0], vec![1.0; 4]);
+        let scalar = |v: f32| Tensor::<1>::from_floats([v], &device);
+        let loss = |cosine| InfoNce.loss(cosine, scalar(5.0), scalar(0.0), &targets);
+        let alone = |k: usize| loss(images[k].clone().matmul(texts[k].clone().transpose())).into_scalar::<f32>();
+        let joint = |all: &[Tensor<2>; 2]| l2_normalised(Tensor::cat(all.to_vec(), 1));
+        let both = mean_over_members(&joint(&images), &joint(&texts), 2, loss).into_scalar::<f32>();
+        assert!((both - (alone(0) + alone(1)) / 2.0).abs() < 1e-6, "{both}");
+        assert!((alone(0) - alone(1)).abs() > 0.1, "one cannot stand for the other");
+    }
 
     #[test]
     fn half_of_the_texts_of_a_value_are_those_that_were_written_for_it() {

@@ -1,6 +1,6 @@
 use crate::EncoderError;
-use crate::published::{MAX_WEIGHTS_BYTES, safetensors_bytes};
-use crate::weights::refused;
+use crate::published::safetensors_bytes;
+use crate::weights::{read_weights, refused};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use std::collections::BTreeMap;
@@ -44,12 +44,7 @@ pub fn average_weights(files: &[(PathBuf, f64)], out: &Path) -> Result<(), Encod
 
 /// Adds a file times `share` to the sums; `first` is the file that their tensors came from, `None` for that file itself.
 fn add(sums: &mut BTreeMap<String, Sum>, path: &Path, share: f64, first: Option<&Path>) -> Result<(), EncoderError> {
-    let io = |source| EncoderError::Io { path: path.to_owned(), source };
-    let len = std::fs::metadata(path).map_err(io)?.len();
-    if len > MAX_WEIGHTS_BYTES {
-        return Err(refused(format!("{len} bytes are more than {MAX_WEIGHTS_BYTES}"), path));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = read_weights(path)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| refused(e, path))?;
     let mut seen = 0;
     for (name, tensor) in tensors.iter() {

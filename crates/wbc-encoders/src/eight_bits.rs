@@ -1,20 +1,16 @@
 //! Convolution kernels in 8 bits, as files hold them; models calculate in 32.
 
 use crate::EncoderError;
-use crate::published::safetensors_bytes;
-use crate::weights::{narrowed, refused, widened};
+use crate::published::rewritten;
+use crate::weights::{in_16_bits, refused, widened};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use std::borrow::Cow;
 use std::path::Path;
 
 /// What the factors of a tensor in 8 bits are called: its name and this.
 const SCALE: &str = ".scale";
 /// The largest of the 255 steps to either side; -128 stays unused, so that steps are symmetric.
 const STEPS: f32 = 127.0;
-
-/// A tensor as a file holds it.
-type Part = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// The bytes of a weight file with convolution kernels (four dimensions) in 8 bits and all else in 16: each output
 /// channel's weights are whole multiples, up to ±127, of a factor of its own, the largest of them divided by 127
@@ -32,30 +28,18 @@ pub fn quantise_kernels(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderErr
 fn quantised(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let wide = widened(bytes.into())?;
     let file = SafeTensors::deserialize(&wide).map_err(|e| e.to_string())?;
-    let mut parts: Vec<Part> = Vec::new();
-    for (name, tensor) in sorted(&file) {
+    rewritten(&file, |name, tensor| {
         let shape = tensor.shape().to_vec();
-        if tensor.dtype() != Dtype::F32 {
-            parts.push((name, tensor.dtype(), shape, tensor.data().to_vec()));
-        } else if shape.len() == 4 {
-            let scale = format!("{name}{SCALE}");
-            if file.tensor(&scale).is_ok() {
-                return Err(format!("tensor `{scale}` has the name of the factors of `{name}`"));
-            }
-            let (steps, factors) = in_steps(&tensor).ok_or_else(|| format!("tensor `{name}` is not finite"))?;
-            parts.push((scale, Dtype::F32, vec![shape[0]], factors));
-            parts.push((name, Dtype::I8, shape, steps));
-        } else {
-            let half = narrowed(tensor.data().to_vec(), &shape);
-            parts.push((
-                name.clone(),
-                Dtype::F16,
-                shape,
-                half.ok_or(format!("tensor `{name}` holds what 16 bits cannot"))?,
-            ));
+        if tensor.dtype() != Dtype::F32 || shape.len() != 4 {
+            return Ok(vec![in_16_bits(name, tensor)?]);
         }
-    }
-    file_of(parts)
+        let scale = format!("{name}{SCALE}");
+        if file.tensor(&scale).is_ok() {
+            return Err(format!("tensor `{scale}` has the name of the factors of `{name}`"));
+        }
+        let (steps, factors) = in_steps(tensor).ok_or_else(|| format!("tensor `{name}` is not finite"))?;
+        Ok(vec![(scale, Dtype::F32, vec![shape[0]], factors), (name, Dtype::I8, shape, steps)])
+    })
 }
 
 /// Steps and factors of a kernel `[outputs, inputs, height, width]` of 32-bit floats.
@@ -77,65 +61,46 @@ fn in_steps(kernel: &TensorView<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((steps, factors))
 }
 
-/// A weight file without 8 bits: what is in them becomes 32-bit floats, and factors go. Any number of dimensions, the first
-/// of which has the factors.
-pub(crate) fn without_eight_bits(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| e.to_string())?;
-    if file.iter().all(|(_, tensor)| tensor.dtype() != Dtype::I8) {
-        return Ok(bytes);
-    }
-    let mut parts: Vec<Part> = Vec::new();
-    for (name, tensor) in sorted(&file) {
-        let shape = tensor.shape().to_vec();
-        let of = name.strip_suffix(SCALE).and_then(|kernel| file.tensor(kernel).ok());
-        if of.is_some_and(|kernel| kernel.dtype() == Dtype::I8) {
-            continue;
-        }
-        if tensor.dtype() != Dtype::I8 {
-            parts.push((name, tensor.dtype(), shape, tensor.data().to_vec()));
-            continue;
-        }
-        let scale = file.tensor(&format!("{name}{SCALE}"));
-        let fits =
-            |s: &TensorView<'_>| s.dtype() == Dtype::F32 && s.shape().len() == 1 && s.shape().first() == shape.first();
-        let scale = scale.ok().filter(fits).ok_or_else(|| {
-            format!("tensor `{name}` is in 8 bits, but `{name}{SCALE}` is no list of 32-bit floats, one per output")
-        })?;
-        let factors = floats(scale.data());
-        let per_output = tensor.data().len().checked_div(factors.len()).unwrap_or(0).max(1);
-        let values = tensor.data().chunks(per_output).zip(&factors);
-        let values = values.flat_map(|(steps, factor)| steps.iter().map(move |s| f32::from(*s as i8) * factor));
-        parts.push((name, Dtype::F32, shape, values.flat_map(f32::to_le_bytes).collect()));
-    }
-    file_of(parts).map(Cow::Owned)
+/// Whether a tensor of a file is the factors of another, which is in 8 bits.
+pub(crate) fn is_factor(name: &str, file: &SafeTensors<'_>) -> bool {
+    let of = name.strip_suffix(SCALE).and_then(|kernel| file.tensor(kernel).ok());
+    of.is_some_and(|kernel| kernel.dtype() == Dtype::I8)
 }
 
-fn sorted<'f>(file: &'f SafeTensors<'_>) -> Vec<(String, TensorView<'f>)> {
-    let mut tensors = file.tensors();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    tensors
+/// The 32-bit floats that a tensor in 8 bits stands for. It may have any number of dimensions, the first of which has the
+/// factors.
+pub(crate) fn of_steps(name: &str, tensor: &TensorView<'_>, file: &SafeTensors<'_>) -> Result<Vec<u8>, String> {
+    let scale = file.tensor(&format!("{name}{SCALE}"));
+    let fits = |s: &TensorView<'_>| {
+        s.dtype() == Dtype::F32 && s.shape().len() == 1 && s.shape().first() == tensor.shape().first()
+    };
+    let scale = scale.ok().filter(fits).ok_or_else(|| {
+        format!("tensor `{name}` is in 8 bits, but `{name}{SCALE}` is no list of 32-bit floats, one per output")
+    })?;
+    let factors = floats(scale.data());
+    let per_output = tensor.data().len().checked_div(factors.len()).unwrap_or(0).max(1);
+    let mut wide = Vec::with_capacity(4 * tensor.data().len());
+    for (steps, factor) in tensor.data().chunks(per_output).zip(&factors) {
+        wide.extend(steps.iter().flat_map(|step| (f32::from(*step as i8) * factor).to_le_bytes()));
+    }
+    Ok(wide)
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
-fn file_of(parts: Vec<Part>) -> Result<Vec<u8>, String> {
-    safetensors_bytes(
-        parts.iter().map(|(name, dtype, shape, data)| (name.as_str(), *dtype, shape.as_slice(), data.as_slice())),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::{Part, safetensors_bytes};
 
     fn bytes_of(values: &[f32]) -> Vec<u8> {
         values.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
 
     fn written(parts: Vec<Part>) -> Vec<u8> {
-        file_of(parts).unwrap()
+        safetensors_bytes(parts.iter().map(|(name, dtype, shape, data)| (&**name, *dtype, &**shape, &**data))).unwrap()
     }
 
     fn kernel(name: &str, outputs: usize, values: &[f32]) -> Part {
@@ -184,6 +149,12 @@ mod tests {
         ] {
             let cause = widened(written([vec![steps()], others].concat()).into()).unwrap_err();
             assert!(cause.contains("`k` is in 8 bits"), "{cause}");
+        }
+        for factor in [f32::NAN, f32::INFINITY] {
+            let factors = ("first.weight.scale".to_owned(), Dtype::F32, vec![3], bytes_of(&[1.0, factor, 1.0]));
+            let steps = ("first.weight".to_owned(), Dtype::I8, vec![3, 4], vec![1; 12]);
+            let wide = widened(written(vec![steps, factors]).into()).unwrap().into_owned();
+            assert!(!read(&wide, "first.weight").iter().all(|v| v.is_finite()), "left to the check of all weights");
         }
         let empty = written(vec![("k".to_owned(), Dtype::F32, vec![0, 3, 1, 1], vec![])]);
         assert!(widened(quantised(&empty).unwrap().into()).is_ok());

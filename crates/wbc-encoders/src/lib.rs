@@ -2,7 +2,8 @@
 //!
 //! An [`ImageTower`] sees a cell view: pixels through a small vision transformer and named measurements through a
 //! multilayer perceptron, each branch put on the unit sphere and added late. A [`TextTower`] reads captions: with a
-//! [`TextTransformer`] of our own, or with a published encoder. Both answer with vectors of the same width.
+//! [`TextTransformer`] of our own, or with a published encoder. Both answer with vectors of the same width. Several image
+//! towers can answer together, a committee ([`ImageTowerConfig::init_committee`], [`TextTower::for_members`]).
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -38,6 +39,7 @@
 #![recursion_limit = "256"]
 
 mod average;
+mod committee;
 mod eight_bits;
 mod error;
 mod image;
@@ -54,6 +56,7 @@ mod tokenizer;
 mod weights;
 
 pub use average::average_weights;
+pub use committee::MAX_MEMBERS;
 pub use eight_bits::quantise_kernels;
 pub use error::EncoderError;
 pub use image::{

@@ -11,7 +11,7 @@ const MAX_LEN: usize = 8192;
 /// Largest vocabulary; that of a large multilingual model has a quarter of it.
 const MAX_VOCABULARY: usize = 1 << 20;
 
-fn refused(field: &'static str, cause: String) -> Result<(), EncoderError> {
+pub(crate) fn refused(field: &'static str, cause: String) -> Result<(), EncoderError> {
     Err(EncoderError::Config { field, cause })
 }
 

@@ -1,11 +1,11 @@
 use crate::EncoderError;
-use crate::eight_bits::without_eight_bits;
-use crate::published::{MAX_WEIGHTS_BYTES, Path as ParameterPath, safetensors_bytes};
+use crate::eight_bits::{is_factor, of_steps};
+use crate::published::{MAX_WEIGHTS_BYTES, Part, Path as ParameterPath, rewritten};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Tensor, TensorData, f16};
 use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, TensorView};
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -34,12 +34,7 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
 /// [`EncoderError::Weights`] when the file cannot be read or is too large, a tensor is missing, left over, of another
 /// shape, or not finite.
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError> {
-    let io = |source| EncoderError::Io { path: path.to_owned(), source };
-    let len = std::fs::metadata(path).map_err(io)?.len();
-    if len > MAX_WEIGHTS_BYTES {
-        return Err(refused(format!("{len} bytes are more than {MAX_WEIGHTS_BYTES}"), path));
-    }
-    load_weights_from(model, std::fs::read(path).map_err(io)?.into(), path)
+    load_weights_from(model, read_weights(path)?.into(), path)
 }
 
 /// As [`load_weights`], from the bytes of a file; `path` is what messages call it.
@@ -66,53 +61,75 @@ pub fn load_weights_from<M: Module>(mut model: M, bytes: Cow<'_, [u8]>, path: &P
     Err(EncoderError::Weights { cause, path: path.to_owned() })
 }
 
-/// The bytes of a weight file with 32-bit floats rounded to 16 bits (IEEE 754 binary16): half as large, good to about
-/// three decimal digits. The same bytes give the same bytes. `path` is what messages call it.
+/// The bytes of a weight file with 32-bit floats, and what is in 8 bits, rounded to 16 bits (IEEE 754 binary16): half as large,
+/// good to about three decimal digits. The same bytes give the same bytes. `path` is what messages call it.
 ///
 /// # Errors
 /// [`EncoderError::Weights`] for bytes that are no safetensors, or a value beyond ±65504.
 pub fn halve_weights(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
-    let wide = without_eight_bits(bytes.into()).map_err(|e| refused(e, path))?;
-    Ok(converted(wide, Dtype::F32, Dtype::F16).map_err(|e| refused(e, path))?.into_owned())
+    let halved = |bytes: &[u8]| {
+        let wide = widened(bytes.into())?;
+        let file = SafeTensors::deserialize(&wide).map_err(|e| e.to_string())?;
+        rewritten(&file, |name, tensor| Ok(vec![in_16_bits(name, tensor)?]))
+    };
+    halved(bytes).map_err(|e| refused(e, path))
 }
 
 /// A safetensors file whose floats are of 32 bits, whatever they were.
 pub(crate) fn widened(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
-    converted(without_eight_bits(bytes)?, Dtype::F16, Dtype::F32)
-}
-
-/// A safetensors file with the floats of one width brought to another.
-fn converted(bytes: Cow<'_, [u8]>, from: Dtype, to: Dtype) -> Result<Cow<'_, [u8]>, String> {
     let file = SafeTensors::deserialize(&bytes).map_err(|e| e.to_string())?;
-    if file.iter().all(|(_, tensor)| tensor.dtype() != from) {
+    let grows = |dtype| match dtype {
+        Dtype::I8 => 4,
+        Dtype::F16 => 2,
+        _ => 1,
+    };
+    if file.iter().all(|(_, tensor)| grows(tensor.dtype()) == 1) {
         return Ok(bytes);
     }
-    let mut tensors = file.tensors();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut parts = Vec::with_capacity(tensors.len());
-    for (name, tensor) in &tensors {
-        let (shape, data) = (tensor.shape(), tensor.data().to_vec());
-        let (dtype, data) = match (tensor.dtype() == from, to) {
-            (false, _) => (tensor.dtype(), data),
-            (true, Dtype::F16) => {
-                (to, narrowed(data, shape).ok_or(format!("tensor `{name}` holds what 16 bits cannot"))?)
-            }
-            (true, _) => {
-                let wide = TensorData::from_bytes_vec(data, shape.to_vec(), DType::F16).convert::<f32>();
-                (to, wide.into_bytes().to_vec())
-            }
-        };
-        parts.push((name, dtype, shape, data));
+    // before anything is made
+    let sizes = file.iter().map(|(_, tensor)| grows(tensor.dtype()) * tensor.data().len() as u64);
+    let n_bytes: u64 = sizes.sum();
+    if n_bytes > MAX_WEIGHTS_BYTES {
+        return Err(format!("in 32 bits it has {n_bytes} bytes, more than {MAX_WEIGHTS_BYTES}"));
     }
-    let parts = parts.iter().map(|(name, dtype, shape, data)| (name.as_str(), *dtype, *shape, data.as_slice()));
-    safetensors_bytes(parts).map(Cow::Owned)
+    let wide = rewritten(&file, |name, tensor| {
+        let (dtype, data) = match tensor.dtype() {
+            Dtype::I8 => (Dtype::F32, of_steps(&name, tensor, &file)?),
+            Dtype::F16 => (Dtype::F32, of_16_bits(tensor)),
+            _ if is_factor(&name, &file) => return Ok(Vec::new()),
+            other => (other, tensor.data().to_vec()),
+        };
+        Ok(vec![(name, dtype, tensor.shape().to_vec(), data)])
+    })?;
+    Ok(Cow::Owned(wide))
 }
 
-/// 32-bit floats in 16 bits; `None` where one is beyond them.
-pub(crate) fn narrowed(data: Vec<u8>, shape: &[usize]) -> Option<Vec<u8>> {
-    let narrow = TensorData::from_bytes_vec(data, shape.to_vec(), DType::F32).convert::<f16>();
-    let finite = narrow.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite()));
-    finite.then(|| narrow.into_bytes().to_vec())
+fn of_16_bits(tensor: &TensorView<'_>) -> Vec<u8> {
+    let half = TensorData::from_bytes_vec(tensor.data().to_vec(), tensor.shape().to_vec(), DType::F16);
+    half.convert::<f32>().into_bytes().to_vec()
+}
+
+/// 32-bit floats in 16 bits; a tensor of anything else as it is.
+pub(crate) fn in_16_bits(name: String, tensor: &TensorView<'_>) -> Result<Part, String> {
+    let (shape, data) = (tensor.shape().to_vec(), tensor.data().to_vec());
+    if tensor.dtype() != Dtype::F32 {
+        return Ok((name, tensor.dtype(), shape, data));
+    }
+    let narrow = TensorData::from_bytes_vec(data, shape.clone(), DType::F32).convert::<f16>();
+    if !narrow.as_slice::<f16>().is_ok_and(|values| values.iter().all(|v| v.is_finite())) {
+        return Err(format!("tensor `{name}` holds what 16 bits cannot"));
+    }
+    Ok((name, Dtype::F16, shape, narrow.into_bytes().to_vec()))
+}
+
+/// The bytes of a file of weights.
+pub(crate) fn read_weights(path: &Path) -> Result<Vec<u8>, EncoderError> {
+    let io = |source| EncoderError::Io { path: path.to_owned(), source };
+    let len = std::fs::metadata(path).map_err(io)?.len();
+    if len > MAX_WEIGHTS_BYTES {
+        return Err(refused(format!("{len} bytes are more than {MAX_WEIGHTS_BYTES}"), path));
+    }
+    std::fs::read(path).map_err(io)
 }
 
 /// Checks that every parameter is finite.
@@ -150,6 +167,7 @@ pub(crate) fn refused(cause: impl std::fmt::Display, path: &Path) -> EncoderErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::safetensors_bytes;
     use crate::{ImageEncoder, ImageInput, ImageTower, ImageTowerConfig, MeasurementInput, Mode};
     use burn::tensor::Device;
 

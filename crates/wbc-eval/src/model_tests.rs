@@ -88,6 +88,7 @@ pub(crate) fn model<I: ImageEncoder>(image: impl FnOnce(ImageTower) -> I) -> Tra
     let tokenizer = Tokenizer::train(texts, &TokenizerConfig { vocab_size: 300 }).unwrap();
     let config = ModelConfig {
         embed_dim: WIDTH,
+        members: 1,
         image: ImageTowerConfig {
             pixels: Some(PixelBranchConfig { side: SIDE, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into()),
             measurements: Some(MeasurementBranchConfig { hidden: 16, ..MeasurementBranchConfig::new(2) }),

@@ -390,8 +390,8 @@ impl<I: ImageEncoder, T: TextEncoder> ModelExplainer<'_, I, T> {
 fn lacking(kind: HeatKind) -> &'static str {
     match kind {
         HeatKind::Patches => {
-            "the pixel branch judges the view as a whole, as a published encoder does by its class token or with a perceptron \
-             behind it: no place has a share of its own"
+            "the pixel branch judges the view as a whole, as a committee does, and a published encoder by its class token or with a \
+             perceptron behind it: no place has a share of its own"
         }
         HeatKind::Gradient | HeatKind::Joint => "the pixel branch lets no gradients through",
         HeatKind::Layers => {

@@ -102,7 +102,7 @@ impl SeenCell {
 enum Pixels {
     /// There are none.
     Absent,
-    /// The unit vector of the pixel branch, to which that of the measurements is added: late fusion.
+    /// The unit vectors of the members' pixel branches, to which those of the measurements are added: late fusion.
     Added(Tensor<2>),
     /// They are asked anew, where branches are joined otherwise.
     Asked(CellPixels),
@@ -138,13 +138,22 @@ impl<'e, 'm, I: ImageEncoder, T: TextEncoder> OtherMeasurements<'e, 'm, I, T> {
             };
             let pooled = self.explainer.forward(ImageInput { measurements, ..input }).pooled;
             let pooled = match &self.pixels {
-                Pixels::Added(pixels) => pixels.clone() + l2_normalised(pooled),
+                Pixels::Added(pixels) => {
+                    let members = self.explainer.model.model.image.members();
+                    unit_parts(pixels.clone() + unit_parts(pooled, members), members)
+                }
                 _ => pooled,
             };
             decisions.extend(self.explainer.type_log_probabilities(&embeddings(pooled)?)?);
         }
         Ok(decisions)
     }
+}
+
+/// Rows with the part of each member of unit length.
+fn unit_parts(rows: Tensor<2>, members: usize) -> Tensor<2> {
+    let [n, width] = rows.dims();
+    l2_normalised(rows.reshape([n * members, width / members])).reshape([n, width])
 }
 
 /// The cheapest way to keep a cell's pixels that gives the same answer as `whole`, which pixels and measurements gave
@@ -156,11 +165,12 @@ fn held<I: ImageEncoder, T: TextEncoder>(
     row: &Row<'_>,
 ) -> Pixels {
     if row.known().next().is_some() {
-        let ask = |input: ImageInput| l2_normalised(explainer.forward(input).pooled);
+        let members = explainer.model.model.image.members();
+        let ask = |input: ImageInput| unit_parts(explainer.forward(input).pooled, members);
         let alone = ask(pixels.input(1));
         let measured = ask(ImageInput { measurements: Some(explainer.own_measurements(row)), ..ImageInput::default() });
-        let added = l2_normalised(alone.clone() + measured);
-        let difference: f32 = (added - l2_normalised(whole.clone())).abs().max().into_scalar();
+        let added = unit_parts(alone.clone() + measured, members);
+        let difference: f32 = (added - unit_parts(whole.clone(), members)).abs().max().into_scalar();
         if difference < ROUNDING {
             return Pixels::Added(alone);
         }
@@ -213,4 +223,37 @@ pub(crate) fn embeddings(pooled: Tensor<2>) -> Result<Embeddings, ExplainError> 
     let rows = Array2::from_shape_vec((n, dim), floats(pooled.into_data())?);
     let rows = rows.map_err(|e| TrainError::Data { cause: e.to_string() })?;
     Ok(Embeddings::new(rows)?.normalised())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ExplainOptions;
+    use crate::tests::{BIG, committee, disc, view};
+
+    #[test]
+    fn the_pixels_of_a_committee_are_asked_once() {
+        let model = committee();
+        let explainer = ModelExplainer::new(&model, ExplainOptions::default()).unwrap();
+        let (image, view) = (disc(), view(Some(BIG)));
+        let input = ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &image, &view) };
+        let statistics = model.preprocess.statistics.as_ref().unwrap();
+        let row = Row::new(statistics, &input).unwrap();
+        let pixels = || explainer.view_pixels(&view).unwrap();
+        let seen = explainer.see(pixels(), Some(&row));
+        let mut changed = row.values.clone();
+        changed[0] = -2.0;
+        let own = row.values.clone();
+        let others = OtherMeasurements::new(&explainer, &seen, &row);
+        assert!(matches!(others.pixels, Pixels::Added(_)));
+        let quick = others.log_probabilities(&[own, changed.clone()]).unwrap();
+        let mut other = Row::new(statistics, &input).unwrap();
+        other.values = changed;
+        for (quick, row) in quick.iter().zip([&row, &other]) {
+            let slow = explainer.see(pixels(), Some(row)).embedding().unwrap();
+            let slow = explainer.type_log_probabilities(&slow).unwrap();
+            assert!(quick.iter().zip(&slow[0]).all(|(a, b)| (a - b).abs() < 1e-5), "{quick:?} {slow:?}");
+        }
+        assert_ne!(quick[0], quick[1]);
+    }
 }

@@ -65,6 +65,7 @@ pub(crate) fn model(pixels: bool, measured: bool) -> Model {
     let tokenizer = Tokenizer::train(texts.iter().map(String::as_str), &TokenizerConfig { vocab_size: 300 }).unwrap();
     let config = ModelConfig {
         embed_dim: 8,
+        members: 1,
         image: ImageTowerConfig {
             pixels: pixels.then_some(
                 PixelBranchConfig { side: SIDE as usize, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into(),
@@ -389,6 +390,42 @@ fn behind_a_perceptron_no_place_has_a_share_and_gradients_are_followed_instead()
     let refused = asked(&adding, Some(HeatKind::Layers)).unwrap_err();
     assert!(refused.to_string().contains("no heat map by layers") && refused.to_string().contains("no perceptron"));
     assert_eq!(method(&explained(&adding, None)), Some(HeatKind::Patches));
+}
+
+/// A model of three members that look at patches and hear measurements.
+pub(crate) fn committee() -> Model {
+    let mut model = model(true, true);
+    let tower = ImageTowerConfig {
+        pixels: Some(
+            PixelBranchConfig { side: SIDE as usize, patch: 4, width: 8, depth: 1, heads: 2, dropout: 0.0 }.into(),
+        ),
+        ..ImageTowerConfig::measurements_only(4)
+    };
+    let config = ModelConfig {
+        embed_dim: 8,
+        members: 3,
+        image: tower,
+        text: TextConfig { width: 8, depth: 1, heads: 2, ..TextConfig::default() }.into(),
+        tokenizer: TokenizerConfig::default(),
+    };
+    model.model = WbcClip::init(&config, model.tokenizer.vocab_size(), 7, &Device::flex()).unwrap();
+    model
+}
+
+#[test]
+fn a_committee_explains_what_all_its_members_say() {
+    let model = committee();
+    let asked = |heat_maps| {
+        let options = ExplainOptions { heat_maps, ..ExplainOptions::default() };
+        let explainer = ModelExplainer::new(&model, options).unwrap();
+        explainer
+            .explain(&ExplainInput { length_scale: Some(1.0), ..ExplainInput::new("c", &disc(), &view(Some(BIG))) })
+    };
+    let explained = asked(None).unwrap();
+    assert_eq!(explained.heat_maps.as_ref().map(|maps| maps[0].method), Some(HeatKind::Joint), "no patch has a share");
+    assert!(explained.measurements.is_some() && explained.cell_type.candidates.len() == 3);
+    let refused = asked(Some(HeatKind::Patches)).unwrap_err().to_string();
+    assert!(refused.contains("committee"), "{refused}");
 }
 
 #[test]

@@ -28,6 +28,8 @@ fn impossible_values_are_refused_by_name_and_nothing_is_created() {
         ("optimiser.speed=1", "speed"),
         ("model.embed_dim=0", "embed_dim"),
         ("model.embed_dim=99999999", "embed_dim"),
+        ("model.members=0", "members"),
+        ("model.members=17", "not in 1..=16"),
         ("model.measurements.hidden=0", "measurements.hidden"),
         ("model.measurements.hidden=999999999", "measurements.hidden"),
         ("model.measurements.dropout=1", "measurements.dropout"),

@@ -38,10 +38,10 @@ pub(crate) fn by_path<M: Module>(model: &M, grads: &GradientsParams) -> Vec<(Str
 }
 
 /// Largest relative difference (L2, per tensor) between the gradients of a whole batch and those of its chunks, with
-/// the path of the tensor.
-pub(crate) fn difference(device: &Device, loss: LossKind, micro_batch: usize) -> (f64, String) {
+/// the path of the tensor; of a committee of so many members.
+pub(crate) fn difference(device: &Device, loss: LossKind, micro_batch: usize, members: usize) -> (f64, String) {
     let data = super::data(BATCH, true);
-    let model = super::model(&data, true, device);
+    let model = super::committee(&data, true, members, device);
     let rows: Vec<usize> = (0..BATCH).collect();
     let run = |micro_batch| {
         let config = OptimiserConfig { batch_size: BATCH, micro_batch, loss, ..super::config() };

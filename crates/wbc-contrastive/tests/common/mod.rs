@@ -109,6 +109,7 @@ pub(crate) fn config() -> OptimiserConfig {
 pub(crate) fn model_config(pixels: bool) -> ModelConfig {
     ModelConfig {
         embed_dim: 16,
+        members: 1,
         image: ImageTowerConfig {
             pixels: pixels.then_some(
                 PixelBranchConfig { side: SIDE, patch: 8, width: 16, depth: 1, heads: 2, dropout: 0.1 }.into(),
@@ -124,7 +125,13 @@ pub(crate) fn model_config(pixels: bool) -> ModelConfig {
 
 /// A model on the device with gradient tracking.
 pub(crate) fn model(data: &TrainingData, pixels: bool, device: &Device) -> WbcClip {
-    WbcClip::init(&model_config(pixels), data.tokenizer.vocab_size(), 5, &device.clone().autodiff()).unwrap()
+    committee(data, pixels, 1, device)
+}
+
+/// A committee of so many members, likewise.
+pub(crate) fn committee(data: &TrainingData, pixels: bool, members: usize, device: &Device) -> WbcClip {
+    let config = ModelConfig { members, ..model_config(pixels) };
+    WbcClip::init(&config, data.tokenizer.vocab_size(), 5, &device.clone().autodiff()).unwrap()
 }
 
 /// A parameter's name as weight files have it: variants of enums, which begin with a capital, are no part of it.

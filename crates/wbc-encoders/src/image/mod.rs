@@ -3,6 +3,7 @@ mod conv;
 pub(crate) mod convnext;
 pub(crate) mod efficientnet;
 mod measurements;
+mod member;
 mod pixels;
 mod published;
 pub(crate) mod resnet;
@@ -66,8 +67,14 @@ pub struct FeatureLayer {
 
 /// Turns cell views into vectors. Implement it for a burn module of your own to train and evaluate that.
 pub trait ImageEncoder: Module + ModuleDisplay + Sync {
-    /// Width of the pooled embedding.
+    /// Width of the pooled embedding, of all members.
     fn embed_dim(&self) -> usize;
+
+    /// Of how many embeddings the pooled one consists, of equal width and length and side by side: the losses judge each for
+    /// itself. 1 for an encoder that is no committee.
+    fn members(&self) -> usize {
+        1
+    }
 
     /// What can be computed once per view and handed in as [`ImageInput::features`] from then on; `None` for an encoder
     /// that wants pixels every time.

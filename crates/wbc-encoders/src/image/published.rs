@@ -97,20 +97,32 @@ impl PublishedBranchConfig {
     ) -> Result<PublishedBranch, EncoderError> {
         self.check(Some(embed_dim))?;
         let backbone = self.backbone.init(rng.next_u64(), device)?;
+        let head = self.init_head(embed_dim, rng, device)?;
         let features = self.feature_width();
-        let constant =
-            |v: f32| Param::from_data(TensorData::new(vec![v; features], [features]), device).set_require_grad(false);
-        let (mut feature_mean, mut feature_std) = (None, None);
-        let head = match self.head {
+        let constant = |v: f32| {
+            let values = Param::from_data(TensorData::new(vec![v; features], [features]), device);
+            matches!(head, Head::Perceptron(_)).then(|| values.set_require_grad(false))
+        };
+        let (feature_mean, feature_std) = (constant(0.0), constant(1.0));
+        Ok(PublishedBranch { backbone, feature_mean, feature_std, head, config: self.clone() })
+    }
+
+    /// A head behind the encoder, `[batch, feature_width]` to `[batch, embed_dim]`.
+    pub(super) fn init_head(
+        &self,
+        embed_dim: usize,
+        rng: &mut dyn RngCore,
+        device: &Device,
+    ) -> Result<Head, EncoderError> {
+        let features = self.feature_width();
+        Ok(match self.head {
             PublishedHead::Perceptron { hidden, dropout, .. } => {
-                (feature_mean, feature_std) = (Some(constant(0.0)), Some(constant(1.0)));
                 let config = MeasurementBranchConfig { n_measurements: features, hidden, dropout };
                 Head::Perceptron(config.init(embed_dim, rng, device)?)
             }
             PublishedHead::Linear => Head::Linear(linear(features, embed_dim, rng, device)),
             PublishedHead::None => Head::None(Identity {}),
-        };
-        Ok(PublishedBranch { backbone, feature_mean, feature_std, head, config: self.clone() })
+        })
     }
 }
 
@@ -124,14 +136,25 @@ fn of_answer(answer: BackboneOutput) -> Tensor<2> {
 
 /// Passes on what it gets; a variant of a burn enum must be a module.
 #[derive(Module, Debug)]
-struct Identity {}
+pub(super) struct Identity {}
 
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one value per model")]
-enum Head {
+#[expect(clippy::large_enum_variant, reason = "one value per member")]
+pub(super) enum Head {
     Perceptron(MeasurementBranch),
     Linear(Linear),
     None(Identity),
+}
+
+impl Head {
+    /// What it makes of features as ONNX nodes, `[batch, embed_dim]`.
+    pub(super) fn onnx(&self, graph: &mut OnnxGraph, features: OnnxValue) -> OnnxValue {
+        match self {
+            Self::Perceptron(perceptron) => graph.within("head", |g| perceptron.onnx_complete(g, &features)),
+            Self::Linear(linear) => graph.linear("head", linear, &features),
+            Self::None(_) => features,
+        }
+    }
 }
 
 /// A published encoder as pixel branch.
@@ -204,7 +227,7 @@ impl PublishedBranch {
     }
 
     /// What the encoder says of pixels as they lie, `[batch, feature_width]`.
-    fn seen(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
+    pub(super) fn seen(&self, pixels: Tensor<4>, mode: &mut Mode<'_>) -> Tensor<2> {
         of_answer(self.backbone.forward(pixels, self.has_perceptron(), mode))
     }
 
@@ -226,7 +249,12 @@ impl PublishedBranch {
 
     /// `[batch, feature_width]` to `[batch, embed_dim]`.
     pub fn forward(&self, features: Tensor<2>, mode: &mut Mode<'_>) -> Tensor<2> {
-        match (&self.head, &self.feature_mean, &self.feature_std) {
+        self.said_by(&self.head, features, mode)
+    }
+
+    /// What a head says of features, its own or that of another member.
+    pub(super) fn said_by(&self, head: &Head, features: Tensor<2>, mode: &mut Mode<'_>) -> Tensor<2> {
+        match (head, &self.feature_mean, &self.feature_std) {
             (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
                 let mean = mean.val().detach().unsqueeze::<2>();
                 let normalised = ((features - mean) / std.val().detach().unsqueeze::<2>()).clamp(-CLIP, CLIP);
@@ -241,9 +269,9 @@ impl PublishedBranch {
         }
     }
 
-    /// [`Self::features`] and [`Self::forward`] in evaluation as ONNX nodes: `[batch, 3, side, side]` in `0..=1` to
-    /// `[batch, embed_dim]`.
-    pub fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
+    /// [`Self::features`] in evaluation as ONNX nodes, normalised where a perceptron follows: `[batch, 3, side, side]` in `0..=1`
+    /// to `[batch, feature_width]`.
+    pub(super) fn onnx_features(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
         let (middle, width) = (self.has_perceptron(), self.config.feature_width());
         let features = symmetries::onnx_averaged(graph, pixels, self.config.symmetries, width, |graph, pixels| {
             let seen = graph.within("backbone", |g| self.backbone.onnx(g, pixels, middle));
@@ -254,18 +282,16 @@ impl PublishedBranch {
                 seen.pooled
             }
         });
-        match (&self.head, &self.feature_mean, &self.feature_std) {
-            (Head::Perceptron(perceptron), Some(mean), Some(std)) => {
-                let (mean, std) =
-                    (graph.parameter("feature_mean", mean.val()), graph.parameter("feature_std", std.val()));
-                let rest = graph.sub(&features, &mean);
-                let normalised = graph.div(&rest, &std);
-                let normalised = graph.clip(&normalised, -CLIP as f32, CLIP as f32);
-                graph.within("head", |g| perceptron.onnx_complete(g, &normalised))
-            }
-            (Head::Linear(linear), ..) => graph.linear("head", linear, &features),
-            _ => features,
-        }
+        let (Some(mean), Some(std)) = (&self.feature_mean, &self.feature_std) else { return features };
+        let (mean, std) = (graph.parameter("feature_mean", mean.val()), graph.parameter("feature_std", std.val()));
+        let rest = graph.sub(&features, &mean);
+        let normalised = graph.div(&rest, &std);
+        graph.clip(&normalised, -CLIP as f32, CLIP as f32)
+    }
+
+    /// What its own head makes of [`Self::onnx_features`], `[batch, embed_dim]`.
+    pub(super) fn onnx_said(&self, graph: &mut OnnxGraph, features: OnnxValue) -> OnnxValue {
+        self.head.onnx(graph, features)
     }
 
     /// What it says of pixels as they lie, whatever symmetries it averages over, `[batch, embed_dim]`; and what each

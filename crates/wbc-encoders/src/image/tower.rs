@@ -1,16 +1,24 @@
+use super::member::{Measured, Member};
 use super::{
-    FeatureLayers, ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, MeasurementInput,
-    PixelBranch, PixelBranchConfig, PublishedBranch, PublishedBranchConfig,
+    FeatureLayers, ImageEncoder, ImageInput, ImageOutput, MeasurementBranch, MeasurementBranchConfig, PixelBranch,
+    PixelBranchConfig, PublishedBranch, PublishedBranchConfig, PublishedHead,
 };
-use crate::layers::l2_normalised;
+use crate::committee::{check_members, member_seed, onnx_side_by_side, side_by_side};
 use crate::limits::width;
-use crate::mode::plain;
 use crate::{EncoderError, Mode, OnnxGraph, OnnxImageEncoder, OnnxImageInput, OnnxImageShape, OnnxValue};
 use burn::module::Module;
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use wbc_core::seeded_rng;
+
+/// Random streams of the branches' first weights: one branch's do not depend on the presence of another.
+pub(super) const PIXELS: u64 = 1;
+const MEASUREMENTS: u64 = 2;
+const READINGS: u64 = 3;
+
+/// The branches of measurements and of readings.
+type Hearing = (Option<MeasurementBranch>, Option<MeasurementBranch>);
 
 /// What looks at the pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,13 +65,6 @@ impl PixelEncoder {
         match self {
             Self::Patches(branch) => branch.side(),
             Self::Published(branch) => branch.config().backbone.side,
-        }
-    }
-
-    fn onnx(&self, graph: &mut OnnxGraph, pixels: &OnnxValue) -> OnnxValue {
-        match self {
-            Self::Patches(branch) => branch.onnx(graph, pixels),
-            Self::Published(branch) => branch.onnx(graph, pixels),
         }
     }
 
@@ -148,6 +149,49 @@ impl ImageTowerConfig {
         self.readings.iter().try_for_each(|c| c.check().map_err(of_readings))
     }
 
+    /// Checks the configuration for a committee of that many members without building anything.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; for a number of members that is not in `1..=`[`crate::MAX_MEMBERS`], and for several that have nothing
+    /// of their own.
+    pub fn check_committee(&self, members: usize) -> Result<(), EncoderError> {
+        self.check()?;
+        check_members(members)?;
+        let shared =
+            |c: &PixelEncoderConfig| matches!(c, PixelEncoderConfig::Published(b) if b.head == PublishedHead::None);
+        if members > 1 && self.measurements.is_none() && self.pixels.as_ref().is_some_and(shared) {
+            let cause = format!("{members} without a head behind the published encoder would say the same");
+            return Err(EncoderError::Config { field: "members", cause });
+        }
+        Ok(())
+    }
+
+    /// Builds a committee of towers, each with weights drawn from a seed of its own, of which `seed` is the first's. A published
+    /// encoder is shared.
+    ///
+    /// # Errors
+    /// As [`Self::check_committee`].
+    pub fn init_committee(
+        &self,
+        embed_dim: usize,
+        members: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<ImageTower, EncoderError> {
+        self.check_committee(members)?;
+        let first = self.init(embed_dim, seed, device)?;
+        let others = (1..members).map(|k| self.init_member(embed_dim, member_seed(seed, k), device));
+        Ok(ImageTower { others: others.collect::<Result<_, _>>()?, ..first })
+    }
+
+    /// The branches of measurements and of what is read in them.
+    pub(super) fn init_measured(&self, embed_dim: usize, seed: u64, device: &Device) -> Result<Hearing, EncoderError> {
+        let branch = |config: &Option<MeasurementBranchConfig>, stream| {
+            config.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, stream]), device)).transpose()
+        };
+        Ok((branch(&self.measurements, MEASUREMENTS)?, branch(&self.readings, READINGS)?))
+    }
+
     /// Builds the tower with weights drawn from `seed`.
     ///
     /// # Errors
@@ -155,60 +199,32 @@ impl ImageTowerConfig {
     pub fn init(&self, embed_dim: usize, seed: u64, device: &Device) -> Result<ImageTower, EncoderError> {
         self.check()?;
         width("embed_dim", embed_dim)?;
-        // a stream per branch: one branch's weights do not depend on the presence of the other
         let pixels =
-            self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 1]), device)).transpose()?;
-        let measurements =
-            self.measurements.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 2]), device)).transpose()?;
-        let readings =
-            self.readings.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, 3]), device)).transpose()?;
-        Ok(ImageTower { pixels, measurements, readings, embed_dim, branch_dropout: self.branch_dropout })
+            self.pixels.as_ref().map(|c| c.init(embed_dim, &mut seeded_rng(&[seed, PIXELS]), device)).transpose()?;
+        let (measurements, readings) = self.init_measured(embed_dim, seed, device)?;
+        let (others, branch_dropout) = (Vec::new(), self.branch_dropout);
+        Ok(ImageTower { pixels, measurements, readings, others, embed_dim, branch_dropout })
     }
-}
-
-/// The sum of what two branches say. In training either is left out for a share `rate` of the cells, so that each works
-/// alone.
-fn fused(a: Tensor<2>, b: Tensor<2>, rate: f64, mode: &mut Mode<'_>) -> Tensor<2> {
-    let Some(u) = mode.uniform(a.dims()[0]) else { return a + b };
-    let rate = rate as f32;
-    let keep = |kept: &dyn Fn(f32) -> bool| {
-        let rows: Vec<f32> = u.iter().map(|u| f32::from(u8::from(kept(*u)))).collect();
-        let n = rows.len();
-        Tensor::<2>::from_data(TensorData::new(rows, [n, 1]), &plain(&a.device()))
-    };
-    let dtype: FloatDType = a.dtype().into();
-    let (keep_b, keep_a) = (keep(&|u| u >= rate).cast(dtype), keep(&|u| u < 1.0 - rate).cast(dtype));
-    a * keep_a + b * keep_b
 }
 
 /// Two branches fused late: each to the unit sphere, then added. In training either is left out for a share of the
 /// cells, so that each works alone and an explanation can ask each. What a [`crate::MeasurementReader`] reads in the
 /// measurements may have a branch of its own, fused with theirs in the same way; an
 /// input without readings is heard by the others alone.
+///
+/// A committee is several such towers around one published encoder, which looks once for all: its embedding is those of its
+/// members, each of unit length, side by side and divided by the root of their number, so that cosines are the mean of theirs.
 #[derive(Module, Debug)]
 pub struct ImageTower {
     pixels: Option<PixelEncoder>,
     measurements: Option<MeasurementBranch>,
     readings: Option<MeasurementBranch>,
+    others: Vec<Member>,
     embed_dim: usize,
     branch_dropout: f64,
 }
 
 impl ImageTower {
-    /// What is said of measurements: by their branch, and by the branch of what is read in them, each on the unit sphere
-    /// and added as [`fused`] does.
-    fn measured(&self, branch: &MeasurementBranch, mut input: MeasurementInput, mode: &mut Mode<'_>) -> Tensor<2> {
-        let readings = self.readings.as_ref().zip(input.readings.take());
-        let measured = branch.forward(input, mode);
-        match readings {
-            Some((branch, readings)) => {
-                let read = branch.forward(MeasurementInput::complete(readings), mode);
-                fused(l2_normalised(measured), l2_normalised(read), self.branch_dropout, mode)
-            }
-            None => measured,
-        }
-    }
-
     /// Whether the tower has a pixel branch.
     pub fn has_pixels(&self) -> bool {
         self.pixels.is_some()
@@ -243,9 +259,33 @@ impl ImageTower {
     }
 }
 
+impl ImageTower {
+    fn measured(&self) -> Measured<'_> {
+        let Self { measurements, readings, branch_dropout, .. } = self;
+        Measured { measurements, readings, branch_dropout: *branch_dropout }
+    }
+
+    /// What the first member says; as the whole tower does that has no other.
+    fn first(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput {
+        let (pixels, patches) = match (&self.pixels, input.pixels, input.features) {
+            (Some(PixelEncoder::Published(branch)), _, Some(features)) => (Some(branch.forward(features, mode)), None),
+            (Some(encoder), Some(pixels), _) => {
+                let (pooled, patches) = encoder.forward(pixels, mode);
+                (Some(pooled), patches)
+            }
+            _ => (None, None),
+        };
+        ImageOutput { pooled: self.measured().added_to(pixels, input.measurements, mode), patches }
+    }
+}
+
 impl ImageEncoder for ImageTower {
     fn embed_dim(&self) -> usize {
-        self.embed_dim
+        self.embed_dim * self.members()
+    }
+
+    fn members(&self) -> usize {
+        1 + self.others.len()
     }
 
     fn features(&self, pixels: Tensor<4>) -> Option<Tensor<2>> {
@@ -262,43 +302,36 @@ impl ImageEncoder for ImageTower {
     }
 
     fn look(&self, pixels: Tensor<4>) -> ImageOutput {
+        let mode = &mut Mode::Eval;
         match self.published() {
-            Some(branch) => {
+            Some(branch) if self.others.is_empty() => {
                 let (pooled, patches) = branch.look(pixels);
                 ImageOutput { pooled, patches }
             }
-            None => self.forward(ImageInput { pixels: Some(pixels), ..ImageInput::default() }, &mut Mode::Eval),
+            Some(branch) => {
+                let features = Some(branch.seen(pixels, mode));
+                self.forward(ImageInput { features, ..ImageInput::default() }, mode)
+            }
+            None => self.forward(ImageInput { pixels: Some(pixels), ..ImageInput::default() }, mode),
         }
     }
 
-    /// Branches without input are left out, so one alone can be asked.
+    /// Branches without input are left out, so one alone can be asked. What each patch contributes is not told by a committee.
     ///
     /// # Panics
     /// If the input holds nothing for any branch of the tower.
-    fn forward(&self, input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput {
-        let (pixels, patches) = match (&self.pixels, input.pixels, input.features) {
-            (Some(PixelEncoder::Published(branch)), _, Some(features)) => (Some(branch.forward(features, mode)), None),
-            (Some(encoder), Some(pixels), _) => {
-                let (pooled, patches) = encoder.forward(pixels, mode);
-                (Some(pooled), patches)
-            }
-            _ => (None, None),
-        };
-        // a cell without any measurement has nothing to say: its branch is silent instead of average
-        let measurements = match (&self.measurements, input.measurements) {
-            (Some(branch), Some(input)) => {
-                let known = input.mask.clone().max_dim(1);
-                Some((self.measured(branch, input, mode), known))
-            }
-            _ => None,
-        };
-        let pooled = match (pixels, measurements) {
-            (Some(p), Some((m, known))) => fused(l2_normalised(p), l2_normalised(m) * known, self.branch_dropout, mode),
-            (Some(p), None) => p,
-            (None, Some((m, _))) => m,
-            (None, None) => panic!("the input holds nothing for any branch of the tower"),
-        };
-        ImageOutput { pooled, patches }
+    fn forward(&self, mut input: ImageInput, mode: &mut Mode<'_>) -> ImageOutput {
+        if self.others.is_empty() {
+            return self.first(input, mode);
+        }
+        // a published encoder looks once for all
+        if let (Some(branch), None, Some(pixels)) = (self.published(), &input.features, &input.pixels) {
+            input.features = Some(branch.features(pixels.clone(), mode));
+        }
+        let mut said = vec![self.first(input.clone(), mode).pooled];
+        let others = self.others.iter();
+        said.extend(others.map(|o| o.forward(self.published(), input.clone(), self.branch_dropout, mode)));
+        ImageOutput { pooled: side_by_side(said), patches: None }
     }
 }
 
@@ -318,24 +351,48 @@ impl OnnxImageEncoder for ImageTower {
                 cause: "what is read in measurements is made outside of the network".into(),
             });
         }
-        let pixels = self.pixels.as_ref().zip(input.pixels.as_ref());
-        let pixels = pixels.map(|(branch, pixels)| graph.within("pixels", |g| branch.onnx(g, pixels)));
-        let measurements = self
-            .measurements
-            .as_ref()
-            .zip(input.measurements.as_ref())
-            .map(|(branch, (values, mask))| (graph.within("measurements", |g| branch.onnx(g, values, mask)), mask));
-        Ok(match (pixels, measurements) {
-            (Some(p), Some((m, mask))) => {
-                let (p, m) = (graph.l2_normalised(&p), graph.l2_normalised(&m));
-                let known = graph.max(mask, 1);
-                let m = graph.mul(&m, &known);
-                graph.add(&p, &m)
-            }
-            (Some(p), None) => p,
-            (None, Some((m, _))) => m,
-            (None, None) => panic!("the input holds nothing for any branch of the tower"),
-        })
+        // a published encoder looks once for all members
+        let seen = self.pixels.as_ref().zip(input.pixels.as_ref()).map(|(encoder, pixels)| match encoder {
+            PixelEncoder::Patches(_) => pixels.clone(),
+            PixelEncoder::Published(branch) => graph.within("pixels", |g| branch.onnx_features(g, pixels)),
+        });
+        let pixels = self.pixels.as_ref().zip(seen.as_ref()).map(|(encoder, seen)| {
+            graph.within("pixels", |g| match encoder {
+                PixelEncoder::Patches(branch) => branch.onnx(g, seen),
+                PixelEncoder::Published(branch) => branch.onnx_said(g, seen.clone()),
+            })
+        });
+        let mut said = vec![onnx_added(graph, pixels, self.measurements.as_ref(), input)];
+        for (k, other) in self.others.iter().enumerate() {
+            said.push(graph.within(format!("others.{k}"), |g| {
+                let pixels = seen.as_ref().and_then(|seen| g.within("pixels", |g| other.onnx_pixels(g, seen)));
+                onnx_added(g, pixels, other.measurements(), input)
+            }));
+        }
+        Ok(onnx_side_by_side(graph, said))
+    }
+}
+
+/// What a member says of pixels and of measurements, together.
+fn onnx_added(
+    graph: &mut OnnxGraph,
+    pixels: Option<OnnxValue>,
+    branch: Option<&MeasurementBranch>,
+    input: &OnnxImageInput,
+) -> OnnxValue {
+    let measurements = branch
+        .zip(input.measurements.as_ref())
+        .map(|(branch, (values, mask))| (graph.within("measurements", |g| branch.onnx(g, values, mask)), mask));
+    match (pixels, measurements) {
+        (Some(p), Some((m, mask))) => {
+            let (p, m) = (graph.l2_normalised(&p), graph.l2_normalised(&m));
+            let known = graph.max(mask, 1);
+            let m = graph.mul(&m, &known);
+            graph.add(&p, &m)
+        }
+        (Some(p), None) => p,
+        (None, Some((m, _))) => m,
+        (None, None) => panic!("the input holds nothing for any branch of the tower"),
     }
 }
 

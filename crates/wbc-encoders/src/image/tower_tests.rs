@@ -1,4 +1,5 @@
 use super::*;
+use crate::l2_normalised;
 use crate::{
     Activation, BackboneConfig, ConvNextConfig, EfficientNetLiteConfig, MeasurementInput, NetworkConfig, PublishedHead,
     ResNetBlock, ResNetConfig, VisionTransformerConfig, VitPooling,

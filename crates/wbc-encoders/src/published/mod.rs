@@ -21,5 +21,5 @@ pub use image::ImageLayout;
 pub(crate) use layout::{Form, Layout, Path};
 pub use publish::{ClipFiles, ClipLibrary, PublishableClip};
 pub use text::TextLayout;
-pub(crate) use write::safetensors_bytes;
 pub use write::write_tensors;
+pub(crate) use write::{Part, rewritten, safetensors_bytes};

@@ -1,7 +1,7 @@
 use super::FloatTensor;
 use crate::EncoderError;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, serialize};
+use safetensors::{Dtype, SafeTensors, serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -34,4 +34,21 @@ pub(crate) fn safetensors_bytes<'t>(
     // a single entry: several would be written in random order
     let producer = ("producer".to_owned(), concat!("wbc-clip ", env!("CARGO_PKG_VERSION")).to_owned());
     serialize(views, Some([producer].into())).map_err(|e| e.to_string())
+}
+
+/// A tensor as a file holds it: name, type, shape, little-endian numbers.
+pub(crate) type Part = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// The bytes of a safetensors file in which others stand for each tensor, in the order of names.
+pub(crate) fn rewritten(
+    file: &SafeTensors<'_>,
+    mut change: impl FnMut(String, &TensorView<'_>) -> Result<Vec<Part>, String>,
+) -> Result<Vec<u8>, String> {
+    let mut tensors = file.tensors();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut parts = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        parts.extend(change(name, &tensor)?);
+    }
+    safetensors_bytes(parts.iter().map(|(name, dtype, shape, data)| (&**name, *dtype, &**shape, &**data)))
 }

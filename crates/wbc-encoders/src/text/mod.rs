@@ -100,8 +100,13 @@ pub struct TextOutput {
 
 /// Turns tokenised texts into vectors. Implement it for a burn module of your own to train and evaluate that.
 pub trait TextEncoder: Module + ModuleDisplay + Sync {
-    /// Width of the pooled embedding.
+    /// Width of the pooled embedding, of all members.
     fn embed_dim(&self) -> usize;
+
+    /// As [`crate::ImageEncoder::members`].
+    fn members(&self) -> usize {
+        1
+    }
 
     /// Longest text, in tokens.
     fn max_len(&self) -> usize;

@@ -3,6 +3,7 @@
 use super::{
     Bert, BertConfig, ClipText, ClipTextConfig, TextConfig, TextEncoder, TextInput, TextOutput, TextTransformer,
 };
+use crate::committee::{check_members, for_each_member, onnx_for_each_member};
 use crate::layers::linear;
 use crate::limits::width;
 use crate::ops::linear_layer;
@@ -213,7 +214,20 @@ impl TextTower {
         width("embed_dim", embed_dim)?;
         let own = encoder.embed_dim();
         let head = (own != embed_dim).then(|| linear(own, embed_dim, &mut seeded_rng(&[seed, HEAD_STREAM]), device));
-        Ok(Self::Published(HeadedText { encoder, head, embed_dim }))
+        Ok(Self::Published(HeadedText { encoder, head, embed_dim, members: 1 }))
+    }
+
+    /// The same tower, which reads for all members of a committee, so that a word means the same to each: its embedding is what
+    /// it says, of unit length, that often side by side, and divided by the root of their number.
+    ///
+    /// # Errors
+    /// [`EncoderError::Config`] for a number of members that is not in `1..=`[`crate::MAX_MEMBERS`].
+    pub fn for_members(self, members: usize) -> Result<Self, EncoderError> {
+        check_members(members)?;
+        Ok(match self {
+            Self::Own(t) => Self::Own(t.for_members(members)),
+            Self::Published(t) => Self::Published(HeadedText { members, ..t }),
+        })
     }
 }
 
@@ -223,6 +237,7 @@ pub struct HeadedText {
     encoder: PublishedText,
     head: Option<Linear>,
     embed_dim: usize,
+    members: usize,
 }
 
 impl HeadedText {
@@ -239,7 +254,11 @@ impl HeadedText {
 
 impl TextEncoder for HeadedText {
     fn embed_dim(&self) -> usize {
-        self.embed_dim
+        self.embed_dim * self.members
+    }
+
+    fn members(&self) -> usize {
+        self.members
     }
 
     fn max_len(&self) -> usize {
@@ -252,7 +271,7 @@ impl TextEncoder for HeadedText {
             Some(head) => linear_layer(head, pooled),
             None => pooled,
         };
-        TextOutput { pooled, tokens }
+        TextOutput { pooled: for_each_member(pooled, self.members), tokens }
     }
 }
 
@@ -261,6 +280,13 @@ impl TextEncoder for TextTower {
         match self {
             Self::Own(t) => t.embed_dim(),
             Self::Published(t) => t.embed_dim(),
+        }
+    }
+
+    fn members(&self) -> usize {
+        match self {
+            Self::Own(t) => t.members(),
+            Self::Published(t) => t.members(),
         }
     }
 
@@ -300,9 +326,10 @@ impl OnnxTextEncoder for PublishedText {
 impl OnnxTextEncoder for HeadedText {
     fn onnx(&self, graph: &mut OnnxGraph, input: &OnnxTextInput) -> Result<OnnxValue, EncoderError> {
         let pooled = graph.within("encoder", |g| self.encoder.onnx(g, input))?;
-        Ok(match &self.head {
+        let pooled = match &self.head {
             Some(head) => graph.linear("head", head, &pooled),
             None => pooled,
-        })
+        };
+        Ok(onnx_for_each_member(graph, pooled, self.members))
     }
 }

@@ -1,4 +1,5 @@
 use super::{TextEncoder, TextInput, TextOutput, mean_of_tokens};
+use crate::committee::{for_each_member, onnx_for_each_member};
 use crate::layers::{Block, BlockConfig, linear, normal};
 use crate::limits::{depth, dropout, heads, length};
 use crate::ops::{NORM_EPSILON, layer_norm, linear_layer};
@@ -68,6 +69,7 @@ impl TextConfig {
             projection: linear(self.width, embed_dim, rng, device),
             max_len: self.max_len,
             embed_dim,
+            members: 1,
             dropout: self.dropout,
         })
     }
@@ -87,12 +89,24 @@ pub struct TextTransformer {
     projection: Linear,
     max_len: usize,
     embed_dim: usize,
+    members: usize,
     dropout: f64,
+}
+
+impl TextTransformer {
+    /// The same transformer, which reads for all members of a committee.
+    pub(super) fn for_members(self, members: usize) -> Self {
+        Self { members, ..self }
+    }
 }
 
 impl TextEncoder for TextTransformer {
     fn embed_dim(&self) -> usize {
-        self.embed_dim
+        self.embed_dim * self.members
+    }
+
+    fn members(&self) -> usize {
+        self.members
     }
 
     fn max_len(&self) -> usize {
@@ -115,8 +129,8 @@ impl TextEncoder for TextTransformer {
             x = block.forward(x, Some(&apart), self.dropout, mode);
         }
         let x = layer_norm(&self.norm, NORM_EPSILON, x);
-        let pooled = mean_of_tokens(&x, pad);
-        TextOutput { pooled: linear_layer(&self.projection, pooled), tokens: x }
+        let pooled = linear_layer(&self.projection, mean_of_tokens(&x, pad));
+        TextOutput { pooled: for_each_member(pooled, self.members), tokens: x }
     }
 }
 
@@ -134,7 +148,8 @@ impl OnnxTextEncoder for TextTransformer {
         }
         let x = graph.layer_norm("norm", &self.norm, NORM_EPSILON, &x);
         let pooled = graph.mean_of_real(&x, &input.real);
-        Ok(graph.linear("projection", &self.projection, &pooled))
+        let pooled = graph.linear("projection", &self.projection, &pooled);
+        Ok(onnx_for_each_member(graph, pooled, self.members))
     }
 }
 

@@ -21,7 +21,7 @@ use reference::{Reference, image_case, text_case};
 use std::collections::BTreeSet;
 use wbc_encoders::{
     EncoderError, ImageInput, ImageTowerConfig, MeasurementBranchConfig, MeasurementInput, OnnxModel,
-    PixelBranchConfig, TextConfig, Tokenizer, TokenizerConfig,
+    PixelBranchConfig, TextConfig, TextTower, Tokenizer, TokenizerConfig,
 };
 
 const EMBED_DIM: usize = 48;
@@ -127,6 +127,12 @@ fn towers_take_and_give_what_their_branches_do() {
         }
         reference.save(name, &model);
     }
+    let committee = tower(true, true).init_committee(EMBED_DIM, 2, 5, &device).unwrap();
+    let model = OnnxModel::image(&committee).unwrap();
+    check_structure(&model, committee.num_params());
+    let mut reference = Reference::default();
+    image_case(&mut reference, &committee, image_input(3, Some(48), true, &device));
+    reference.save("tower-committee", &model);
 }
 
 #[test]
@@ -196,6 +202,14 @@ fn texts_need_their_ids_and_nothing_else() {
     let strange = [vec![0, 2, 2, 2], vec![1, 1], vec![]];
     text_case(&mut reference, &text, &tokenizer, &strange, &device);
     reference.save("text-clauses", &model);
+
+    let committee = TextTower::Own(text).for_members(2).unwrap();
+    let model = OnnxModel::text(&committee, &tokenizer).unwrap();
+    let graph = check_structure(&model, committee.num_params()).graph.unwrap();
+    assert_eq!(signature(&graph.output), ["text_embedding[batch,96]", "pooled[batch,96]"]);
+    let mut reference = Reference::default();
+    text_case(&mut reference, &committee, &tokenizer, &tokenizer.ids(&TEXTS, usize::MAX).unwrap(), &device);
+    reference.save("text-committee", &model);
 }
 
 #[test]

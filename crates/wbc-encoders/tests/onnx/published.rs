@@ -58,13 +58,17 @@ fn tower(network: NetworkConfig, side: usize, head: PublishedHead, embed_dim: us
 }
 
 fn tower_of(branch: PublishedBranchConfig, embed_dim: usize, measured: bool) -> ImageTower {
+    committee_of(branch, embed_dim, 1, measured)
+}
+
+fn committee_of(branch: PublishedBranchConfig, embed_dim: usize, members: usize, measured: bool) -> ImageTower {
     let config = ImageTowerConfig {
         pixels: Some(PixelEncoderConfig::Published(branch)),
         measurements: measured.then(|| MeasurementBranchConfig::new(crate::N_MEASUREMENTS)),
         readings: None,
         branch_dropout: 0.25,
     };
-    let tower = config.init(embed_dim, 3, &Device::flex()).unwrap().materialize();
+    let tower = config.init_committee(embed_dim, members, 3, &Device::flex()).unwrap().materialize();
     tower.map(&mut Moved)
 }
 
@@ -157,6 +161,23 @@ fn means_over_symmetries() {
         let symmetries = Symmetries::try_from(symmetries).unwrap();
         let tower = tower_of(PublishedBranchConfig { backbone, head, frozen: true, symmetries }, EMBED_DIM, false);
         check(name, &tower, 47, false, EMBED_DIM);
+    }
+}
+
+#[test]
+fn committees_around_one_encoder() {
+    let network = ResNetConfig { block: ResNetBlock::Basic, depths: [1; 4], stem: 6, width: 4 };
+    let network = NetworkConfig::ResNet(network);
+    let backbone = BackboneConfig { network, side: 47, mean: [0.48, 0.45, 0.4], std: [0.26, 0.27, 0.28] };
+    for (name, head, measured) in [
+        ("published-committee", perceptron(), true),
+        ("published-committee-pixels", perceptron(), false),
+        ("published-committee-linear", PublishedHead::Linear, true),
+    ] {
+        let symmetries = Symmetries::try_from(2).unwrap();
+        let branch = PublishedBranchConfig { backbone: backbone.clone(), head, frozen: true, symmetries };
+        let tower = committee_of(branch, EMBED_DIM, 3, measured);
+        check(name, &tower, 47, measured, 3 * EMBED_DIM);
     }
 }
 
