@@ -28,3 +28,6 @@ if [ ! -e encoders/efficientnet-lite0-halfway ]; then
 fi
 "$program" train "$here/../configs/wbcatt-bundled.toml" --resume
 "$program" export runs/wbcatt-bundled --format safetensors-i8 --out "$out"
+# general words about licences give way to the sources themselves
+{ sed '/^## Licence/,$d' "$out/README.md"; cat "$here/bundled_card.md"; } > "$out/README.part"
+mv "$out/README.part" "$out/README.md"

@@ -52,6 +52,14 @@ pub(crate) fn model_card(run: &Run, format: ExportFormat, files: &[&str]) -> Res
     .expect("a string takes any text");
     card += &data(run);
     card += &metrics(run)?;
+    card += match format {
+        ExportFormat::SafetensorsF16 => "The weights are rounded to 16 bits here; the figures are of those before.\n\n",
+        ExportFormat::SafetensorsI8 => {
+            "The weights are rounded here, kernels of convolutions to 8 bits and all else to 16; the figures are of those \
+             before.\n\n"
+        }
+        _ => "",
+    };
     card += "## Files\n\n| file | content |\n|---|---|\n";
     files.iter().for_each(|name| card += &format!("| `{name}` | {} |\n", content(name)));
     card += &usage(run, format);

@@ -214,7 +214,7 @@ pub fn import_weights(source: &Path, out: &Path, device_name: &str) -> Result<Im
     parts.write(source, file.tensors().keys(), out)
 }
 
-/// Makes an encoder folder of the image encoder that a run fine-tuned, or kept as it was.
+/// Makes an encoder folder of the image encoder that a run fine-tuned, or held frozen.
 fn import_from_run(run: &Run, folder: &Path, out: &Path) -> Result<ImportSummary, Error> {
     let lacks = || Error::Published { path: folder.to_owned(), cause: "the run has no published image encoder".into() };
     let (image, branch) = run.encoders.image.as_ref().zip(run.trained.model.image.published()).ok_or_else(lacks)?;
@@ -223,10 +223,9 @@ fn import_from_run(run: &Run, folder: &Path, out: &Path) -> Result<ImportSummary
     parts.image = Some((image.layout, backbone.config().clone(), image.layout.store(backbone)?));
     let began = run.encoders.image_source.as_ref().map_or("a published encoder", |source| source.file.as_str());
     let name = run.config.out.file_name().unwrap_or_default().to_string_lossy();
-    let file = match branch.config().frozen {
-        true => began.to_owned(),
-        false => format!("{began}, fine-tuned in {name}"),
-    };
+    // frozen it is what it was, but for the rounding of an export
+    let how = if branch.config().frozen { "taken from" } else { "fine-tuned in" };
+    let file = format!("{began}, {how} {name}");
     let source = WeightSource { file, blake3: hash_file(&folder.join(WEIGHTS))? };
     parts.write(source, std::iter::empty(), out)
 }

@@ -149,6 +149,8 @@ mod tests {
     fn the_bundled_model_is_small_and_needs_no_file() {
         let weights = RunFiles::Bundled.need(WEIGHTS).unwrap();
         assert!(weights.len() <= 8 << 20, "{} bytes", weights.len());
+        let card = include_str!("../models/wbcatt/README.md");
+        assert!(card.contains("10.1016/j.dib.2020.105474"), "whose images it learned from is named");
         let run = Run::bundled("flex").unwrap();
         assert!(run.trained.space.types().len() >= 5 && run.reference.is_some());
         assert!(run.files.read("metrics.jsonl").unwrap().is_none());

@@ -30,7 +30,7 @@ pub struct ModelSection {
     pub branches: BranchKind,
     /// Width of the shared space, of each member.
     pub embed_dim: usize,
-    /// Towers that learn side by side behind one encoder, and answer together.
+    /// Image towers that learn side by side, share a published encoder and the text tower, and answer together.
     #[serde(skip_serializing_if = "is_one")]
     pub members: usize,
     /// Share of training cells for which a branch is left out, each.

@@ -10,27 +10,18 @@ fn name_in_files(path: &str) -> String {
     fields.collect::<Vec<_>>().join(".")
 }
 
-/// The name that a parameter of another member of a committee has in the first: without `others` and the number behind it.
-fn name_in_first(name: &str) -> String {
-    let mut parts = name.split('.').peekable();
-    let mut kept = Vec::new();
-    while let Some(part) = parts.next() {
-        let numbered = parts.peek().is_some_and(|next| next.parse::<usize>().is_ok());
-        match part == "others" && numbered {
-            true => drop(parts.next()),
-            false => kept.push(part),
-        }
-    }
-    kept.join(".")
+/// The name that a parameter of another member of a committee has in the first, `image.others.1.pixels` in `image.pixels`.
+fn name_in_first(name: &str) -> Option<String> {
+    let (member, rest) = name.strip_prefix("image.others.")?.split_once('.')?;
+    member.parse::<usize>().is_ok().then(|| format!("image.{rest}"))
 }
 
 /// Whether a parameter is, or lies below, what a name stands for: `image.pixels` is `image.pixels.norm.beta`, that of every
 /// member, and not `image.pixels2`.
 pub(crate) fn is_below(path: &str, name: &str) -> bool {
     let own = name_in_files(path);
-    [name_in_first(&own), own]
-        .iter()
-        .any(|path| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    let mut paths = name_in_first(&own).into_iter().chain([own]);
+    paths.any(|path| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Names of all parameters of floating point in the order of the module: names of fields, joined by dots.
