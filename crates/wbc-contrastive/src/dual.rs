@@ -29,7 +29,8 @@ impl<I: ImageEncoder, T: TextEncoder> DualEncoder<I, T> {
     /// Joins two encoders, with temperatures 0.07 for captions and 0.1 for contrast sets.
     ///
     /// # Errors
-    /// [`TrainError::Config`] when their embeddings differ in width or in the number of members, or where that is 0 or does not divide the width.
+    /// [`TrainError::Config`] when their embeddings differ in width or in the number of members, or where that is 0 or does not
+    /// divide the width.
     pub fn new(image: I, text: T, device: &Device) -> Result<Self, TrainError> {
         if image.embed_dim() != text.embed_dim() {
             return Err(TrainError::Config {
