@@ -1,8 +1,9 @@
 //! Several towers that judge an image together: a deep ensemble (Lakshminarayanan et al. 2017) as one encoder.
 //!
-//! The embedding of a committee of `K` is `[e_1, ..., e_K] / sqrt(K)` with unit vectors `e_k`; that of a text, which one encoder
-//! reads for all members, `[t, ..., t] / sqrt(K)`. The cosine of the two is the mean of the members' cosines, so whatever compares
-//! embeddings asks all of them: the softmax of scaled cosines is the geometric mean of the members' probabilities, normalised.
+//! The embedding of a committee of `K` is `[e_1, ..., e_K] / sqrt(K)` with unit vectors `e_k`; that of a text, which one
+//! encoder reads for all members, `[t, ..., t] / sqrt(K)`. The cosine of the two is the mean of the members' cosines, so
+//! whatever compares embeddings asks all of them: the softmax of scaled cosines is the geometric mean of the members'
+//! probabilities, normalised.
 
 use crate::layers::l2_normalised;
 use crate::limits::refused;
@@ -28,7 +29,8 @@ pub(crate) fn member_seed(seed: u64, member: usize) -> u64 {
     if member == 0 { seed } else { seeded_rng(&[seed, STREAM, member as u64]).next_u64() }
 }
 
-/// What members say, each `[batch, width]` and of any length, as `[batch, members * width]`; what one says alone stays as it is.
+/// What members say, each `[batch, width]` and of any length, as `[batch, members * width]`; what one says alone stays as it
+/// is.
 pub(crate) fn side_by_side(mut said: Vec<Tensor<2>>) -> Tensor<2> {
     if said.len() == 1 {
         return said.remove(0);

@@ -19,8 +19,8 @@ const STEPS: f32 = 127.0;
 /// not trained for it answers noticeably otherwise: evaluate what you made. `path` is what messages call the bytes.
 ///
 /// # Errors
-/// [`EncoderError::Weights`] for bytes that are no safetensors or have more than [`crate::MAX_WEIGHTS_BYTES`] in 32 bits, a value that is not finite or, outside of kernels, beyond
-/// ±65504, or a tensor that has the name of a kernel's factors.
+/// [`EncoderError::Weights`] for bytes that are no safetensors or have more than [`crate::MAX_WEIGHTS_BYTES`] in 32 bits, a
+/// value that is not finite or, outside of kernels, beyond ±65504, or a tensor that has the name of a kernel's factors.
 pub fn quantise_kernels(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
     quantised(bytes).map_err(|e| refused(e, path))
 }

@@ -31,8 +31,8 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), EncoderErro
 /// what [`crate::quantise_kernels`] wrote in 8 bits.
 ///
 /// # Errors
-/// [`EncoderError::Weights`] when the file cannot be read or is too large, as it is or in 32 bits, a tensor is missing, left over, of another
-/// shape, or not finite.
+/// [`EncoderError::Weights`] when the file cannot be read or is too large, as it is or in 32 bits, a tensor is missing, left
+/// over, of another shape, or not finite.
 pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, EncoderError> {
     load_weights_from(model, read_weights(path)?.into(), path)
 }
@@ -61,12 +61,12 @@ pub fn load_weights_from<M: Module>(mut model: M, bytes: Cow<'_, [u8]>, path: &P
     Err(EncoderError::Weights { cause, path: path.to_owned() })
 }
 
-/// The bytes of a weight file with 32-bit floats, and what is in 8 bits, rounded to 16 bits (IEEE 754 binary16): half as large,
-/// good to about three decimal digits. The same bytes give the same bytes. `path` is what messages call it.
+/// The bytes of a weight file with 32-bit floats, and what is in 8 bits, rounded to 16 bits (IEEE 754 binary16): half as
+/// large, good to about three decimal digits. The same bytes give the same bytes. `path` is what messages call it.
 ///
 /// # Errors
-/// [`EncoderError::Weights`] for bytes that are no safetensors or have more than [`crate::MAX_WEIGHTS_BYTES`] in 32 bits, or a value
-/// that is not finite or beyond ±65504.
+/// [`EncoderError::Weights`] for bytes that are no safetensors or have more than [`crate::MAX_WEIGHTS_BYTES`] in 32 bits, or a
+/// value that is not finite or beyond ±65504.
 pub fn halve_weights(bytes: &[u8], path: &Path) -> Result<Vec<u8>, EncoderError> {
     let halved = |bytes: &[u8]| {
         let wide = widened(bytes.into())?;

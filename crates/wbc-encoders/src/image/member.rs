@@ -50,7 +50,8 @@ impl ImageTowerConfig {
 }
 
 impl Member {
-    /// What it says of a cell, `[batch, embed_dim]`, as a tower does; of pixels behind a published encoder by their features alone.
+    /// What it says of a cell, `[batch, embed_dim]`, as a tower does; of pixels behind a published encoder by their features
+    /// alone.
     ///
     /// # Panics
     /// If the input holds nothing for any branch of the tower.
