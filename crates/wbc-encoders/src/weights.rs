@@ -207,6 +207,31 @@ mod tests {
     }
 
     #[test]
+    fn factors_of_8_bits_that_are_not_finite_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        save_weights(&tower(5, 1), &path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&whole).unwrap();
+        for (factor, fits) in [(0.5, true), (f32::NAN, false), (f32::INFINITY, false)] {
+            let in_8_bits = rewritten(&file, |name, tensor| {
+                let shape = tensor.shape().to_vec();
+                if name != "measurements.first.weight" {
+                    return Ok(vec![(name, tensor.dtype(), shape, tensor.data().to_vec())]);
+                }
+                let factors = (0..shape[0]).flat_map(|_| factor.to_le_bytes()).collect();
+                let (scale, steps) = (format!("{name}.scale"), vec![1; shape.iter().product()]);
+                Ok(vec![(scale, Dtype::F32, vec![shape[0]], factors), (name, Dtype::I8, shape, steps)])
+            });
+            let loaded = load_weights_from(tower(5, 2), in_8_bits.unwrap().into(), &path);
+            match loaded {
+                Ok(_) => assert!(fits, "{factor}"),
+                Err(e) => assert!(!fits && e.to_string().contains("`measurements.first.weight` is not finite"), "{e}"),
+            }
+        }
+    }
+
+    #[test]
     fn halved_weights_are_widened_when_they_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
